@@ -27,6 +27,11 @@ export const agentInputsSchema = z.object({
   serverType: name,
   /** An image's name. Ids would differ by architecture and change over time. */
   image: line,
+  /**
+   * The name of the server, of its SSH key and of its tailnet key: random, and independent of the agent's id.
+   * Unset for agents from before: theirs are named after the agent.
+   */
+  serverName: name.optional(),
   /** Set once the server has been resized. The disk keeps its size, so that a smaller plan stays possible. */
   keepDisk: z.boolean().optional(),
   /** The id of the firewall in `foundation-<project>`. */

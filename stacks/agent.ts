@@ -12,6 +12,7 @@ import {
   agentName,
   type FoundResources,
   type KnownDevice,
+  toServerName,
 } from './inputs.ts';
 import { toLabels } from './labels.ts';
 import type { StackOutputs } from './outputs.ts';
@@ -78,11 +79,11 @@ const ONE_CALL = { create: '3m', update: '3m', delete: '3m' };
  * Declares a single-use key. It is not ephemeral, because an ephemeral device is removed while its server is
  * stopped. A used key is invalid, but the provider must not replace it.
  */
-function singleUseKey({ agentId, keyGeneration }: AgentInputs): TailnetKey {
+function singleUseKey(inputs: AgentInputs): TailnetKey {
   return new TailnetKey(
     'tailnet-key',
     {
-      description: `${agentName(agentId)} ${keyGeneration}`,
+      description: `${toServerName(inputs)} ${inputs.keyGeneration}`,
       reusable: false,
       ephemeral: false,
       preauthorized: true,
@@ -101,7 +102,7 @@ function administrationKey(
 ): SshKey {
   return new SshKey(
     'ssh-key',
-    { name: agentName(inputs.agentId), publicKey: inputs.sshPublicKey, labels: toLabels(inputs) },
+    { name: toServerName(inputs), publicKey: inputs.sshPublicKey, labels: toLabels(inputs) },
     {
       ...hetzner,
       ignoreChanges: ['labels'],
@@ -135,7 +136,7 @@ const restoredDisk = (inputs: AgentInputs, snapshotId: string, tailnetKey?: Tail
 });
 
 function wakingUserData(inputs: AgentInputs, tailnetKey: TailnetKey | undefined): pulumi.Output<string> {
-  const hostname = agentName(inputs.agentId);
+  const hostname = toServerName(inputs);
   if (tailnetKey === undefined) return pulumi.output(renderWakingUserData({ hostname }));
   const { loginServer } = inputs;
   const joinName = hostnameToJoin(inputs);
@@ -151,7 +152,7 @@ function initialUserData(
 ): pulumi.Output<string> {
   return key.apply((tailnetKey) =>
     renderUserData({
-      hostname: agentName(inputs.agentId),
+      hostname: toServerName(inputs),
       joinName: hostnameToJoin(inputs),
       tailnetKey,
       adminPublicKey: inputs.sshPublicKey,
@@ -172,7 +173,7 @@ function agentServer(
     'server',
     {
       // Names are unique in a project, so Hetzner rejects a second server for this agent.
-      name: agentName(inputs.agentId),
+      name: toServerName(inputs),
       serverType: inputs.serverType,
       image,
       ...(inputs.keepDisk === undefined ? {} : { keepDisk: inputs.keepDisk }),

@@ -1,3 +1,5 @@
+import type { AgentInputs } from './agent-inputs.ts';
+
 export type { AgentInputs } from './agent-inputs.ts';
 
 export interface AgentSecrets {
@@ -23,7 +25,14 @@ export interface FoundationInputs {
   project: string;
 }
 
-export const agentName = (agentId: string): string => `agent-${agentId}`;
+/** The form of the ids of slots: servers that wait for their agents. No agent's id has it. */
+export const SLOT_ID = /^slot-[0-9a-f]{24}$/;
+
+/** The name of an agent's stack and device. Those of a slot have the slot's own id. */
+export const agentName = (agentId: string): string => (SLOT_ID.test(agentId) ? agentId : `agent-${agentId}`);
+/** The name of an agent's server, of its SSH key and of its tailnet key. */
+export const toServerName = ({ agentId, serverName }: Pick<AgentInputs, 'agentId' | 'serverName'>): string =>
+  serverName ?? agentName(agentId);
 export const foundationName = (project: string): string => `foundation-${project}`;
 /** The name of the firewall that a project's agents share. */
 export const firewallName = (project: string): string => `agents-${project}`;

@@ -1,3 +1,4 @@
+import type { ColumnType } from 'kysely';
 import type { SandboxSchema } from '../schema.ts';
 
 export interface MachinesTables {
@@ -12,12 +13,14 @@ export interface MachineTable {
   joined_at: Date | null;
   refused_reason: string | null;
   booted_at: Date;
+  /** The agent that the machine was given to after it was configured. */
+  tenant: ColumnType<string | null, string | null | undefined>;
 }
 
 /** The tables of the machines behind the servers, for `openSandboxDatabase`. */
 export const machinesSchema: SandboxSchema = {
   area: 'machines',
-  version: 1,
+  version: 2,
   statements: [
     // One machine per server: a rebuilt one, with a later generation, replaces the earlier.
     `create table if not exists machines (
@@ -29,6 +32,7 @@ export const machinesSchema: SandboxSchema = {
       refused_reason text,
       booted_at timestamptz not null
     )`,
+    'alter table machines add column if not exists tenant text',
     'create index if not exists machines_tailnet_ip on machines (tailnet_ip)',
   ],
 };

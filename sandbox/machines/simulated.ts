@@ -1,4 +1,5 @@
 import express from 'express';
+import { z } from 'zod';
 import type { SandboxDatabase } from '../database.ts';
 import type { DueHandler } from '../due.ts';
 import {
@@ -84,6 +85,8 @@ async function recordBoot(database: SandboxDatabase, server: BootingServer, boot
     const now = new Date();
     const machine = {
       generation: server.generation,
+      // A reinstalled disk has forgotten it.
+      tenant: null,
       hostname: boot.hostname,
       tailnet_ip: boot.tailnetIp,
       joined_at: boot.tailnetIp === null ? null : now,
@@ -98,36 +101,71 @@ async function recordBoot(database: SandboxDatabase, server: BootingServer, boot
   });
 }
 
-/** Serves `GET /machines/:tailnetIp/health` like a machine's own health port. Mount it under `/sandbox`. */
+/**
+ * Serves `GET /machines/:tailnetIp/health` like a machine's own health port, and takes the agent that a
+ * machine is given to. Mount it under `/sandbox`.
+ */
 export function createMachinesRouter(database: SandboxDatabase): express.Router {
   const router = express.Router();
   router.get('/machines/:tailnetIp/health', async (request, response) => {
     const { tailnetIp } = request.params;
-    const hostname = await findRunningMachine(database, tailnetIp);
-    if (hostname !== undefined) {
-      response.json({ status: 'ok', simulated: true, hostname });
+    const machine = await findRunningMachine(database, tailnetIp);
+    if (machine !== undefined) {
+      const { hostname, tenant } = machine;
+      response.json({ status: 'ok', simulated: true, hostname, ...(tenant !== null && { agentId: tenant }) });
       return;
     }
-    const detail = `No running machine has the tailnet address ${tailnetIp}`;
-    response
-      .status(503)
-      .type('application/problem+json')
-      .send(JSON.stringify({ type: 'about:blank', title: 'Machine unavailable', status: 503, detail }));
+    refuse(response, tailnetIp);
+  });
+  // What a real machine is told over SSH when it gets its agent.
+  router.put('/machines/:tailnetIp/tenant', express.json({ limit: '1kb' }), async (request, response) => {
+    const { tailnetIp } = request.params;
+    const parsed = tenantSchema.safeParse(request.body);
+    if (!parsed.success) {
+      response.status(400).json({ error: 'agentId is missing or malformed' });
+      return;
+    }
+    const machine = await findRunningMachine(database, tailnetIp);
+    if (machine === undefined) {
+      refuse(response, tailnetIp);
+      return;
+    }
+    await database
+      .updateTable('machines')
+      .set({ tenant: parsed.data.agentId })
+      .where('server_id', '=', machine.server_id)
+      .execute();
+    response.status(204).end();
   });
   return router;
 }
 
-async function findRunningMachine(database: SandboxDatabase, tailnetIp: string): Promise<string | undefined> {
+const tenantSchema = z.object({
+  agentId: z
+    .string()
+    .regex(/^[a-z0-9](-?[a-z0-9])*$/)
+    .max(40),
+});
+
+function refuse(response: express.Response, tailnetIp: string): void {
+  const detail = `No running machine has the tailnet address ${tailnetIp}`;
+  response
+    .status(503)
+    .type('application/problem+json')
+    .send(JSON.stringify({ type: 'about:blank', title: 'Machine unavailable', status: 503, detail }));
+}
+
+async function findRunningMachine(database: SandboxDatabase, tailnetIp: string) {
   // A machine and those from snapshots of it have one address.
   const machines = await database
     .selectFrom('machines')
-    .select(['server_id', 'generation', 'hostname'])
+    .select(['server_id', 'generation', 'hostname', 'tenant'])
     .where('tailnet_ip', '=', tailnetIp)
     .orderBy('booted_at', 'desc')
     .execute();
   for (const machine of machines) {
     const server = await readServerState(database, machine.server_id);
-    if (server?.status === 'running' && server.generation === machine.generation) return machine.hostname;
+    if (server?.status === 'running' && server.generation === machine.generation) return machine;
   }
   return undefined;
 }

@@ -9,7 +9,8 @@ import { forgetHolds } from './holds.ts';
 import { parseRecordedInputs, type RecordedInputs } from './inputs.ts';
 import { move, write } from './move.ts';
 import { type AgentOutputs, outputColumns } from './outputs.ts';
-import type { AgentStatus, AgentStep, Health } from './states.ts';
+import { recordServerName } from './server-names.ts';
+import { type AgentStatus, type AgentStep, type Health, LIVE_STATUSES } from './states.ts';
 
 export interface NewAgent {
   agentId: string;
@@ -172,6 +173,16 @@ export async function recordRefresh(
     .execute();
 }
 
+/** Records the outputs of a stack that an agent has adopted, without changing its status or its health. */
+export async function recordAdopted(trx: Transaction, agentId: string, outputs: AgentOutputs): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ ...outputColumns(outputs), updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .where('status', 'in', [...LIVE_STATUSES])
+    .execute();
+}
+
 /** Records that the server is gone or does not answer, and why, without changing the status. */
 export async function recordUnhealthy(trx: Transaction, agentId: string, error: string): Promise<void> {
   await trx
@@ -218,7 +229,7 @@ export async function markDestroyed(trx: Transaction, agentId: string): Promise<
 
 /**
  * Records the stack's inputs before the stack is touched, so that every created resource is named in a row.
- * @throws ConflictError for a join name that belongs to another agent
+ * @throws ConflictError for a join name, or a server's name, that belongs to another agent
  */
 export async function recordInputs(
   database: Database,
@@ -226,6 +237,7 @@ export async function recordInputs(
   prepared: { inputs: AgentInputs; secrets?: Buffer },
 ): Promise<void> {
   await recordJoinName(database, agentId, prepared.inputs);
+  await recordServerName(database, agentId, prepared.inputs);
   await database
     .updateTable('agents')
     .set({

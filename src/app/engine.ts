@@ -7,13 +7,20 @@ import { type EngineConnections, HEALTH_PORT } from '../connections/connections.
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
-import type { ProvisionSettings, RecordInputs, RecordSnapshot } from '../operations/runbook-parts.ts';
+import type {
+  ProvisionSettings,
+  RecordInputs,
+  RecordSnapshot,
+  RunbookParts,
+  SlotParts,
+} from '../operations/runbook-parts.ts';
 import { createRunbooks } from '../operations/runbooks.ts';
 import { createEnginePool, type EnginePool } from '../pulumi/engine/engine-pool.ts';
 import { createStackEngine, type StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import '../runbooks/all.ts';
+import { completeAdoption } from '../runbooks/steps/adoption.ts';
 import { ensureFoundation } from '../runbooks/steps/foundation.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
@@ -38,6 +45,8 @@ export interface EngineParts {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  /** The slots of agents; a runner has none. */
+  slots?: SlotParts;
   /** The servers of plans that the operator has described; a runner gets them with its claim. */
   planServers?: PlanServers;
   /** Tags that mark the child processes as this process's own. */
@@ -52,6 +61,8 @@ export interface EngineParts {
 /** Executes operations, in a worker or on a GitHub runner. */
 export interface Engine {
   runbooks: Runbooks;
+  /** What the runbooks use, for work that is no operation. */
+  parts: RunbookParts;
   health: HealthCheck;
   /** The node through which agents are reached; undefined if this host's own network reaches them. */
   node: TailnetNode | undefined;
@@ -65,7 +76,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   const pool = openPool(parts);
   const executor = openStackEngine(parts, pool, node);
   const hetzner = createHetznerClient(connections.hcloud);
-  const runbooks = createRunbooks({
+  const runbookParts: RunbookParts = {
     hetzner,
     tailscale: createTailscaleClient(connections.tailscale),
     executor,
@@ -77,9 +88,14 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
       ensureFoundation({ foundations: parts.foundations, executor, hetzner }, run, project),
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
-  });
+    ...(parts.slots && {
+      slots: parts.slots,
+      completeAdoption: (run) => completeAdoption(runbookParts, run),
+    }),
+  };
   return {
-    runbooks,
+    runbooks: createRunbooks(runbookParts),
+    parts: runbookParts,
     health,
     node,
     stop: async () => {

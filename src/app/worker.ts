@@ -5,7 +5,6 @@ import { recordInputs } from '../agents/store.ts';
 import { deriveAuditKey } from '../audit/chain.ts';
 import { startSealing } from '../audit/seal.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
-import type { Config } from '../config/config.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
 import { type Connections, fingerprint } from '../connections/connections.ts';
@@ -14,45 +13,31 @@ import { type DispatcherDeps, startDispatcher } from '../executors/github-action
 import { settleDeadWorkers } from '../executors/worker/expired.ts';
 import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
-import type { Log } from '../log.ts';
 import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
-import type { EventHub } from '../operations/events/event-hub.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
+import { createSlotParts } from '../operations/slot-parts.ts';
 import { withdrawWaitingHarm } from '../operations/withdraw.ts';
-import type { Clock } from '../processes/clock.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
-import { openPulumiState } from '../pulumi/open-state.ts';
-import type { Queue } from '../queue/queue.ts';
+import { openPulumiState, type PulumiState } from '../pulumi/open-state.ts';
 import { type CheckMonitor, startChecks } from '../reconcile/checks/monitor.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { startHealthMonitor } from '../reconcile/health-monitor.ts';
 import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
 import { openControllerNode } from '../tailnet/controller-node.ts';
+import { noHandOver } from '../tailnet/hand-over.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
-import { type EngineParts, openEngine, runsDir } from './engine.ts';
+import { type Engine, type EngineParts, openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
+import { startPool, toHandOver } from './pool.ts';
 import { type Pulse, startPulse } from './pulse.ts';
 import { openReleasing } from './releasing.ts';
+import type { ServiceDeps } from './service-deps.ts';
 import { openUnmovedReport } from './unmoved-report.ts';
-
-export interface ServiceDeps {
-  config: Config;
-  connections: Connections;
-  database: Database;
-  queue: Queue;
-  log: Log;
-  /** The time that business decisions use. */
-  clock: Clock;
-  /** Wakes the loops when something waits. */
-  events: EventHub;
-  /** The URL under which callbacks reach the service. */
-  publicUrl: string;
-}
 
 export interface RunningWorker {
   /** Problems with the configuration, printed at the start. */
@@ -124,18 +109,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
 async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise<RunningWorker> {
   const { config, connections, database, queue, log } = deps;
   const pulumi = await openPulumiState(connections.pulumi.url, log);
-  const engine = await openEngine({
-    config,
-    connections,
-    processTags,
-    log,
-    state: pulumi.state,
-    foundations: createFoundationStore(database, pulumi.fence, connections.pulumi.secrets.url),
-    planServers: config.billing.plans.servers,
-    ...recordersOf(database),
-    idle: config.workerConcurrency,
-    checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),
-  });
+  const engine = await openLocalEngine(deps, pulumi, processTags);
   const workerId = newWorkerId();
   const checks = await startLiveChecks(deps, workerId, engine.node);
   const worker = await startWorker({
@@ -153,17 +127,38 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     workerId,
   });
   const monitor = startMonitor(deps, engine.health, engine.node);
+  const pool = startPool(deps, { engine, fence: pulumi.fence, workerId });
   // Workflow runs may still be active from before this executor was chosen. A run that dies without a
   // callback would block its agent for minutes.
   const runWatch = watchRuns(deps);
   return {
     ...(checks && { problems: checks.problems }),
     stop: async () => {
-      await Promise.all([monitor.stop(), runWatch?.stop(), worker.stop(), checks?.stop()]);
+      await Promise.all([monitor.stop(), runWatch?.stop(), worker.stop(), pool.stop(), checks?.stop()]);
       await engine.stop();
       await pulumi.close();
     },
   };
+}
+
+function openLocalEngine(
+  { config, connections, database, log }: WorkDeps,
+  { state, fence }: PulumiState,
+  processTags: ProcessTags,
+): Promise<Engine> {
+  return openEngine({
+    config,
+    connections,
+    processTags,
+    log,
+    state,
+    foundations: createFoundationStore(database, fence, connections.pulumi.secrets.url),
+    planServers: config.billing.plans.servers,
+    ...recordersOf(database),
+    slots: createSlotParts(database, toHandOver(connections) ?? noHandOver),
+    idle: config.workerConcurrency,
+    checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),
+  });
 }
 
 /** What an attempt records in its agent's row before it changes anything at the clouds. */

@@ -8,6 +8,13 @@ export interface TailnetJoinNameTable {
   created_at: DefaultTimestamp;
 }
 
+/** The names of servers that are not named after their agents, past and present. */
+export interface ServerNameTable {
+  name: string;
+  owner_id: string;
+  created_at: DefaultTimestamp;
+}
+
 export interface FoundationTable {
   project: string;
   /** Null until the firewall has been created. */

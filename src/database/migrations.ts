@@ -18,6 +18,8 @@ import * as notices from './migrations/0016-notices.ts';
 import * as auditChain from './migrations/0017-audit-chain.ts';
 import * as plans from './migrations/0018-plans.ts';
 import * as secretsProvider from './migrations/0019-secrets-provider.ts';
+import * as serverNames from './migrations/0020-server-names.ts';
+import * as slots from './migrations/0021-slots.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -38,6 +40,8 @@ const MIGRATIONS: Record<string, Migration> = {
   '0017-audit-chain': auditChain,
   '0018-plans': plans,
   '0019-secrets-provider': secretsProvider,
+  '0020-server-names': serverNames,
+  '0021-slots': slots,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

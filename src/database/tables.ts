@@ -11,6 +11,7 @@ import type {
   FoundationTable,
   IdempotencyKeyTable,
   RunCancellationTable,
+  ServerNameTable,
   SessionTable,
   TailnetJoinNameTable,
 } from './bookkeeping-tables.ts';
@@ -25,6 +26,7 @@ import type {
 import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
+import type { SlotTables } from './slot-tables.ts';
 import type {
   AgentStatus,
   AgentStep,
@@ -35,7 +37,7 @@ import type {
 } from './vocabulary.ts';
 
 /** The tables as Kysely sees them; `migrations/` creates them. All times are `timestamptz`. */
-export interface Tables extends LimitTables {
+export interface Tables extends LimitTables, SlotTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
   orders: OrderTable;
@@ -52,6 +54,7 @@ export interface Tables extends LimitTables {
   health_checks: HealthCheckTable;
   run_cancellations: RunCancellationTable;
   tailnet_join_names: TailnetJoinNameTable;
+  server_names: ServerNameTable;
   sessions: SessionTable;
   subscriptions: SubscriptionTable;
   unresolved_signals: UnresolvedSignalTable;

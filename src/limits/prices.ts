@@ -8,15 +8,17 @@ const FRESH_HOURS = 1;
 const FRESH_MS = FRESH_HOURS * 3_600_000;
 
 /**
- * Fetches Hetzner's prices if a limit on costs is set and the cached ones are not fresh.
+ * Fetches Hetzner's prices if the cached ones are not fresh, and a limit on costs is set or they are
+ * `wanted`.
  * @returns whether they were fetched
  */
 export async function refreshPrices(
   { database, hetzner }: { database: Database; hetzner: Pick<HetznerClient, 'listServerPrices'> },
   at: Date,
+  wanted = false,
 ): Promise<boolean> {
   const { rows } = await sql<{ isDue: boolean }>`
-    select limit_euros is not null and not exists (
+    select (limit_euros is not null or ${wanted}) and not exists (
       select 1 from server_prices where fetched_at > ${new Date(at.getTime() - FRESH_MS)}) as "isDue"
     from breakers where name = 'spend'`.execute(database);
   if (rows[0]?.isDue !== true) return false;

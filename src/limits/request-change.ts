@@ -4,12 +4,8 @@ import type { Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 import type { OperationParameters } from '../database/tables.ts';
 import type { OperationKind } from '../database/vocabulary.ts';
-import {
-  insertOperation,
-  type OperationRequest,
-  refuseImpossible,
-  requestOperation,
-} from '../operations/requests.ts';
+import { insertFirstProvision } from '../operations/first-provision.ts';
+import { type OperationRequest, refuseImpossible, requestOperation } from '../operations/requests.ts';
 import type { OperationRow } from '../operations/rows.ts';
 import type { Queue } from '../queue/queue.ts';
 import { type Change, enterChange, findHoldingBreaker, holdChange } from './admission.ts';
@@ -82,7 +78,7 @@ export async function requestOrderedAgent(
     await audit(trx, { ...created, details: { ...agent, heldBy } });
     return { heldBy };
   }
-  const operation = await insertProvision(trx, queue, change, { at, delaySeconds });
+  const operation = await insertProvision(trx, queue, change, { agent, at, delaySeconds });
   await audit(trx, { ...created, operationId: operation.operation_id, details: { ...agent } });
   return { operation };
 }
@@ -106,7 +102,8 @@ export async function queueChange(
   { change, agent, at }: { change: Change; agent: AgentRow; at: Date },
 ): Promise<OperationRow> {
   if (change.kind === 'provision') {
-    const operation = await insertProvision(trx, queue, change, { at });
+    const own = { agentId: agent.agent_id, location: agent.location, plan: agent.plan };
+    const operation = await insertProvision(trx, queue, change, { agent: own, at });
     const { operation_id: operationId } = operation;
     const { actor, cause } = change;
     const agentId = agent.agent_id;
@@ -118,14 +115,20 @@ export async function queueChange(
   return operation;
 }
 
+interface ProvisionRequest {
+  agent: Pick<NewAgent, 'agentId' | 'location' | 'plan'>;
+  at: Date;
+  delaySeconds?: number | undefined;
+}
+
 async function insertProvision(
   trx: Transaction,
   queue: Queue,
   change: Change,
-  { at, delaySeconds = 0 }: { at: Date; delaySeconds?: number | undefined },
+  { agent, at, delaySeconds }: ProvisionRequest,
 ): Promise<OperationRow> {
-  const { agentId, kind, stripeEventId } = change;
-  const operation = await insertOperation(trx, queue, { agentId, kind, stripeEventId, delaySeconds });
+  const { stripeEventId } = change;
+  const operation = await insertFirstProvision(trx, queue, { agent, stripeEventId, delaySeconds });
   await enterChange(trx, change, { operationId: operation.operation_id, at });
   return operation;
 }

@@ -34,10 +34,14 @@ export async function computeSpend(database: Database, change: PricedChange): Pr
   return { now, added, unknown: [...list.unknown] };
 }
 
-/** Euros an hour of all servers that exist or are being created; null if a price is not known. */
-export async function currentSpend(database: Database): Promise<number | null> {
+/**
+ * Euros an hour of all servers that exist or are being created, or of those that wait for customers; null if
+ * a price is not known.
+ */
+export async function currentSpend(database: Database, of: 'all' | 'slots' = 'all'): Promise<number | null> {
   const list = await openPriceList(database);
-  const now = await sumServers(database, list);
+  const slots = sum(list, await listSlots(database));
+  const now = of === 'slots' ? slots : slots + (await sumServers(database, list));
   return list.unknown.size > 0 ? null : now;
 }
 
@@ -92,8 +96,21 @@ function priceOf(list: PriceList, { serverType, plan, location }: Priced): numbe
 }
 
 async function sumServers(database: Database, list: PriceList): Promise<number> {
-  const groups = await listServers(database);
-  return groups.map((group) => group.count * priceOf(list, group)).reduce((sum, euros) => sum + euros, 0);
+  return sum(list, await listServers(database));
+}
+
+const sum = (list: PriceList, groups: readonly ServerGroup[]): number =>
+  groups.reduce((euros, group) => euros + group.count * priceOf(list, group), 0);
+
+/**
+ * The servers that wait for customers. They do not count where an order is decided: it takes one of them, or
+ * they give way.
+ */
+async function listSlots(database: Database): Promise<ServerGroup[]> {
+  const { rows } = await sql<ServerGroup>`
+    select inputs->>'serverType' as "serverType", plan, location, count(*) as count from slots
+    where status in ('making', 'ready', 'removing') group by 1, 2, 3`.execute(database);
+  return rows;
 }
 
 interface ServerGroup {

@@ -12,6 +12,8 @@ export interface SuccessReport {
   serverId?: string | undefined;
   serverIp?: string | undefined;
   tailscaleIp?: string | undefined;
+  /** The recorded name of the agent's server; unset: it is the agent's. */
+  serverName?: string | undefined;
 }
 
 /** An operation that ended without success, and the transaction that settles it. */
@@ -22,6 +24,11 @@ export interface Ending {
   error: string;
   /** The step that failed; undefined after a cancellation. */
   step?: string | undefined;
+}
+
+/** An operation that has succeeded, and the transaction that settles it. */
+export interface FollowUp extends Pick<Ending, 'trx' | 'queue' | 'agentId'> {
+  operationId: string;
 }
 
 /** Everything about one kind of operation. Lists, routes, commands, buttons and texts are derived from it. */
@@ -44,6 +51,8 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   limitSeconds: number;
   /** It creates its agent: if it is cancelled before it begins, the agent has failed too. */
   createsAgent?: boolean;
+  /** It makes a slot's server the agent's. Whatever else is done to the agent completes that first. */
+  adopts?: boolean;
   /** It frees billed resources, so it cannot be cancelled. */
   freesResources?: boolean;
   /** After its success the agent runs: a person cannot request it while a hold switches the agent off. */
@@ -83,6 +92,8 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
    * @throws ConflictError if the agent's status does not allow it
    */
   succeed(trx: Transaction, agentId: string, effect: Effect, own: string): Promise<void>;
+  /** Queues what has to follow a success, in the same transaction. */
+  followUp?(success: FollowUp): Promise<void>;
   /**
    * Derives the effect from a runner's report if the runner recorded none.
    * @throws InvalidInputError if the report is incomplete

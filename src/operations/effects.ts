@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
-import { agentName } from '../../stacks/inputs.ts';
+import { agentName, toServerName } from '../../stacks/inputs.ts';
 import { refuseForeignDevice } from '../agents/devices.ts';
 import type { AgentOutputs } from '../agents/outputs.ts';
 import type { Transaction } from '../database/connect.ts';
@@ -49,17 +49,16 @@ export function reportedEffect(
 
 /** The outputs in a runner's report. @throws InvalidInputError if it is incomplete */
 export function reportedOutputs(agentId: string, report: SuccessReport): AgentOutputs {
-  const { serverId, serverIp, tailscaleIp } = report;
+  const { serverId, serverIp, tailscaleIp, serverName } = report;
   if (serverId === undefined || serverIp === undefined || tailscaleIp === undefined) {
     throw new InvalidInputError('server_id, server_ip and tailscale_ip are required with status running');
   }
-  // The report has no names, which follow from the agent's id, and only one of the server's two addresses.
-  const name = agentName(agentId);
+  // A runner reports no names and only one of the server's two addresses.
   return {
     serverId,
-    serverName: name,
+    serverName: toServerName({ agentId, serverName }),
     ...(isIPv6(serverIp) ? { ipv4: null, ipv6: serverIp } : { ipv4: serverIp, ipv6: null }),
     tailnetIp: tailscaleIp,
-    tailnetName: name,
+    tailnetName: agentName(agentId),
   };
 }

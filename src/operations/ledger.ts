@@ -7,8 +7,9 @@ import { readSteps, timeline } from './events/events.ts';
 export const WAYS = ['cold', 'warm'] as const;
 export type Way = (typeof WAYS)[number];
 
-/** How an agent's operation `o` got its server, in SQL. Every server is created for its agent so far. */
-export const wayOfOperation: RawBuilder<Way> = sql<Way>`'cold'`;
+/** How an agent's operation `o` got its server, in SQL. */
+export const wayOfOperation: RawBuilder<Way> = sql<Way>`case when exists (
+  select 1 from slots s where s.served_by = o.operation_id) then 'warm' else 'cold' end`;
 
 /** Where the time from the order to the running agent went. */
 export interface Ledger {

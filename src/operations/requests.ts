@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
-import { type AgentRow, insertAgent, lockAgent, type NewAgent } from '../agents/store.ts';
+import { type AgentRow, lockAgent } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 import type { OperationParameters } from '../database/tables.ts';
@@ -59,32 +59,6 @@ export async function insertOperation(
     ...(delaySeconds > 0 ? { startAfter: new Date(Date.now() + delaySeconds * 1000) } : {}),
   });
   return row;
-}
-
-/**
- * Inserts a new agent and queues its provision, in the caller's transaction.
- * @throws ConflictError if the id was ever used
- */
-export async function requestAgent(
-  trx: Transaction,
-  queue: Queue,
-  request: { agent: NewAgent; actor: string; stripeEventId?: string | undefined },
-): Promise<OperationRow> {
-  await insertAgent(trx, request.agent);
-  const { agentId } = request.agent;
-  const operation = await insertOperation(trx, queue, {
-    agentId,
-    kind: 'provision',
-    stripeEventId: request.stripeEventId,
-  });
-  await audit(trx, {
-    actor: request.actor,
-    action: 'agent.create',
-    agentId,
-    operationId: operation.operation_id,
-    details: { ...request.agent, ...(request.stripeEventId && { stripeEventId: request.stripeEventId }) },
-  });
-  return operation;
 }
 
 export interface OperationRequest {

@@ -1,10 +1,13 @@
 import type { AgentInputs } from '../../stacks/inputs.ts';
+import type { AgentOutputs } from '../agents/outputs.ts';
 import type { Vault } from '../agents/secrets.ts';
 import type { PlanServers } from '../config/plans.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
+import type { ClaimedSlot } from '../slots/claim.ts';
 import type { HealthCheck } from '../tailnet/agent-health.ts';
+import type { HandOver } from '../tailnet/hand-over.ts';
 import type { TailscaleClient } from '../tailscale/tailscale.ts';
 import type { Attempt } from './attempt.ts';
 
@@ -31,6 +34,20 @@ export type RecordInputs = (
 /** Records the verified snapshot for which the agent's server is about to be deleted; null: none. */
 export type RecordSnapshot = (run: Attempt, snapshotId: string | null) => Promise<void>;
 
+/** The slots of agents, beside the database. */
+export interface SlotParts {
+  /** The slot that the attempt's agent has claimed and not adopted yet. */
+  find(run: Attempt): Promise<ClaimedSlot | undefined>;
+  /** Makes the slot's inputs, keys and names the agent's. @throws LostError */
+  takeOver(run: Attempt, taken: { slotId: string; inputs: AgentInputs; secrets: Buffer }): Promise<void>;
+  /** Takes the slot away from the agent, which does not run on it yet. @throws LostError */
+  giveUp(run: Attempt, why: string): Promise<void>;
+  /** Records that everything of the slot is the agent's. @throws LostError */
+  adopted(run: Attempt, outputs: AgentOutputs): Promise<void>;
+  /** Gives the server its agent. */
+  handOver: HandOver;
+}
+
 /** The dependencies of runbooks, in a worker beside the database or on a runner that calls the service. */
 export interface RunbookParts {
   /** Only the sweep reads whole lists, page by page. */
@@ -45,6 +62,12 @@ export interface RunbookParts {
   ensureFoundation(run: Attempt, project: string): Promise<number>;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  /** The slots that agents have claimed; absent on a runner, which hands none over. */
+  slots?: SlotParts;
+  /** Completes the adoption of a slot that the agent runs on, if it is not complete. */
+  completeAdoption?: (run: Attempt) => Promise<void>;
+  /** Names new servers; default: random names. */
+  newServerName?: (agentId: string) => string;
   /** How long a system may take to shut down before its power is cut; default a minute. */
   shutdownSeconds?: number;
   /** How long deleted resources may take to disappear at a cloud; default a minute. */

@@ -1,13 +1,27 @@
 import type { AgentRow } from '../agents/store.ts';
 import { PermanentError, RetryableError } from '../errors.ts';
 import type { Runbook, Runbooks } from './attempt.ts';
+import type { OperationDefinition } from './definition.ts';
 import { mayBegin, operationDefinitions } from './registry.ts';
 import type { OperationRow } from './rows.ts';
 import type { RunbookParts } from './runbook-parts.ts';
 
 /** The runbooks of all kinds. */
 export function createRunbooks(parts: RunbookParts): Runbooks {
-  return Object.fromEntries(operationDefinitions().map(({ kind, run }) => [kind, run(parts)]));
+  return Object.fromEntries(
+    operationDefinitions().map((definition) => [definition.kind, withAdoption(parts, definition)]),
+  );
+}
+
+/** What changes an agent needs its own stack, even if the operation that adopts it has failed. */
+function withAdoption(parts: RunbookParts, definition: OperationDefinition): Runbook {
+  const { createsAgent, freesResources, adopts } = definition;
+  const runbook = definition.run(parts);
+  if (createsAgent || freesResources || adopts) return runbook;
+  return async (attempt) => {
+    await parts.completeAdoption?.(attempt);
+    return runbook(attempt);
+  };
 }
 
 /**

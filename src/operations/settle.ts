@@ -51,6 +51,8 @@ export async function succeedLocked(
   effect: AgentEffect,
 ): Promise<void> {
   await applyEffect(trx, row, effect);
+  const { agent_id: agentId, operation_id: operationId } = row;
+  await findOperation(row.kind)?.followUp?.({ trx, queue, agentId, operationId });
   await markSucceeded(trx, row);
   await tellStatus(trx, row, { status: 'succeeded', attempt: row.attempt });
   await followAfter(trx, queue, row);

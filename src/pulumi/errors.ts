@@ -57,7 +57,7 @@ const PERMANENT_STATUS = /^[^\n]*[^\s:] \((400|401|403|422)\)\s*$/m;
 const LOCKED =
   /the stack is currently locked|conflict: Another update is currently in progress|stack is locked/i;
 const NO_STACK = /no stack named|stack '?[\w-]+'? not found/i;
-const STACK_EXISTS = /stack '?[\w./-]+'? already exists/i;
+const STACK_EXISTS = /stack (?:named )?'?[\w./-]+'? already exists/i;
 /** Also as a shell reports it, through which the CLI gets a passphrase: 128 and the signal's number. */
 const KILLED =
   /was killed with SIG(KILL|TERM|INT)|signal: (?:killed|terminated|SIG(?:KILL|TERM))|exit status (?:137|143): running|Command failed with exit code (?:137|143)\b|transport is closing|error reading from server: EOF/i;

@@ -5,6 +5,7 @@ import { repeatLater } from '../operations/consequences.ts';
 import type { Ending } from '../operations/definition.ts';
 import { endUnfinished } from '../operations/endings.ts';
 import { defineOperation } from '../operations/registry.ts';
+import { giveSlotUp, markAdopted } from '../slots/claim.ts';
 import { removeEverything } from './steps/remove-everything.ts';
 
 const effect = z.object({
@@ -26,6 +27,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   // The agent's other operations have become pointless.
   request: async (trx, agentId, own) => {
     await endUnfinished(trx, agentId, own);
+    await giveSlotUp(trx, agentId, 'the agent that had claimed it is destroyed');
     await markDestroying(trx, agentId);
   },
   asksAgain: true,
@@ -33,6 +35,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   succeed: async (trx, agentId, { evidence }) => {
     await issueReceipt(trx, { agentId, kind: 'destroy', evidence });
     await markDestroyed(trx, agentId);
+    await markAdopted(trx, agentId);
   },
   reported: () => ({ kind: 'destroyed' }),
   lastFailure: failed,

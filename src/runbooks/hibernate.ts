@@ -12,7 +12,7 @@ import type { Ending } from '../operations/definition.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { poll } from '../processes/poll.ts';
-import { recorded, toProgram } from './reconfigure.ts';
+import { recorded, toProgram } from './steps/agent-program.ts';
 import { keepSnapshot } from './steps/keep-snapshot.ts';
 import { findResources, lookUpServer } from './steps/own-server.ts';
 import { assertHeld, clearPending, withLockRecovery } from './steps/recovery.ts';

@@ -1,20 +1,23 @@
 import { z } from 'zod';
 import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
 import type { AgentProgram } from '../../stacks/program.ts';
-import { agentOutputsSchema } from '../agents/outputs.ts';
+import { type AgentOutputs, agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
+import { newServerName } from '../agents/server-names.ts';
 import { beginProvision, getAgent, markFailed, markRunning } from '../agents/store.ts';
 import type { Attempt } from '../operations/attempt.ts';
 import { queueByService } from '../operations/consequences.ts';
-import type { Ending } from '../operations/definition.ts';
+import type { Ending, FollowUp } from '../operations/definition.ts';
 import { reportedOutputs } from '../operations/effects.ts';
 import { cancelWaiting } from '../operations/endings.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import type { Progress } from '../pulumi/engine/messages.ts';
 import { NOT_JOINED, SoldOutError } from '../pulumi/errors.ts';
+import { giveSlotUp, markServed } from '../slots/claim.ts';
 import { identify } from './steps/device.ts';
+import { tryHandOver } from './steps/hand-over.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
@@ -39,18 +42,42 @@ export const provision = defineOperation<z.infer<typeof effect>>({
   reported: (agentId, report) => ({ kind: 'running', outputs: reportedOutputs(agentId, report) }),
   lastFailure: rollBack,
   cancel: rollBack,
+  followUp: adoptLater,
   run: (parts) => async (attempt) => {
-    attempt.step('creating_server');
-    const prepared = await prepare(parts, attempt);
-    const { program, mayBeNew } = await recover(parts, attempt, prepared);
-    const result = await createServer(parts, attempt, { program, mayBeNew, keys: prepared.keys });
-    attempt.step('verifying');
-    const outputs = await identify(parts.tailscale, attempt, agentOutputs(result.outputs));
-    await untilHealthy(parts, attempt, outputs);
+    const warm = await tryHandOver(parts, attempt);
+    if ('outputs' in warm) return { kind: 'running', outputs: warm.outputs };
+    const outputs = await makeServer(parts, { ...attempt, agent: warm.agent });
     attempt.step('running');
     return { kind: 'running', outputs };
   },
 });
+
+/**
+ * Makes a server, which joins the tailnet and is configured, and waits for its first healthy answer. For an
+ * agent, and for a slot, whose row takes the place of the agent's.
+ */
+export async function makeServer(parts: RunbookParts, attempt: Attempt): Promise<AgentOutputs> {
+  attempt.step('creating_server');
+  const prepared = await prepare(parts, attempt);
+  const { program, mayBeNew } = await recover(parts, attempt, prepared);
+  const result = await createServer(parts, attempt, { program, mayBeNew, keys: prepared.keys });
+  attempt.step('verifying');
+  const outputs = await identify(parts.tailscale, attempt, agentOutputs(result.outputs));
+  await untilHealthy(parts, attempt, outputs);
+  return outputs;
+}
+
+/** Adoptions cost processor time, which the hand-overs of the same moment need. */
+const ADOPTION_SECONDS = 5;
+
+/** After a hand-over the stack, the labels and the names follow. */
+async function adoptLater({ trx, queue, agentId, operationId }: FollowUp): Promise<void> {
+  if (await markServed(trx, agentId, operationId))
+    await queueByService({ trx, queue, agentId }, 'adopt', {
+      cause: 'it runs on a server that waited',
+      delaySeconds: ADOPTION_SECONDS,
+    });
+}
 
 interface Creation {
   program: AgentProgram;
@@ -94,6 +121,7 @@ function bringUp(parts: RunbookParts, attempt: Attempt, { program, mayBeNew, key
 
 async function rollBack(ending: Ending): Promise<void> {
   const { trx, agentId, error } = ending;
+  await giveSlotUp(trx, agentId, 'the provision of the agent that had claimed it ended');
   // A destroy was requested meanwhile, which deletes everything itself.
   if ((await getAgent(trx, agentId)).status === 'destroying') return;
   await markFailed(trx, agentId, error);
@@ -116,6 +144,7 @@ async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared>
       : parts.vault.open(agent.agent_id, agent.secrets);
   const inputs: AgentInputs = {
     agentId: agent.agent_id,
+    ...nameFor(parts, agent),
     operationId: operation.operation_id,
     project: agent.project,
     location: agent.location,
@@ -135,6 +164,15 @@ async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared>
   };
   await record(parts, attempt, { inputs, keys });
   return { inputs, keys };
+}
+
+/** A server keeps the name under which an earlier attempt may have created it. */
+function nameFor(
+  { newServerName: newName = newServerName }: RunbookParts,
+  { agent_id: agentId, inputs }: Attempt['agent'],
+): Pick<AgentInputs, 'serverName'> {
+  if (inputs === null) return { serverName: newName(agentId) };
+  return inputs.serverName === undefined ? {} : { serverName: inputs.serverName };
 }
 
 function record(parts: RunbookParts, attempt: Attempt, { inputs, keys }: Prepared): Promise<void> {

@@ -1,13 +1,13 @@
 import { z } from 'zod';
-import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
-import { completeInputs } from '../agents/inputs.ts';
+import type { AgentInputs } from '../../stacks/inputs.ts';
 import { markReconfigured, markRestarted } from '../agents/lifecycle.ts';
 import { agentOutputsSchema } from '../agents/outputs.ts';
-import type { AgentKeys, Vault } from '../agents/secrets.ts';
+import type { AgentKeys } from '../agents/secrets.ts';
 import type { Attempt } from '../operations/attempt.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { followSteps } from './provision.ts';
+import { recorded, toProgram } from './steps/agent-program.ts';
 import { presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';
@@ -77,18 +77,4 @@ async function prepare(
   };
   await parts.recordInputs(attempt, { inputs, secrets: parts.vault.seal(inputs.agentId, keys) });
   return { inputs, keys };
-}
-
-/** The inputs and keys that were recorded before the agent's server was created. */
-export function recorded(vault: Vault, { agent }: Attempt): { known: AgentInputs; keys: AgentKeys } {
-  if (agent.inputs === null || agent.secrets === null)
-    throw new Error(`Agent ${agent.agent_id} has a server, but no recorded inputs or keys`);
-  return {
-    known: completeInputs(agent.agent_id, agent.inputs),
-    keys: vault.open(agent.agent_id, agent.secrets),
-  };
-}
-
-export function toProgram(inputs: AgentInputs, keys: AgentKeys, found: FoundResources) {
-  return { stack: 'agent' as const, inputs, secrets: { hostPrivateKey: keys.hostPrivateKey }, found };
 }

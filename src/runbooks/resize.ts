@@ -9,7 +9,7 @@ import type { Server } from '../hetzner/hetzner.ts';
 import type { Attempt } from '../operations/attempt.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
-import { recorded, toProgram } from './reconfigure.ts';
+import { recorded, toProgram } from './steps/agent-program.ts';
 import { type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { agentOutputs } from './steps/outputs.ts';

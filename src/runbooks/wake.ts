@@ -12,7 +12,7 @@ import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { NOT_JOINED } from '../pulumi/errors.ts';
 import { followSteps, renewedKey } from './provision.ts';
-import { recorded, toProgram } from './reconfigure.ts';
+import { recorded, toProgram } from './steps/agent-program.ts';
 import { findDevice, identify, isExpired, type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { keepSnapshot } from './steps/keep-snapshot.ts';

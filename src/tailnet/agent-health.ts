@@ -1,6 +1,9 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { z } from 'zod';
 import { RetryableError } from '../errors.ts';
+import { readText } from '../http-client/answer.ts';
 import { withDeadline } from '../http-client/deadline.ts';
 import { beginRequest } from '../http-client/one-request.ts';
 import { poll } from '../processes/poll.ts';
@@ -12,8 +15,14 @@ export interface HealthCheck {
    * @throws only the signal's reason
    */
   isHealthy(tailnetIp: string, signal?: AbortSignal): Promise<boolean>;
-  /** @throws RetryableError if no healthy answer comes in time. */
-  untilHealthy(tailnetIp: string, options: { timeoutSeconds: number; signal: AbortSignal }): Promise<void>;
+  /**
+   * `agentId`: an answer that names another agent does not count.
+   * @throws RetryableError if no healthy answer comes in time.
+   */
+  untilHealthy(
+    tailnetIp: string,
+    options: { timeoutSeconds: number; signal: AbortSignal; agentId?: string | undefined },
+  ): Promise<void>;
 }
 
 const ANSWER_TIMEOUT_SECONDS = 5;
@@ -31,19 +40,21 @@ export function createHealthCheck(
   dial: Dial = dialDirectly,
   { answerSeconds = ANSWER_TIMEOUT_SECONDS }: { answerSeconds?: number } = {},
 ): HealthCheck {
-  const isHealthy = async (tailnetIp: string, signal?: AbortSignal) => {
+  const isHealthy = async (tailnetIp: string, signal?: AbortSignal, agentId?: string) => {
     try {
       const url = new URL(address(tailnetIp));
-      return await withDeadline({ seconds: answerSeconds, signal }, (own) => ask(url, dial, own));
+      return await withDeadline({ seconds: answerSeconds, signal }, (own) =>
+        ask(url, dial, { agentId, signal: own }),
+      );
     } catch {
       signal?.throwIfAborted();
       return false;
     }
   };
   return {
-    isHealthy,
-    untilHealthy: async (tailnetIp, { timeoutSeconds, signal }) => {
-      const ask = async () => (await isHealthy(tailnetIp, signal)) || undefined;
+    isHealthy: (tailnetIp, signal) => isHealthy(tailnetIp, signal),
+    untilHealthy: async (tailnetIp, { timeoutSeconds, signal, agentId }) => {
+      const ask = async () => (await isHealthy(tailnetIp, signal, agentId)) || undefined;
       const healthy = await poll(ask, { ...PAUSES, timeoutMs: timeoutSeconds * 1000, signal });
       if (healthy === undefined)
         throw new RetryableError(`No healthy answer from ${tailnetIp} within ${timeoutSeconds} s`);
@@ -51,8 +62,15 @@ export function createHealthCheck(
   };
 }
 
-/** Requests the health address. Only the status counts: no body is read and no redirect followed. */
-async function ask(url: URL, dial: Dial, signal: AbortSignal): Promise<boolean> {
+/**
+ * Requests the health address. The status counts, and, if one agent is expected, whether the answer names
+ * another one. No redirect is followed.
+ */
+async function ask(
+  url: URL,
+  dial: Dial,
+  { agentId, signal }: { agentId: string | undefined; signal: AbortSignal },
+): Promise<boolean> {
   const socket = await dial(url.hostname, Number(url.port || 80), signal);
   try {
     // The dial may have succeeded after the deadline.
@@ -65,9 +83,24 @@ async function ask(url: URL, dial: Dial, signal: AbortSignal): Promise<boolean> 
       signal,
     });
     const status = 'response' in begun ? (begun.response.statusCode ?? 0) : 0;
-    return status >= 200 && status < 300;
+    if (status < 200 || status >= 300 || !('response' in begun)) return false;
+    return agentId === undefined || (await namesNoOther(begun.response, agentId));
   } finally {
     socket.destroy();
+  }
+}
+
+const answered = z.object({ agentId: z.string() });
+const LONGEST_ANSWER = 64 * 1024;
+
+/** An operator's own agent need not say who it is: it was started with this id. */
+async function namesNoOther(response: IncomingMessage, agentId: string): Promise<boolean> {
+  const text = await readText(response, LONGEST_ANSWER).catch(() => '');
+  try {
+    const parsed = answered.safeParse(JSON.parse(text));
+    return !parsed.success || parsed.data.agentId === agentId;
+  } catch {
+    return true;
   }
 }
 

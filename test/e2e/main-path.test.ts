@@ -53,7 +53,9 @@ describe('from a paid checkout to a running agent', () => {
       tailnetKeys: [],
       devices: [stack],
     });
-    expect(await tailnetKeys()).toEqual([{ description: `${stack} 1`, used: true, revoked: false }]);
+    expect(await tailnetKeys()).toEqual([
+      { description: `${await serverName()} 1`, used: true, revoked: false },
+    ]);
   });
 
   it('is what Hetzner’s official client lists, with its labels', async ({ skip }) => {
@@ -67,7 +69,7 @@ describe('from a paid checkout to a running agent', () => {
     expect(servers).toEqual([
       {
         id: Number(agent.serverId),
-        name: stack,
+        name: agent.serverName,
         status: 'running',
         labels: { 'agent-id': agentId, 'operation-id': row.operation_id, 'managed-by': 'agents' },
         location: 'fsn1',
@@ -107,6 +109,8 @@ describe('from a paid checkout to a running agent', () => {
     expect(JSON.parse(outputs.stdout)).toEqual({ serverId, serverName, ipv4, ipv6, tailnetIp, tailnetName });
     for (const value of [serverId, serverName, ipv4, ipv6, tailnetIp, tailnetName])
       expect(value).toBeTruthy();
+    // Nothing of the agent is in the server's name.
+    expect(serverName).toMatch(/^srv-[0-9a-f]{20}$/);
     const preview = await installation.npm(['pulumi', '--', 'preview', '-s', stack, '--expect-no-changes']);
     expect(preview.stdout).toMatch(/5 unchanged/);
     expect(preview.code).toBe(0);
@@ -155,7 +159,9 @@ describe('and back', () => {
       tailnetKeys: [],
       devices: [],
     });
-    expect(await tailnetKeys()).toEqual([{ description: `${stack} 1`, used: true, revoked: true }]);
+    expect(await tailnetKeys()).toEqual([
+      { description: `${await serverName()} 1`, used: true, revoked: true },
+    ]);
     const state = await installation.query(
       'select key from pulumi_state where key like $1',
       [`%${stack}%`],
@@ -205,12 +211,19 @@ describe('an agent without an order', () => {
   }, 90_000);
 });
 
+/** The name of its server, which stays known when it is destroyed. */
+async function serverName(): Promise<string> {
+  const query = 'select name from server_names where owner_id = $1';
+  const [row] = await installation.query(query, [agentId]);
+  return row.name;
+}
+
 /** Returns all keys ever issued for the agent; the API lists only usable ones. */
-function tailnetKeys() {
+async function tailnetKeys() {
   return installation.query(
     `select description, used_at is not null as used, revoked_at is not null as revoked
      from tailscale_keys where description like $1`,
-    [`${stack} %`],
+    [`${await serverName()} %`],
     'sandbox',
   );
 }

@@ -257,10 +257,10 @@ describeWithMachines('agents on real machines', () => {
   }, 60_000);
 
   it('npm run agents -- ssh: a command on its server, by the key from the vault and the pinned host key', async () => {
-    const { agentId } = agents[0]!;
+    const { agentId, serverName } = agents[0]!;
     const ssh = (...words: string[]) => installation.npm(['agents', '--', 'ssh', ...words]);
     const asked = await ssh(agentId, 'hostname; id -un; exit 7');
-    expect(asked).toMatchObject({ code: 7, stdout: `agent-${agentId}\nops\n` });
+    expect(asked).toMatchObject({ code: 7, stdout: `${serverName}\nops\n` });
     expect(await ssh('nobody', 'true')).toMatchObject({ code: 1, stderr: 'There is no agent nobody\n' });
     const [entry] = await installation.query(`select * from audit_log where action = 'agent.ssh'`);
     expect(entry).toMatchObject({ agent_id: agentId, actor: 'operator' });

@@ -4,7 +4,8 @@ import { LostError } from '../../src/errors.ts';
 import { createRecorder } from '../../src/executors/worker/recorder.ts';
 import { claimNext, lockClaim, recordEvents, renewLease } from '../../src/operations/claims.ts';
 import { readEvents } from '../../src/operations/events/events.ts';
-import { insertOperation, requestAgent } from '../../src/operations/requests.ts';
+import { requestAgent } from '../../src/operations/first-provision.ts';
+import { insertOperation } from '../../src/operations/requests.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
 import {
   announcements,

@@ -149,6 +149,17 @@ describe('an agent’s stack', () => {
     ]);
   });
 
+  test('says nothing about its agent in the names of its server and keys, if they have their own', async () => {
+    const { of } = await make({}, { serverName: 'srv-0123456789abcdef0123' });
+    for (const type of [':Server', ':SshKey'])
+      expect(of(type).inputs).toMatchObject({
+        name: 'srv-0123456789abcdef0123',
+        labels: { 'agent-id': 'a1' },
+      });
+    expect(of(':TailnetKey').inputs.description).toBe('srv-0123456789abcdef0123 3');
+    expect(of(':Server').inputs.userData).toContain('hostname: srv-0123456789abcdef0123');
+  });
+
   test('has a tailnet key that is single-use, tagged, preauthorized, short-lived, permanent and never recreated', async () => {
     const { of } = await make();
     expect(of(':TailnetKey').inputs).toMatchObject({

@@ -1,7 +1,10 @@
 import pg from 'pg';
 import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 
-/** One agent's resources in the clouds, by name and labels, read over the APIs as any third party would. */
+/**
+ * One agent's resources in the clouds, by name and labels, read over the APIs as any third party would. What
+ * has the name that its row keeps for its server is listed as `agent-<id>`.
+ */
 export interface Holdings {
   servers: string[];
   sshKeys: string[];
@@ -15,14 +18,19 @@ export async function getHoldings(connection: SandboxFile, agentId: string): Pro
     get(`${connection.hcloudEndpoint}${path}?label_selector=agent-id==${agentId}`, connection.hcloudToken);
   const tailnet = (path: string) =>
     get(`${connection.tailscaleBaseUrl}/api/v2/tailnet/-/${path}`, connection.tailscaleApiKey);
-  const [joinNames, servers, sshKeys, keys, devices] = await Promise.all([
-    getJoinNames(connection, agentId),
+  const [joinNames, serverNames, servers, sshKeys, keys, devices] = await Promise.all([
+    getNames(connection, 'select name from tailnet_join_names where agent_id = $1', agentId),
+    getNames(connection, 'select name from server_names where owner_id = $1', agentId),
     hetzner('/servers'),
     hetzner('/ssh_keys'),
     tailnet('keys?all=true'),
     tailnet('devices'),
   ]);
-  const names = (rows: Named[], field: keyof Named) => rows.map((row) => String(row[field]));
+  const names = (rows: Named[], field: keyof Named) =>
+    rows.map((row) => {
+      const [, carried = '', generation = ''] = /^(\S*)( \d+)?$/.exec(String(row[field])) ?? [];
+      return serverNames.includes(carried) ? `${name}${generation}` : String(row[field]);
+    });
   return {
     servers: names(servers.servers ?? [], 'name'),
     sshKeys: names(sshKeys.ssh_keys ?? [], 'name'),
@@ -36,14 +44,14 @@ export async function getHoldings(connection: SandboxFile, agentId: string): Pro
 const toLabel = ({ name }: Named) => String(name).split('.')[0]!;
 
 /**
- * The hostnames under which its servers were meant to join. Until it is verified, a device has no other name.
+ * The names of its servers, and the hostnames under which they were meant to join: until it is verified, a
+ * device has no other name.
  */
-async function getJoinNames(connection: SandboxFile, agentId: string): Promise<string[]> {
+async function getNames(connection: SandboxFile, query: string, agentId: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: connection.databaseUrl });
   await client.connect();
   try {
-    const text = 'select name from tailnet_join_names where agent_id = $1';
-    return (await client.query<{ name: string }>(text, [agentId])).rows.map(({ name }) => name);
+    return (await client.query<{ name: string }>(query, [agentId])).rows.map(({ name }) => name);
   } finally {
     await client.end();
   }

@@ -31,6 +31,7 @@ export interface Agent {
   health: string;
   unhealthySince: string | null;
   serverId: string;
+  serverName: string;
   ipv4: string;
   tailnetIp: string;
   tailnetName: string;

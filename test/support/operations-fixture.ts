@@ -4,7 +4,8 @@ import { createDatabase as createConnection, createPool, type Database } from '.
 import { migrate } from '../../src/database/migrations.ts';
 import { type Claim, claimNext, type OperationRow } from '../../src/operations/claims.ts';
 import '../../src/runbooks/all.ts';
-import { requestAgent, requestOperation } from '../../src/operations/requests.ts';
+import { requestAgent } from '../../src/operations/first-provision.ts';
+import { requestOperation } from '../../src/operations/requests.ts';
 import type { OperationKind } from '../../src/operations/states.ts';
 import { type Queue, startQueue } from '../../src/queue/queue.ts';
 import { Secret } from '../../src/secret.ts';
@@ -51,6 +52,9 @@ export async function openOperations(): Promise<OperationsFixture> {
         'foundations',
         'operation_events',
         'orders',
+        'pool_misses',
+        'slots',
+        'pools',
         'operations',
         'stripe_events',
         'agents',

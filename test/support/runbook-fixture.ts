@@ -27,7 +27,15 @@ export function createRunbookFixture(at: OperationsFixture) {
   const programs: StackProgram[] = [];
   const answers: Partial<
     Record<
-      `${Verb} ${string}` | Verb | 'healthy' | 'forget' | 'shut down' | 'rebuild' | 'firewall' | 'snapshot',
+      | `${Verb} ${string}`
+      | Verb
+      | 'healthy'
+      | 'forget'
+      | 'shut down'
+      | 'rebuild'
+      | 'firewall'
+      | 'snapshot'
+      | 'rename',
       Error[]
     >
   > = {};
@@ -122,6 +130,10 @@ export function createRunbookFixture(at: OperationsFixture) {
     },
     refresh: onStack('refresh'),
     destroy: onStack('destroy'),
+    rename: async (_, stackName, to) => {
+      await reach(`rename ${stackName} ${to}`, 'rename');
+      return { outputs: {}, changes: {}, processes: 1 };
+    },
     unlock: async (run, stackName) => void (await onStack('unlock')(run, stackName)),
   };
   const foundations = createFoundationStore(at.database, { evict: async () => {} });
@@ -136,6 +148,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       await recordSnapshot(at.database, run.agent.agent_id, snapshotId);
     },
     vault,
+    newServerName: (agentId) => `agent-${agentId}`,
     settings: {
       healthPort: 8088,
       configurationVersion: 'v1',

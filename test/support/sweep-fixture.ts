@@ -183,8 +183,12 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
 
     /** Creates an unused key. */
     tailnetKey(agentId: string, generation = 1): Promise<{ id: string; key: string }> {
+      return this.tailnetKeyNamed(`agent-${agentId}`, generation);
+    },
+
+    tailnetKeyNamed(name: string, generation = 1): Promise<{ id: string; key: string }> {
       return tailnet('POST', '/tailnet/-/keys', {
-        description: `agent-${agentId} ${generation}`,
+        description: `${name} ${generation}`,
         capabilities: { devices: { create: { preauthorized: true, tags: ['tag:agent'] } } },
       });
     },

@@ -2,7 +2,8 @@ import type { CloudSnapshot } from './clouds.ts';
 import type { AgentRecord, Snapshot } from './snapshot.ts';
 import { type Violation, violated } from './violation.ts';
 
-export const serverName = (agentId: string) => `agent-${agentId}`;
+/** The name of an agent's stack and device. */
+export const agentName = (agentId: string) => `agent-${agentId}`;
 
 /** Whether a server can be made from it, as the service judges it too. */
 export const isComplete = ({ status, image_size: size }: CloudSnapshot): boolean =>
@@ -46,17 +47,19 @@ export function checkAgent(
 type Belongings = ReturnType<typeof belongings>;
 
 /** Everything of one agent in the clouds and in Pulumi's table. */
-export function belongings({ clouds, state, joinNames }: Snapshot, agentId: string) {
-  const name = serverName(agentId);
-  const servers = clouds.servers.filter((server) => serverOwner(server) === agentId || server.name === name);
-  const sshKeys = clouds.sshKeys.filter((key) => key.name === name || key.labels['agent-id'] === agentId);
+export function belongings({ clouds, state, joinNames, serverNames }: Snapshot, agentId: string) {
+  const name = agentName(agentId);
+  const own = serverNames.filter((row) => row.agent_id === agentId).map((row) => row.name);
+  const names = new Set([name, ...own]);
+  const servers = clouds.servers.filter((one) => serverOwner(one) === agentId || names.has(one.name));
+  const sshKeys = clouds.sshKeys.filter((key) => names.has(key.name) || key.labels['agent-id'] === agentId);
   const hostnames = new Set(joinNames.filter((row) => row.agent_id === agentId).map((row) => row.name));
   const devices = clouds.devices.filter(
     (device) => device.name.split('.')[0] === name || hostnames.has(device.hostname),
   );
-  const keys = clouds.keys.filter((key) => key.description.replace(/ \d+$/, '') === name);
+  const keys = clouds.keys.filter((key) => names.has(key.description.replace(/ \d+$/, '')));
   const snapshots = clouds.snapshots.filter(
-    (one) => one.labels['agent-id'] === agentId || one.description === name,
+    (one) => one.labels['agent-id'] === agentId || names.has(one.description),
   );
   const statePattern = new RegExp(`/${name}(/|\\.|$)`);
   return {

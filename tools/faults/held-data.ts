@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isComplete, serverName } from './belongings.ts';
+import { isComplete, serverOwner } from './belongings.ts';
 import type { ScenarioContext } from './scenario-context.ts';
 import type { Violation } from './violation.ts';
 
@@ -41,7 +41,7 @@ async function look({ clouds }: ScenarioContext, agentId: string): Promise<Viola
   // A hibernate completes the snapshot before it deletes the server; a wake goes the other way.
   const snapshots = await clouds.snapshots();
   const present = (await clouds.servers()).filter(
-    ({ name, status }) => name === serverName(agentId) && status !== 'deleting',
+    (one) => serverOwner(one) === agentId && one.status !== 'deleting',
   );
   const isKept = snapshots.some((one) => one.labels['agent-id'] === agentId && isComplete(one));
   const violations: Violation[] = [];
@@ -68,7 +68,7 @@ export async function checkHeld(
   if (code !== 0)
     violations.push({ invariant: 'the stack is what the clouds have', detail: output.slice(-2000) });
   if (phase !== 'wake') return violations;
-  const server = (await clouds.servers()).find(({ name }) => name === serverName(agentId));
+  const server = (await clouds.servers()).find((one) => serverOwner(one) === agentId);
   if (String(server?.image?.id) !== before.snapshot_id)
     violations.push({
       invariant: 'a woken server has the disk of its snapshot',

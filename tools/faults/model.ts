@@ -1,4 +1,4 @@
-import { belongings, checkAgent, serverName, serverOwner } from './belongings.ts';
+import { agentName, belongings, checkAgent, serverOwner } from './belongings.ts';
 import type { AgentRecord, OperationRecord, Snapshot } from './snapshot.ts';
 import { type Violation, violated } from './violation.ts';
 
@@ -169,7 +169,7 @@ function stateKeys({ state }: Snapshot, part: string): string[] {
 function pendingStates({ state }: Snapshot, resting: ReadonlySet<string>): string[] {
   return state
     .filter(
-      ({ key, pending }) => pending > 0 && ![...resting].some((id) => key.includes(`/${serverName(id)}`)),
+      ({ key, pending }) => pending > 0 && ![...resting].some((id) => key.includes(`/${agentName(id)}`)),
     )
     .map(({ key, pending }) => `${key}: ${pending}`);
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { serverOwner } from './belongings.ts';
 import { failThreeTimes, orderTwenty, stallWorker } from './longer-scenarios.ts';
 import {
   destroyAgent,
@@ -112,7 +113,7 @@ export const SCENARIOS: readonly Scenario[] = [
         60,
         async () => {
           if ((await readAgent(context, agentId)).step !== 'configuring') return undefined;
-          return (await context.clouds.servers()).find(({ name }) => name === `agent-${agentId}`);
+          return (await context.clouds.servers()).find((one) => serverOwner(one) === agentId);
         },
         20,
       );

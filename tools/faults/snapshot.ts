@@ -44,6 +44,8 @@ export interface Snapshot {
   agents: AgentRecord[];
   /** Hostnames under which servers were meant to join the tailnet. */
   joinNames: { name: string; agent_id: string }[];
+  /** The names of servers that do not follow from their agents' ids. */
+  serverNames: { name: string; agent_id: string }[];
   operations: OperationRecord[];
   statusEvents: StatusEvent[];
   /** Per operation: the number of events and the highest sequence number. */
@@ -101,6 +103,9 @@ async function readRows(client: pg.Client) {
       'select operation_id, count(*)::int as count, max(sequence)::int as last from operation_events group by 1',
     ),
     joinNames: await rows<Snapshot['joinNames'][number]>('select name, agent_id from tailnet_join_names'),
+    serverNames: await rows<Snapshot['serverNames'][number]>(
+      'select name, owner_id as agent_id from server_names',
+    ),
     orders: await rows<Snapshot['orders'][number]>('select session_id, agent_id, attention from orders'),
     storedEvents: (await rows<{ id: string }>('select id from stripe_events')).map(({ id }) => id),
   };

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { sql } from 'kysely';
 import { AGENT_STEPS, type AgentStep } from '../../agents/states.ts';
-import { setAgentStep } from '../../agents/store.ts';
+import { getAgent, setAgentStep } from '../../agents/store.ts';
 import { type Transaction, violatedConstraint } from '../../database/connect.ts';
 import { jsonText } from '../../database/storable.ts';
 import { CancelledError, ConflictError, RetryableError, reportedError } from '../../errors.ts';
@@ -183,7 +183,8 @@ async function succeed(
   const result = readResult(row);
   if (result?.status === 'failed')
     throw new ConflictError(`The runner has recorded a failure: ${result.message}`);
-  const effect = result?.effect ?? reportedEffect(row, report);
+  const { inputs } = await getAgent(trx, row.agent_id);
+  const effect = result?.effect ?? reportedEffect(row, { ...report, serverName: inputs?.serverName });
   try {
     await succeedLocked(trx, queue, row, effect);
   } catch (error) {

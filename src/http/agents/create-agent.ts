@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { agentIdSchema, newAgent, planSchema, regionSchema, userIdSchema } from '../../agents/new-agent.ts';
-import { requestAgent } from '../../operations/requests.ts';
+import { requestAgent } from '../../operations/first-provision.ts';
 import { endpoint, read } from '../endpoint.ts';
 import { acceptedAnswer, answerAccepted } from '../operations/accepted.ts';
 import { idempotencyKeySchema, once } from './idempotency.ts';

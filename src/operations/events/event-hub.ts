@@ -3,6 +3,7 @@ import pg from 'pg';
 import { errorMessage } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Secret } from '../../secret.ts';
+import { CLAIMS_CHANNEL } from '../../slots/claim.ts';
 import { EVENTS_CHANNEL } from './events.ts';
 
 /** Called when an operation may have new events; with `undefined` if any operation may have. */
@@ -17,6 +18,8 @@ export interface EventHub {
 
 /** The key of those who want to know that there may be something to do, besides operations. */
 export const WORK_KEY = ' work';
+/** The key of those who hand over slots. They are woken with the id of a provision. */
+export const CLAIMS_KEY = ' claims';
 /** Triggers of the database notify it (migration 0018). */
 const WORK_CHANNEL = 'work_waits';
 
@@ -42,6 +45,7 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
       wakeAll('*', operationId);
     },
     onWork: () => wakeAll(WORK_KEY, undefined),
+    onClaim: (operationId) => wakeAll(CLAIMS_KEY, operationId),
     onConnected: () => {
       for (const key of [...subscribers.keys()]) wakeAll(key, undefined);
     },
@@ -68,6 +72,7 @@ interface Listening {
   signal: AbortSignal;
   onEvent(operationId: string): void;
   onWork(): void;
+  onClaim(operationId: string): void;
   onConnected(): void;
 }
 
@@ -109,12 +114,14 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
   signal.addEventListener('abort', () => end(), { once: true, signal: over.signal });
   client.on('notification', ({ channel, payload }) => {
     if (channel === WORK_CHANNEL) options.onWork();
+    else if (channel === CLAIMS_CHANNEL) options.onClaim(payload ?? '');
     else if (payload) options.onEvent(payload);
   });
   try {
     await client.connect();
     await client.query(`listen ${EVENTS_CHANNEL}`);
     await client.query(`listen ${WORK_CHANNEL}`);
+    await client.query(`listen ${CLAIMS_CHANNEL}`);
     onUp();
     options.onConnected();
     await ended;

@@ -21,13 +21,15 @@ export const EVENTS_CHANNEL = 'operation_events';
 
 /**
  * Appends events with the next sequence numbers and wakes listeners at commit. The caller must have locked
- * the operation's row, so that the numbers have no gaps and follow the order of commits.
+ * the operation's row, so that the numbers have no gaps and follow the order of commits. `isQuiet`: wakes
+ * nobody, because a notification takes a database-wide lock and another one follows at once.
  */
 export async function appendEvents(
   trx: Transaction,
   operationId: string,
   attempt: number,
   events: OperationEvent[],
+  { isQuiet = false }: { isQuiet?: boolean } = {},
 ): Promise<void> {
   if (events.length === 0) return;
   const last = await trx
@@ -49,7 +51,7 @@ export async function appendEvents(
       })),
     )
     .execute();
-  await sql`select pg_notify(${EVENTS_CHANNEL}, ${operationId})`.execute(trx);
+  if (!isQuiet) await sql`select pg_notify(${EVENTS_CHANNEL}, ${operationId})`.execute(trx);
 }
 
 /** Appends the events of an attempt that is queued again: the reason, the step and the status. */

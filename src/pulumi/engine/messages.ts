@@ -18,6 +18,7 @@ export type StackWork =
   | { verb: 'up'; program: StackProgram; mayBeNew: boolean }
   /** An `up` of the tailnet key alone. */
   | { verb: 'renew-key'; program: StackProgram }
+  | { verb: 'rename'; to: string }
   | { verb: 'refresh' | 'destroy' | 'unlock' };
 
 /** What a run reports while it is in progress. */

@@ -105,6 +105,8 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
     ...(task.secretsProvider === undefined ? {} : { secretsProvider: task.secretsProvider }),
     envVars: {
       ...task.environment,
+      // A rename selects the stack: the CLI would leave the backend's address with its password at home.
+      ...(task.verb === 'rename' && { PULUMI_HOME: context.workDir }),
       ...(context.debugProviders === undefined ? {} : { PULUMI_DEBUG_PROVIDERS: context.debugProviders }),
     },
   });
@@ -203,6 +205,9 @@ async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Prom
       } catch (error) {
         if (!(pulumiError(error) instanceof StackNotFoundError)) throw error;
       }
+      return;
+    case 'rename':
+      await stack.rename({ stackName: task.to, signal: options.signal });
       return;
     case 'unlock':
       await stack.cancel();

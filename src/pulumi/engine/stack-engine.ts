@@ -49,6 +49,11 @@ export interface StackEngine {
   refresh(attempt: EngineAttempt, stackName: string): Promise<StackResult>;
   /** Deletes the stack's resources, then the stack itself. A missing stack is fine. */
   destroy(attempt: EngineAttempt, stackName: string): Promise<StackResult>;
+  /**
+   * Renames a stack, with its history.
+   * @throws StackNotFoundError, StackExistsError
+   */
+  rename(attempt: EngineAttempt, stackName: string, to: string): Promise<StackResult>;
   /** Removes the lock that a dead process left behind. */
   unlock(attempt: EngineAttempt, stackName: string): Promise<void>;
 }
@@ -109,6 +114,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
     },
     refresh: (attempt, stackName) => run(attempt, stackName, { verb: 'refresh' }),
     destroy: (attempt, stackName) => run(attempt, stackName, { verb: 'destroy' }),
+    rename: (attempt, stackName, to) => run(attempt, stackName, { verb: 'rename', to }),
     unlock: async (attempt, stackName) => void (await run(attempt, stackName, { verb: 'unlock' })),
   };
 }
@@ -155,7 +161,7 @@ async function secretsOf(
   stackName: string,
   { verb }: StackWork,
 ): Promise<Pick<StackTask, 'secretsProvider' | 'moveSecretsTo'>> {
-  if (verb === 'destroy' || verb === 'unlock') return {};
+  if (verb === 'destroy' || verb === 'unlock' || verb === 'rename') return {};
   const present = await state.secretsProvider(stackName);
   if (present === undefined) return wanted === PASSPHRASE ? {} : { secretsProvider: wanted };
   return present !== wanted && [PASSPHRASE, before].includes(present) ? { moveSecretsTo: wanted } : {};

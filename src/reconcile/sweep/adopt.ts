@@ -3,6 +3,7 @@ import { recordDevice } from '../../agents/devices.ts';
 import { lockAgent } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
 import { giveName } from '../../runbooks/steps/device.ts';
+import { isSlot } from '../../slots/slots.ts';
 import type { TailscaleClient } from '../../tailscale/tailscale.ts';
 import { readAgentView } from './agent-views.ts';
 import { isOwn } from './compare.ts';
@@ -22,6 +23,7 @@ export async function adoptDevice(
   { database, tailscale }: { database: Database; tailscale: TailscaleClient },
   { agentId, resource }: Adoption,
 ): Promise<boolean> {
+  if (isSlot(agentId)) return false;
   return database.transaction().execute(async (trx) => {
     await lockAgent(trx, agentId);
     const agent = await readAgentView(trx, agentId);

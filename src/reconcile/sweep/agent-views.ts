@@ -30,28 +30,50 @@ export async function readAgentViews(
   { agentIds, serverIds, addresses }: Seen,
 ): Promise<AgentView[]> {
   const { rows } = await sql<AgentView>`
-    ${VIEW} where a.agent_id = any(${[...agentIds]}::text[]) or a.server_id = any(${[...serverIds]}::text[])
-      or a.tailnet_ip = any(${[...addresses]}::text[])
-      or a.status = any(${[...KEPT_STATUSES]}::text[])`.execute(database);
+    ${VIEW} where v."agentId" = any(${[...agentIds]}::text[]) or v."serverId" = any(${[...serverIds]}::text[])
+      or v."tailnetIp" = any(${[...addresses]}::text[])
+      or v.status = any(${[...KEPT_STATUSES]}::text[])`.execute(database);
   return rows;
 }
 
 export async function readAgentView(database: Database, agentId: string): Promise<AgentView | undefined> {
-  const { rows } = await sql<AgentView>`${VIEW} where a.agent_id = ${agentId}`.execute(database);
+  const { rows } = await sql<AgentView>`${VIEW} where v."agentId" = ${agentId}`.execute(database);
   return rows[0];
 }
 
 /** Guarded, so that one malformed row cannot fail the query for all. */
 const KEY_GENERATION = sql`
-  case when a.inputs->>'keyGeneration' ~ '^[0-9]{1,9}$' then (a.inputs->>'keyGeneration')::int end`;
+  case when inputs->>'keyGeneration' ~ '^[0-9]{1,9}$' then (inputs->>'keyGeneration')::int end`;
 
-const VIEW = sql`
-  select a.agent_id as "agentId", a.status, a.server_id as "serverId", a.snapshot_id as "snapshotId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
+const FIREWALL_ID = sql`
+  case when jsonb_typeof(inputs->'firewallId') = 'number' then (inputs->>'firewallId')::float8 end`;
+
+const AGENTS = sql`
+  select a.agent_id as "agentId", a.status,
+    array(select n.name from server_names n where n.owner_id = a.agent_id) as "serverNames", a.server_id as "serverId", a.snapshot_id as "snapshotId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
     a.inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration",
-    case when jsonb_typeof(a.inputs->'firewallId') = 'number' then (a.inputs->>'firewallId')::float8 end as "firewallId",
+    ${FIREWALL_ID} as "firewallId",
     exists (select 1 from operations o
       where o.agent_id = a.agent_id and o.status in ('queued', 'active')) as unfinished,
     coalesce((select o.status <> 'succeeded' from operations o
       where o.agent_id = a.agent_id and o.kind in ('provision', 'rebuild') and o.finished_at is not null
       order by o.finished_at desc limit 1), false) as "lastBuildFailed"
   from agents a`;
+
+/**
+ * Slots as the agents that they are not yet. One that an agent runs on has nothing of its own any more: what
+ * carries its names is attributed to the agent.
+ */
+const SLOTS = sql`
+  select slot_id as "agentId",
+    case status when 'making' then 'provisioning' when 'ready' then 'running' when 'claimed' then 'running'
+      when 'removing' then 'destroying' else 'destroyed' end as status,
+    array(select n.name from server_names n where n.owner_id = slot_id) as "serverNames",
+    case when served_at is null then server_id end as "serverId", null as "snapshotId",
+    case when served_at is null then tailnet_ip end as "tailnetIp",
+    case when served_at is null then tailnet_node_id end as "nodeId",
+    inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration", ${FIREWALL_ID} as "firewallId",
+    status in ('making', 'claimed', 'removing') as unfinished, false as "lastBuildFailed"
+  from slots`;
+
+const VIEW = sql`select * from (${AGENTS} union all ${SLOTS}) v`;

@@ -70,7 +70,7 @@ export function judge(resource: Resource, agent: AgentView | undefined, ownListe
   // The service names each after its agent, and names are unique in a project. Another name means that only
   // the label is ours, and anyone can set a label.
   const labelled = resource.kind !== 'tailnet-key' && resource.kind !== 'device';
-  if (labelled && !isOwn(resource, agent) && resource.name !== agentName(agent.agentId))
+  if (labelled && !isOwn(resource, agent) && !isNamed(resource, agent))
     return { action: 'report', reason: 'not-ours' };
   if (agent.status === 'destroyed') return { action: 'remove', reason: 'destroyed' };
   if (agent.status === 'failed') return { action: 'remove', reason: 'rolled-back' };
@@ -93,6 +93,10 @@ function judgeSuperfluous(resource: Resource, agent: AgentView, ownListed: boole
   return { action: 'remove', reason: 'earlier-attempt' };
 }
 
+/** Whether it has the agent's name or that of its server: only this service gives those. */
+const isNamed = ({ name }: Pick<Resource, 'name'>, { agentId, serverNames }: AgentView): boolean =>
+  name === agentName(agentId) || serverNames.includes(name);
+
 /** Whether it is the resource that the agent's row names. */
 export function isOwn(resource: Resource, agent: AgentView): boolean {
   switch (resource.kind) {
@@ -101,7 +105,7 @@ export function isOwn(resource: Resource, agent: AgentView): boolean {
     case 'snapshot':
       return resource.id === agent.snapshotId;
     case 'ssh-key':
-      return resource.name === agentName(agent.agentId);
+      return isNamed(resource, agent);
     case 'tailnet-key':
       return agent.keyGeneration === null || resource.generation >= agent.keyGeneration;
     case 'device':

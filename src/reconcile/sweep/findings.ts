@@ -5,6 +5,8 @@ import type { Resource } from './resources.ts';
 export interface AgentView {
   agentId: string;
   status: AgentStatus;
+  /** The names of its servers and keys that do not follow from its id. */
+  serverNames: string[];
   serverId: string | null;
   /** The recorded snapshot, if any: what is kept in place of a hibernated agent's server. */
   snapshotId: string | null;

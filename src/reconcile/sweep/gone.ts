@@ -2,6 +2,7 @@ import { audit } from '../../agents/audit.ts';
 import { lockAgent, recordUnhealthy } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
+import { isSlot, retireSlot } from '../../slots/slots.ts';
 import { readAgentView } from './agent-views.ts';
 import { explain } from './compare.ts';
 import type { AgentView, Finding } from './findings.ts';
@@ -22,6 +23,11 @@ export async function reportGone(
 ): Promise<string | undefined> {
   const { agentId, serverId } = finding;
   const server = await hetzner.getServer(serverId);
+  if (isSlot(agentId)) {
+    // The keeper makes another one. Labels that were lost come back with the agent.
+    if (server === undefined) await retireSlot(database, agentId, explain(finding));
+    return server === undefined ? explain(finding) : undefined;
+  }
   // It still exists but has lost the labels by which it is listed.
   if (server !== undefined)
     return mendServer({ hetzner, database }, finding).catch(

@@ -4,6 +4,7 @@ import type { Database, Transaction } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
 import { CALLS_PER_SERVER_REMOVAL } from '../../hetzner/hetzner.ts';
 import { isComplete } from '../../runbooks/steps/snapshots.ts';
+import { isSlot, lockSlot } from '../../slots/slots.ts';
 import { readAgentView } from './agent-views.ts';
 import type { Budget } from './budget.ts';
 import { judge } from './compare.ts';
@@ -37,7 +38,8 @@ export async function removeFromAgent(
   removals: readonly Removal[],
 ): Promise<Outcomes> {
   return deps.database.transaction().execute(async (trx) => {
-    await lockAgent(trx, agentId);
+    if (isSlot(agentId)) await lockSlot(trx, agentId);
+    else await lockAgent(trx, agentId);
     // A separate statement after the lock, so that it sees what was committed while we waited.
     const agent = await readAgentView(trx, agentId);
     const stillDue = removals.filter(({ resource }) => judge(resource, agent, true).action === 'remove');
@@ -111,7 +113,14 @@ function record(trx: Transaction, { removal, error }: { removal: Removal; error?
   return audit(trx, {
     actor: 'service',
     action: error === undefined ? 'sweep.remove' : 'sweep.remove-failed',
-    agentId,
-    details: { kind, id, name, reason, ...(error === undefined ? {} : { error }) },
+    ...(isSlot(agentId) ? {} : { agentId }),
+    details: {
+      ...(isSlot(agentId) && { slotId: agentId }),
+      kind,
+      id,
+      name,
+      reason,
+      ...(error === undefined ? {} : { error }),
+    },
   });
 }

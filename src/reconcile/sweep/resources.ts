@@ -1,4 +1,5 @@
 import { readLabels } from '../../../stacks/labels.ts';
+import { SERVER_NAME } from '../../agents/server-names.ts';
 import type { Server, Snapshot, SshKey } from '../../hetzner/hetzner.ts';
 import { isAgentDevice } from '../../runbooks/steps/device.ts';
 import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts';
@@ -64,8 +65,9 @@ export function toSnapshot({ id, name, labels, serverId }: Snapshot): Resource {
  * any other.
  */
 export function toTailnetKey({ id, description, invalid }: TailnetKeyInfo): Resource | undefined {
-  const [, agentId, generation] = /^agent-([a-z0-9](?:-?[a-z0-9])*) (\d+)$/.exec(description ?? '') ?? [];
-  if (agentId === undefined || invalid === true) return undefined;
+  const [, name = '', generation] = /^([a-z0-9-]+) (\d+)$/.exec(description ?? '') ?? [];
+  const [, agentId = null] = /^agent-([a-z0-9](?:-?[a-z0-9])*)$/.exec(name) ?? [];
+  if ((agentId === null && !SERVER_NAME.test(name)) || invalid === true) return undefined;
   return { kind: 'tailnet-key', id, name: description!, agentId, generation: Number(generation) };
 }
 
@@ -85,6 +87,10 @@ const KIND_NAMES: Record<ResourceKind, string> = {
   'tailnet-key': 'Tailnet key',
   device: 'Tailnet device',
 };
+
+/** The server's name that a resource carries; a tailnet key's is followed by its generation. */
+export const toCarriedName = ({ kind, name }: Resource): string =>
+  kind === 'tailnet-key' ? name.replace(/ \d+$/, '') : name;
 
 /** Returns a name for people: `Server agent-7 (4711)`. */
 export function toName({ kind, name, id }: Resource): string {

@@ -3,10 +3,11 @@ import { lockAgent } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
 import { isAnothers } from '../../runbooks/steps/own-server.ts';
 import { missingAttributes } from '../../runbooks/steps/server-attributes.ts';
+import { isSlot } from '../../slots/slots.ts';
 import { readAgentView } from './agent-views.ts';
 import type { AgentView, Finding } from './findings.ts';
 import type { SweptHetzner } from './inventory.ts';
-import type { Resource } from './resources.ts';
+import { type Resource, toCarriedName } from './resources.ts';
 
 /** A live agent's own server that lacks labels or its firewall. */
 export type Mend = Extract<Finding, { action: 'mend' }>;
@@ -15,21 +16,22 @@ export type Mend = Extract<Finding, { action: 'mend' }>;
 export const CALLS_PER_MEND = 3;
 
 /**
- * Attributes each server and snapshot to the agent whose row has its id. Anyone can change a label, so labels
- * count only for those that are in no row.
+ * Attributes each server and snapshot to the agent whose row has its id, and everything that carries a
+ * server's name to the name's owner. Anyone can change a label, so labels count only for the rest.
+ * `serverNames`: owners by name.
  */
-export function attributeServers(resources: readonly Resource[], agents: readonly AgentView[]): Resource[] {
+export function attributeServers(
+  resources: readonly Resource[],
+  agents: readonly AgentView[],
+  serverNames: ReadonlyMap<string, string> = new Map(),
+): Resource[] {
   const byServer = new Map(agents.map((agent) => [agent.serverId, agent.agentId]));
   const bySnapshot = new Map(agents.map((agent) => [agent.snapshotId, agent.agentId]));
   return resources.map((resource) => {
-    if (resource.kind === 'snapshot')
-      return { ...resource, agentId: bySnapshot.get(resource.id) ?? resource.agentId };
-    if (resource.kind !== 'server') return resource;
-    return {
-      ...resource,
-      agentId: byServer.get(resource.id) ?? resource.agentId,
-      labelledFor: resource.agentId,
-    };
+    const known = serverNames.get(toCarriedName(resource)) ?? resource.agentId;
+    if (resource.kind === 'snapshot') return { ...resource, agentId: bySnapshot.get(resource.id) ?? known };
+    if (resource.kind !== 'server') return { ...resource, agentId: known };
+    return { ...resource, agentId: byServer.get(resource.id) ?? known, labelledFor: resource.agentId };
   });
 }
 
@@ -54,6 +56,8 @@ export async function mendServer(
   { hetzner, database }: MendDeps,
   { agentId, serverId }: Pick<Mend, 'agentId' | 'serverId'>,
 ): Promise<string | undefined> {
+  // A slot's labels come back with its agent.
+  if (isSlot(agentId)) return undefined;
   return database.transaction().execute(async (trx) => {
     const row = await lockAgent(trx, agentId);
     const agent = await readAgentView(trx, agentId);

@@ -1,3 +1,4 @@
+import { readServerNames } from '../../agents/server-names.ts';
 import type { Database } from '../../database/connect.ts';
 import type { SweepCursor } from '../../database/reconcile-tables.ts';
 import { errorMessage } from '../../errors.ts';
@@ -12,7 +13,7 @@ import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, type GoneSnapshot, reportGone, reportGoneSnapshot } from './gone.ts';
 import { movedUp, START, type SweptClouds, takeInventory } from './inventory.ts';
 import { type Removal, removeFromAgent } from './remove.ts';
-import type { ResourceKind } from './resources.ts';
+import { type ResourceKind, toCarriedName } from './resources.ts';
 import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
 import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.ts';
 
@@ -97,11 +98,16 @@ async function findAll(database: Database, cloud: CloudView): Promise<Finding[]>
     database,
     devices.map(({ hostname }) => hostname),
   );
-  const agentIds = [...cloud.resources.flatMap(({ agentId }) => agentId ?? []), ...joinNames.values()];
+  const serverNames = await readServerNames(database, cloud.resources.map(toCarriedName));
+  const agentIds = [
+    ...cloud.resources.flatMap(({ agentId }) => agentId ?? []),
+    ...joinNames.values(),
+    ...serverNames.values(),
+  ];
   const serverIds = cloud.resources.flatMap(({ kind, id }) => (kind === 'server' ? [id] : []));
   const addresses = devices.flatMap((device) => device.addresses);
   const agents = await readAgentViews(database, { agentIds, serverIds, addresses });
-  const servers = attributeServers(cloud.resources, agents);
+  const servers = attributeServers(cloud.resources, agents, serverNames);
   const { resources, findings } = attributeDevices(servers, agents, joinNames);
   return [...compare({ ...cloud, resources }, agents), ...findings];
 }

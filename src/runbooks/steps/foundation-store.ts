@@ -111,7 +111,16 @@ async function isActive(trx: Transaction, { operationId, attempt }: Holder): Pro
     .where('attempt', '=', attempt)
     .where('status', '=', 'active')
     .executeTakeFirst();
-  return row !== undefined;
+  if (row !== undefined) return true;
+  // The work on a slot is no operation.
+  const slot = await trx
+    .selectFrom('slots')
+    .select('slot_id')
+    .where('work_id', '=', operationId)
+    .where('attempt', '=', attempt)
+    .where(sql<boolean>`lease_until > now()`)
+    .executeTakeFirst();
+  return slot !== undefined;
 }
 
 function hashOf(inputs: FoundationInputs, secretsProvider: string): string {

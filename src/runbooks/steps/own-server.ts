@@ -1,5 +1,6 @@
-import { agentName, type FoundResources } from '../../../stacks/inputs.ts';
+import { agentName, type FoundResources, toServerName } from '../../../stacks/inputs.ts';
 import { readLabels, toLabels } from '../../../stacks/labels.ts';
+import { SERVER_NAME } from '../../agents/server-names.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import { PermanentError } from '../../errors.ts';
 import type { HetznerClient, Server, SshKey } from '../../hetzner/hetzner.ts';
@@ -18,7 +19,7 @@ export type Owner = Pick<AgentRow, 'agent_id' | 'server_id' | 'inputs'>;
 export async function lookUpServer(hetzner: ServerLookup, agent: Owner): Promise<Server | undefined> {
   const recorded = await recordedServer(hetzner, agent);
   if (recorded !== undefined) return recorded;
-  const namesake = await hetzner.findServer(agentName(agent.agent_id));
+  const namesake = await hetzner.findServer(ownName(agent));
   if (namesake === undefined || hasOwnLabels(namesake, agent)) return namesake;
   throw new PermanentError(
     `Server ${namesake.name} (${namesake.id}) has the name of this agent's server, but neither its recorded id nor its labels: ` +
@@ -46,8 +47,13 @@ export async function recordedServer(
 /** Whether a server's name and labels are another agent's. */
 export function isAnothers({ name, labels }: Pick<Server, 'name' | 'labels'>, agent: Owner): boolean {
   const { agentId: other } = readLabels(labels);
-  return other !== null && other !== agent.agent_id && name === agentName(other);
+  if (other === null || other === agent.agent_id || name === ownName(agent)) return false;
+  return name === agentName(other) || SERVER_NAME.test(name);
 }
+
+/** The name of the agent's server and of its keys. */
+export const ownName = (agent: Pick<Owner, 'agent_id' | 'inputs'>): string =>
+  toServerName({ agentId: agent.agent_id, serverName: agent.inputs?.serverName });
 
 /** Returns the agent's server. @throws PermanentError if it does not exist */
 export async function presentServer(hetzner: ServerLookup, agent: Owner): Promise<Server> {
@@ -64,7 +70,7 @@ type Lookup = ServerLookup & Pick<HetznerClient, 'findSshKey' | 'setSshKeyLabels
 export async function findResources(hetzner: Lookup, agent: Owner): Promise<FoundResources> {
   const [server, sshKey] = await Promise.all([
     lookUpServer(hetzner, agent),
-    hetzner.findSshKey(agentName(agent.agent_id)),
+    hetzner.findSshKey(ownName(agent)),
   ]);
   const isOwn = sshKey !== undefined && isOwnKey(sshKey, agent);
   if (isOwn && !isLabelled(sshKey, agent.agent_id))
@@ -77,7 +83,7 @@ export async function findResources(hetzner: Lookup, agent: Owner): Promise<Foun
 
 /** Whether a server or key has the agent's name and labels. */
 export function hasOwnLabels({ name, labels }: Pick<Server, 'name' | 'labels'>, agent: Owner): boolean {
-  if (name !== agentName(agent.agent_id)) return false;
+  if (name !== ownName(agent)) return false;
   const operationId = agent.inputs?.operationId;
   return (
     isLabelled({ labels }, agent.agent_id) ||

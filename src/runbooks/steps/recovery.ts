@@ -1,4 +1,3 @@
-import { agentName } from '../../../stacks/inputs.ts';
 import type { Vault } from '../../agents/secrets.ts';
 import { LostError } from '../../errors.ts';
 import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
@@ -7,7 +6,7 @@ import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
 import { isAgentDevice, isRecordedDevice } from './device.ts';
-import { hasOwnLabels, isAnothers, isOwnKey } from './own-server.ts';
+import { hasOwnLabels, isAnothers, isOwnKey, ownName } from './own-server.ts';
 import { listOwnSnapshots } from './own-snapshots.ts';
 
 /**
@@ -118,7 +117,7 @@ export async function removeKeys(
   run: Attempt,
   { keep }: { keep?: number } = {},
 ): Promise<void> {
-  const name = agentName(run.agent.agent_id);
+  const name = ownName(run.agent);
   for (const key of await tailscale.listKeys()) {
     if (key.description?.replace(/ \d+$/, '') !== name || key.description === `${name} ${keep}`) continue;
     assertHeld(run);
@@ -154,7 +153,7 @@ export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Attempt
  * that have its name or labels but are not its own.
  */
 export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Attempt, 'agent'>) {
-  const name = agentName(agent.agent_id);
+  const name = ownName(agent);
   const snapshots = await listOwnSnapshots({ hetzner }, agent);
   const [recorded, ...found] = await Promise.all([
     agent.server_id === null ? undefined : hetzner.getServer(agent.server_id),

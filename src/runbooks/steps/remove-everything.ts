@@ -1,3 +1,4 @@
+import { agentName } from '../../../stacks/inputs.ts';
 import { type Evidence, MOST_EVIDENCE } from '../../agents/receipts.ts';
 import { RetryableError } from '../../errors.ts';
 import type { Attempt } from '../../operations/attempt.ts';
@@ -19,18 +20,24 @@ import {
 export async function removeEverything(parts: RunbookParts, attempt: Attempt): Promise<Evidence> {
   attempt.step('deleting_resources');
   const listed = await listForReceipt(parts, attempt);
-  const { stack_name: stackName } = attempt.agent;
-  await withLockRecovery(parts.executor, attempt, stackName, () =>
-    parts.executor.destroy(attempt, stackName),
-  );
+  const stackNames = await listStacks(parts, attempt);
+  for (const name of stackNames)
+    await withLockRecovery(parts.executor, attempt, name, () => parts.executor.destroy(attempt, name));
   attempt.step('removing_device');
   await removeFromHetzner(parts.hetzner, attempt);
   await removeFromTailnet(parts, attempt);
   attempt.step('removing_state');
-  await parts.state.forget(stackName);
+  for (const name of stackNames) await parts.state.forget(name);
   attempt.step('verifying');
   const gone = await untilGone(parts, attempt, parts.goneWithinSeconds ?? GONE_WITHIN_SECONDS);
   return { ...listed, gone };
+}
+
+/** The agent's stack, and that of a slot whose server it has not adopted yet. */
+async function listStacks({ slots }: RunbookParts, attempt: Attempt): Promise<string[]> {
+  const slot = await slots?.find(attempt);
+  const own = attempt.agent.stack_name;
+  return slot === undefined ? [own] : [agentName(slot.slotId), own];
 }
 
 /**

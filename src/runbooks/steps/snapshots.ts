@@ -1,9 +1,9 @@
-import { agentName } from '../../../stacks/inputs.ts';
 import { readHibernation, toSnapshotLabels } from '../../../stacks/labels.ts';
 import { RetryableError } from '../../errors.ts';
 import type { HetznerClient, Server, Snapshot } from '../../hetzner/hetzner.ts';
 import type { SnapshotCalls } from '../../hetzner/snapshots.ts';
 import type { Attempt } from '../../operations/attempt.ts';
+import { ownName } from './own-server.ts';
 import { listOwnSnapshots } from './own-snapshots.ts';
 import { assertHeld } from './recovery.ts';
 
@@ -36,7 +36,7 @@ export async function takeSnapshot(
   );
   const snapshot =
     begun === undefined
-      ? await hetzner.createSnapshot(server.id, { name: agentName(agent.agent_id), labels }, run.signal)
+      ? await hetzner.createSnapshot(server.id, { name: ownName(agent), labels }, run.signal)
       : await hetzner.awaitSnapshot(begun.id, run.signal);
   if (!isComplete(snapshot) || snapshot.serverId !== server.id)
     throw new RetryableError(

@@ -9,6 +9,7 @@ import { attributeServers } from '../../../src/reconcile/sweep/servers.ts';
 const agent = (view: Partial<AgentView> = {}): AgentView => ({
   agentId: 'a1',
   status: 'running',
+  serverNames: [],
   serverId: '1',
   snapshotId: null,
   tailnetIp: '100.64.0.1',

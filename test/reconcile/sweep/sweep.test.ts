@@ -32,6 +32,19 @@ async function runningAgent(agentId: string) {
   return { server, sshKey, device };
 }
 
+test('what carries the name of an agent’s server is the agent’s, whatever its labels say', async () => {
+  const serverName = 'srv-0123456789abcdef0123';
+  await fixture.server('nobody', { name: serverName });
+  await fixture.sshKey('nobody', { name: serverName });
+  await fixture.tailnetKeyNamed(serverName);
+  await fixture.agent('gone', { status: 'destroyed' });
+  await fixture.database.insertInto('server_names').values({ name: serverName, owner_id: 'gone' }).execute();
+  const report = await fixture.sweep();
+  expect(report.findings).toHaveLength(3);
+  for (const finding of report.findings) expect(finding).toMatch(/^Removed: .*srv-.* belongs to agent gone/);
+  expect(await fixture.left()).toMatchObject({ servers: [], sshKeys: [], tailnetKeys: [] });
+});
+
 const audited = () =>
   fixture.database
     .selectFrom('audit_log')

@@ -37,6 +37,7 @@ function healthy(): Snapshot {
     ],
     sequences: [{ operation_id: 'o1', count: 4, last: 4 }],
     joinNames: [{ name: 'join-1', agent_id: 'a1' }],
+    serverNames: [],
     orders: [{ session_id: 'cs_1', agent_id: 'a1', attention: null }],
     storedEvents: ['evt_1'],
     state: ['a1', 'off', 'asleep'].map((id) => ({

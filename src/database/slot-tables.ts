@@ -1,0 +1,76 @@
+import type { Defaulted, DefaultTimestamp, NullableJson, Timestamp } from './column-types.ts';
+
+/** In lifecycle order. `claimed`: it is an order's; `adopted`: everything of it is the agent's. */
+export const SLOT_STATUSES = ['making', 'ready', 'claimed', 'adopted', 'removing', 'removed'] as const;
+export type SlotStatus = (typeof SLOT_STATUSES)[number];
+
+export interface SlotTables {
+  pools: PoolTable;
+  slots: SlotTable;
+  pool_misses: PoolMissTable;
+}
+
+/** How many slots there should be now. */
+export interface PoolTable {
+  project: string;
+  location: string;
+  plan: string;
+  size: number;
+  /** What a slot must have been made by and from to be given to anybody. */
+  fingerprint: string;
+  seen_at: DefaultTimestamp;
+  /** Why no slot is made now, and until when. */
+  paused_until: Timestamp | null;
+  error: string | null;
+}
+
+/** A server that waits for its customer, or did. */
+export interface SlotTable {
+  slot_id: string;
+  project: string;
+  location: string;
+  plan: string;
+  fingerprint: string;
+  status: Defaulted<SlotStatus>;
+  /** The making or the removing of it, whose attempts are numbered and leased as an operation's are. */
+  work_id: Defaulted<string>;
+  attempt: Defaulted<number>;
+  /** Failed and lost tries of this work. */
+  tries: Defaulted<number>;
+  worker_id: string | null;
+  lease_until: Timestamp | null;
+  run_after: DefaultTimestamp;
+  step: string | null;
+  error: string | null;
+  failure_code: string | null;
+  inputs: NullableJson<Record<string, unknown>> | null;
+  /** Its key pairs, sealed for the slot's id (src/agents/secrets.ts). */
+  secrets: Buffer | null;
+  server_id: string | null;
+  server_name: string | null;
+  ipv4: string | null;
+  ipv6: string | null;
+  tailnet_ip: string | null;
+  tailnet_name: string | null;
+  tailnet_node_id: string | null;
+  /** When it last answered healthy, and when it is asked next. */
+  checked_at: Timestamp | null;
+  check_at: Timestamp | null;
+  agent_id: string | null;
+  created_at: DefaultTimestamp;
+  ready_at: Timestamp | null;
+  claimed_at: Timestamp | null;
+  /** The provision that made its agent run, and when. */
+  served_by: string | null;
+  served_at: Timestamp | null;
+  ended_at: Timestamp | null;
+  updated_at: DefaultTimestamp;
+}
+
+/** An order that a pool was there for, and that found no slot. */
+export interface PoolMissTable {
+  agent_id: string;
+  location: string;
+  plan: string;
+  at: DefaultTimestamp;
+}

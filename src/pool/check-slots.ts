@@ -1,0 +1,54 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/connect.ts';
+import { retireSlot } from '../slots/slots.ts';
+import type { HealthCheck } from '../tailnet/agent-health.ts';
+
+/** Between two checks of a slot; a claim wants an answer of the last twenty seconds. */
+const INTERVAL_SECONDS = 5;
+/** A slot that is silent for this long is removed. */
+const SILENT_SECONDS = 30;
+const AT_ONCE = 16;
+
+interface Due {
+  slotId: string;
+  tailnetIp: string;
+  silentSeconds: number;
+}
+
+/**
+ * Asks every waiting slot whose check is due for its health, and retires those that are silent. The workers
+ * of an installation share the slots. @returns the slots that it retired
+ */
+export async function checkSlots(
+  database: Database,
+  { health, canReach }: { health: Pick<HealthCheck, 'isHealthy'>; canReach(): Promise<boolean> },
+  signal: AbortSignal,
+): Promise<string[]> {
+  const { rows: due } = await sql<Due>`
+    update slots set check_at = now() + make_interval(secs => ${INTERVAL_SECONDS})
+    where slot_id in (select slot_id from slots where status = 'ready' and check_at <= now() for update skip locked)
+    returning slot_id as "slotId", tailnet_ip as "tailnetIp",
+      extract(epoch from now() - checked_at)::float8 as "silentSeconds"`.execute(database);
+  if (due.length === 0 || !(await canReach())) return [];
+  const healthy: string[] = [];
+  const retired: string[] = [];
+  const lane = async () => {
+    for (let slot = due.pop(); slot !== undefined && !signal.aborted; slot = due.pop()) {
+      if (await health.isHealthy(slot.tailnetIp, signal)) healthy.push(slot.slotId);
+      else if (slot.silentSeconds > SILENT_SECONDS && (await retire(database, slot)))
+        retired.push(slot.slotId);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  if (healthy.length > 0)
+    await database
+      .updateTable('slots')
+      .set({ checked_at: sql<Date>`now()` })
+      .where('slot_id', 'in', healthy)
+      .where('status', '=', 'ready')
+      .execute();
+  return retired;
+}
+
+const retire = (database: Database, { slotId, silentSeconds }: Due) =>
+  retireSlot(database, slotId, `It has not answered for ${Math.round(silentSeconds)} s`);

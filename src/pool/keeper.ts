@@ -1,0 +1,111 @@
+import { sql } from 'kysely';
+import { type PoolConfig, poolSizesAt } from '../config/pool.ts';
+import { errorMessage } from '../errors.ts';
+import { refreshPrices } from '../limits/prices.ts';
+import { type Clock, systemClock } from '../processes/clock.ts';
+import { repeatEvery } from '../processes/repeat.ts';
+import { type SlotRow, takeSlotWork } from '../slots/slots.ts';
+import { checkSlots } from './check-slots.ts';
+import { fingerprintFor } from './fingerprint.ts';
+import { planSlots, type WantedPool } from './plan-slots.ts';
+import { runSlotAttempt, type SlotAttemptDeps } from './slot-attempt.ts';
+
+export interface KeeperDeps extends SlotAttemptDeps {
+  pool: PoolConfig;
+  workerId: string;
+  /** Whether this process can reach servers at all. While it cannot, a slot's silence means nothing. */
+  canReach(): Promise<boolean>;
+  clock?: Clock;
+}
+
+const LOOK_SECONDS = 1;
+
+/**
+ * Keeps the pools as the configuration wants them. Slots are made and removed in places of their own beside
+ * the worker's, and none begins while an operation waits: a paying order is never behind a refill.
+ */
+export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): { stop(): Promise<void> } {
+  const stopping = new AbortController();
+  const underWay = new Set<Promise<void>>();
+  const look = async () => {
+    try {
+      await keep(deps, stopping.signal);
+      await begin(deps, underWay, stopping.signal);
+    } catch (error) {
+      if (!stopping.signal.aborted)
+        deps.log.warn({ event: 'pool.look_failed', error: errorMessage(error) }, 'could not keep the pools');
+    }
+  };
+  const repeating = repeatEvery(lookSeconds, look);
+  return {
+    stop: async () => {
+      stopping.abort(new Error('The worker is stopping'));
+      await repeating.stop();
+      await Promise.all(underWay);
+    },
+  };
+}
+
+/** Compares the pools with the configuration, and asks the slots for their health. */
+export async function keep(deps: KeeperDeps, signal: AbortSignal): Promise<void> {
+  const { database, pool, parts, log } = deps;
+  const at = new Date();
+  const wanted = toWanted(deps, at);
+  if (wanted.length === 0 && !(await hasAny(deps))) return;
+  if (pool.eurosPerHour !== undefined)
+    await refreshPrices({ database, hetzner: parts.hetzner }, (deps.clock ?? systemClock).now(), true);
+  const { retired, added } = await planSlots(database, { wanted, eurosPerHour: pool.eurosPerHour });
+  if (retired + added > 0) log.info({ event: 'pool.planned', retired, added }, 'the pools have changed');
+  const deps2 = { health: parts.health, canReach: deps.canReach };
+  for (const slotId of await checkSlots(database, deps2, signal))
+    log.warn({ event: 'slot.silent', slotId }, 'a slot does not answer: it is removed');
+}
+
+function toWanted({ pool, parts }: KeeperDeps, at: Date): WantedPool[] {
+  return poolSizesAt(pool, at).map((one) => ({
+    project: 'default',
+    ...one,
+    fingerprint: fingerprintFor(parts.settings, one),
+  }));
+}
+
+/** Without a pool in the configuration, those of an earlier one are emptied. */
+async function hasAny({ database }: KeeperDeps): Promise<boolean> {
+  const { rows } = await sql<{ found: boolean }>`
+    select exists (select 1 from pools where size > 0)
+      or exists (select 1 from slots where status in ('making', 'ready', 'removing')) as found`.execute(
+    database,
+  );
+  return rows[0]?.found === true;
+}
+
+/** Begins as much work on slots as there are places for. */
+async function begin(deps: KeeperDeps, underWay: Set<Promise<void>>, signal: AbortSignal): Promise<void> {
+  while (underWay.size < deps.pool.refills && !signal.aborted && !(await isAnyWaiting(deps))) {
+    const slot = await takeSlotWork(deps.database, deps.workerId, deps.leaseSeconds);
+    if (slot === undefined) return;
+    start(deps, slot, underWay, signal);
+  }
+}
+
+function start(deps: KeeperDeps, slot: SlotRow, underWay: Set<Promise<void>>, signal: AbortSignal): void {
+  const running = runSlotAttempt(deps, slot, deps.workerId, signal).finally(() => {
+    underWay.delete(running);
+    // The next one need not wait for the next look.
+    void begin(deps, underWay, signal).catch(() => {});
+  });
+  underWay.add(running);
+}
+
+/** After a claim no work on slots begins for so long: more orders may come at the same moment. */
+const QUIET_SECONDS = 3;
+
+/** Whether an operation of an agent is due and no worker has taken it, or a slot is being handed over. */
+async function isAnyWaiting({ database }: KeeperDeps): Promise<boolean> {
+  const { rows } = await sql<{ waits: boolean }>`
+    select exists (select 1 from operations where status = 'queued' and executor = 'local'
+      and waits_for is null and run_after <= now() and priority >= 0)
+      or exists (select 1 from slots where agent_id is not null
+        and claimed_at > now() - make_interval(secs => ${QUIET_SECONDS})) as waits`.execute(database);
+  return rows[0]?.waits === true;
+}

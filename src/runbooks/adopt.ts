@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { agentOutputsSchema } from '../agents/outputs.ts';
+import { recordAdopted } from '../agents/store.ts';
+import { repeatLater } from '../operations/consequences.ts';
+import { defineOperation } from '../operations/registry.ts';
+import { markAdopted } from '../slots/claim.ts';
+import { adoptSlot } from './steps/adoption.ts';
+
+const effect = z.object({ kind: z.literal('adopted'), outputs: agentOutputsSchema });
+
+/**
+ * Makes everything of the slot that an agent runs on the agent's: stack, labels, names. The agent runs
+ * already; whatever else is done to it completes this first.
+ */
+export const adopt = defineOperation<z.infer<typeof effect>>({
+  kind: 'adopt',
+  rank: 5,
+  priority: -1,
+  adopts: true,
+  limitSeconds: 20 * 60,
+  effect,
+  succeed: async (trx, agentId, { outputs }) => {
+    await recordAdopted(trx, agentId, outputs);
+    await markAdopted(trx, agentId);
+  },
+  reported: () => ({ kind: 'none' }),
+  lastFailure: (ending) => repeatLater(ending, 'adopt'),
+  cancel: async () => {},
+  run: (parts) => async (attempt) => {
+    const outputs = await adoptSlot(parts, attempt);
+    return outputs === undefined ? { kind: 'none' } : { kind: 'adopted', outputs };
+  },
+});

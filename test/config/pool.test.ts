@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import { EnvironmentReader } from '../../src/config/environment-reader.ts';
+import { poolSizesAt, readPool } from '../../src/config/pool.ts';
+
+const read = (variables: Record<string, string>) => {
+  const reader = new EnvironmentReader(variables);
+  return { pool: readPool(reader), problems: reader.problems };
+};
+
+test('without settings there is no pool', () => {
+  expect(read({})).toEqual({
+    pool: { entries: [], timezone: 'Etc/UTC', refills: 2, eurosPerHour: undefined },
+    problems: [],
+  });
+});
+
+test('the highest entry that counts at the moment decides, in the time zone of the hours', () => {
+  const { pool, problems } = read({
+    POOL: 'fsn1/starter:1, fsn1/starter:5@mon-fri/08:00-18:00,nbg1/pro:2@sat/00:00-24:00',
+    POOL_TIMEZONE: 'Europe/Berlin',
+  });
+  expect(problems).toEqual([]);
+  const sizes = (at: string) => poolSizesAt(pool, new Date(at)).map(({ size }) => size);
+  // Monday, 30 November 2026; Berlin is an hour ahead.
+  expect(sizes('2026-11-30T06:59:00Z')).toEqual([1, 0]);
+  expect(sizes('2026-11-30T07:00:00Z')).toEqual([5, 0]);
+  expect(sizes('2026-11-30T17:00:00Z')).toEqual([1, 0]);
+  expect(sizes('2026-12-04T23:30:00Z')).toEqual([1, 2]);
+});
+
+test.each([
+  'fsn1',
+  'fsn1/starter',
+  'fsn1/huge:1',
+  'fsn1/starter:-1',
+  'fsn1/starter:1@mon-fri',
+  'fsn1/starter:1@fri-mon/08:00-18:00',
+  'fsn1/starter:1@18:00-08:00',
+  'fsn1/starter:1@08:00-25:00',
+  'fsn1/starter:1,,nbg1/pro:1',
+])('refuses %s', (POOL) => {
+  expect(read({ POOL }).problems).toEqual([expect.stringMatching(/^POOL must be entries such as/)]);
+});
+
+test('refuses an unknown time zone, no places and a malformed amount', () => {
+  const { problems } = read({ POOL_TIMEZONE: 'Nowhere/At-All', POOL_REFILLS: '0', POOL_EUR_PER_HOUR: '-1' });
+  expect(problems.map((text) => text.split(' ')[0])).toEqual([
+    'POOL_TIMEZONE',
+    'POOL_REFILLS',
+    'POOL_EUR_PER_HOUR',
+  ]);
+});

@@ -1,0 +1,215 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { completeInputs } from '../../../src/agents/inputs.ts';
+import type { AgentKeys } from '../../../src/agents/secrets.ts';
+import { getAgent } from '../../../src/agents/store.ts';
+import { RetryableError } from '../../../src/errors.ts';
+import { settleExpired } from '../../../src/executors/worker/expired.ts';
+import { startHandOvers } from '../../../src/executors/worker/hand-over-lane.ts';
+import { readLedger } from '../../../src/operations/ledger.ts';
+import { createSlotParts } from '../../../src/operations/slot-parts.ts';
+import { StackExistsError, StackNotFoundError } from '../../../src/pulumi/errors.ts';
+import { adopt } from '../../../src/runbooks/adopt.ts';
+import { provision } from '../../../src/runbooks/provision.ts';
+import type { Tenant } from '../../../src/tailnet/hand-over.ts';
+import {
+  claim,
+  listOperations,
+  type OperationsFixture,
+  openOperations,
+  order,
+  waitOver,
+} from '../../support/operations-fixture.ts';
+import {
+  createRunbookFixture,
+  prepareAttempt,
+  type RunbookFixture,
+  server,
+  sshKey,
+} from '../../support/runbook-fixture.ts';
+import { addPool, addSlot, slot } from '../../support/slots.ts';
+
+const WAIT = { timeout: 20_000 };
+let at: OperationsFixture;
+let fixture: RunbookFixture;
+let lane: { stop(): Promise<void> } | undefined;
+let tenants: [string, Tenant][];
+let failure: Error | undefined;
+beforeAll(async () => {
+  at = await openOperations();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  fixture = createRunbookFixture(at);
+  tenants = [];
+  failure = undefined;
+  await addPool(at, 1);
+});
+afterEach(async () => {
+  await lane?.stop();
+  lane = undefined;
+});
+
+const handOver = async (tailnetIp: string, tenant: Tenant) => {
+  tenants.push([tailnetIp, tenant]);
+  if (failure !== undefined) throw failure;
+};
+const start = () => {
+  const { vault, health } = fixture.deps;
+  const shared = { database: at.database, queue: at.queue, log: at.log, workerId: 'w1' };
+  lane = startHandOvers({ ...shared, vault, health, handOver, subscribe: () => () => {} });
+};
+const agent = () => getAgent(at.database, 'a1');
+const owner = async (name: string) =>
+  (
+    await at.database
+      .selectFrom('server_names')
+      .select('owner_id')
+      .where('name', '=', name)
+      .executeTakeFirst()
+  )?.owner_id;
+
+test('the agent runs on its slot’s server, with a new host key, and its adoption is queued', async () => {
+  const slotId = await addSlot(at, fixture.vault);
+  const before = await slot(at, slotId);
+  await order(at, 'a1');
+  start();
+  await vi.waitFor(async () => expect((await agent()).status).toBe('running'), WAIT);
+  const { inputs, secrets, server_id: serverId, tailnet_node_id: nodeId } = await agent();
+  expect([serverId, nodeId]).toEqual([before.server_id, before.tailnet_node_id]);
+  expect(completeInputs('a1', inputs)).toMatchObject({ agentId: 'a1', serverName: before.server_name });
+  const old = fixture.vault.open(slotId, before.secrets!);
+  const keys = fixture.vault.open('a1', secrets!);
+  expect(keys).toMatchObject({ hostPublicKey: old.nextHostPublicKey, sshPublicKey: old.sshPublicKey });
+  expect([old.hostPublicKey, old.nextHostPublicKey]).not.toContain(keys.nextHostPublicKey);
+  expect(tenants).toEqual([[before.tailnet_ip, expect.objectContaining({ agentId: 'a1', ...pick(keys) })]]);
+  expect(await owner(before.server_name!)).toBe('a1');
+  expect((await readLedger(at.database, 'a1'))?.way).toBe('warm');
+  const [first, second] = await listOperations(at, 'a1');
+  expect([first!.status, second!.kind, second!.status]).toEqual(['succeeded', 'adopt', 'queued']);
+  expect(await slot(at, slotId)).toMatchObject({ status: 'claimed', served_by: first!.operation_id });
+});
+
+const pick = ({ nextHostPrivateKey, nextHostPublicKey, hostPublicKey, sshPrivateKey }: AgentKeys) => ({
+  nextHostPrivateKey,
+  nextHostPublicKey,
+  hostPublicKey,
+  sshPrivateKey,
+});
+
+test('a slot that fails its claim is removed, and the order goes cold at once', async () => {
+  const slotId = await addSlot(at, fixture.vault);
+  const { server_name: name } = await slot(at, slotId);
+  failure = new RetryableError('the machine is gone');
+  await order(at, 'a1');
+  start();
+  await vi.waitFor(async () => expect((await slot(at, slotId)).status).toBe('removing'), WAIT);
+  expect(await slot(at, slotId)).toMatchObject({ agent_id: null, error: expect.stringContaining('is gone') });
+  expect(await owner(name!)).toBe(slotId);
+  const { row } = await claim(at);
+  expect(row).toMatchObject({ kind: 'provision', attempt: 2, retry_count: 0 });
+  const { run } = await prepareAttempt(at, row, fixture);
+  await provision.run({ ...fixture.deps, slots: createSlotParts(at.database, handOver) })(run);
+  expect(fixture.calls).toContain('up agent');
+  // It has names and keys of its own.
+  const { inputs } = await agent();
+  expect(inputs).toMatchObject({ agentId: 'a1', serverName: 'agent-a1' });
+});
+
+test('a worker that dies after the claim of the operation leaves it to the next attempt, with the same keys', async () => {
+  const slotId = await addSlot(at, fixture.vault);
+  await order(at, 'a1');
+  let died = false;
+  const { vault, health } = fixture.deps;
+  const shared = { database: at.database, queue: at.queue, log: at.log, workerId: 'w1', leaseSeconds: 1 };
+  const dying = startHandOvers({
+    ...shared,
+    vault,
+    health,
+    // It never comes back from here, as far as the rows know: another worker finds its lease expired.
+    handOver: async (_ip, _tenant, signal) => {
+      died = true;
+      await new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    },
+    subscribe: () => () => {},
+  });
+  await vi.waitFor(() => expect(died).toBe(true), WAIT);
+  const { secrets } = await agent();
+  await at.database
+    .updateTable('operations')
+    .set({ lease_until: new Date(0) })
+    .where('status', '=', 'active')
+    .execute();
+  expect(await settleExpired(at.database, at.queue, at.log)).toBe(1);
+  await waitOver(at);
+  const { row } = await claim(at, 'w2');
+  const { run } = await prepareAttempt(at, row, fixture);
+  const slots = createSlotParts(at.database, handOver);
+  const effect = await provision.run({ ...fixture.deps, slots })(run);
+  expect(effect).toMatchObject({
+    kind: 'running',
+    outputs: { serverName: (await slot(at, slotId)).server_name },
+  });
+  expect((await agent()).secrets).toEqual(secrets);
+  expect(tenants).toHaveLength(1);
+  // What the first worker finds out later changes nothing.
+  await dying.stop();
+  expect(await slot(at, slotId)).toMatchObject({ status: 'claimed', agent_id: 'a1' });
+});
+
+/** An agent that runs on its slot's server, and the claim of its adoption. */
+async function served() {
+  const slotId = await addSlot(at, fixture.vault);
+  await order(at, 'a1');
+  start();
+  await vi.waitFor(async () => expect((await agent()).status).toBe('running'), WAIT);
+  await lane?.stop();
+  const { server_id: serverId, server_name: name, tailnet_node_id: nodeId, tailnet_ip: ip } = await agent();
+  const { operationId } = (await agent()).inputs!;
+  const labels = { 'agent-id': slotId, 'operation-id': operationId!, 'managed-by': 'agents' };
+  fixture.servers.push({ ...server('a1', Number(serverId)), name: name!, labels });
+  fixture.sshKeys.push({ ...sshKey('a1', 8), name: name!, labels });
+  fixture.devices.push({
+    nodeId: nodeId!,
+    name: `${slotId}.tail.ts.net`,
+    hostname: 'join-x',
+    addresses: [ip!, '100.64.0.1'],
+    tags: ['tag:agent'],
+  });
+  await waitOver(at);
+  return { slotId, row: (await claim(at)).row };
+}
+
+const adoptionParts = () => ({ ...fixture.deps, slots: createSlotParts(at.database, handOver) });
+
+test('an adoption labels the server, renames the stack and the device, and applies the agent’s inputs', async () => {
+  const { slotId, row } = await served();
+  const { run } = await prepareAttempt(at, row, fixture);
+  expect(await adopt.run(adoptionParts())(run)).toMatchObject({ kind: 'adopted' });
+  expect(fixture.servers[0]!.labels).toMatchObject({ 'agent-id': 'a1' });
+  expect(fixture.sshKeys[0]!.labels).toMatchObject({ 'agent-id': 'a1' });
+  expect(fixture.names).toEqual([expect.stringMatching(/ agent-a1$/)]);
+  const order = fixture.calls.filter((call) => /^(rename|forget|up)/.test(call));
+  expect(order).toEqual([`rename ${slotId} agent-a1`, `forget ${slotId}`, 'up agent']);
+});
+
+test('an adoption that is killed at any call is completed by the next attempt', async () => {
+  const { slotId, row } = await served();
+  const { run } = await prepareAttempt(at, row, fixture);
+  const errors = {
+    rename: 'killed in the rename',
+    forget: 'killed before the old name is forgotten',
+    'up agent': 'killed in up',
+  };
+  for (const [call, text] of Object.entries(errors)) {
+    fixture.answers[call as 'rename'] = [new RetryableError(text)];
+    await expect(adopt.run(adoptionParts())(run)).rejects.toThrow(text);
+  }
+  // The state was written under the new name, and then under no other.
+  for (const done of [new StackExistsError('exists'), new StackNotFoundError('gone')]) {
+    fixture.answers.rename = [done];
+    const next = { ...run, operation: { ...row, attempt: 2 } };
+    expect(await adopt.run(adoptionParts())(next)).toMatchObject({ kind: 'adopted' });
+  }
+  expect(fixture.calls.filter((call) => call === `forget ${slotId}`)).toHaveLength(4);
+});

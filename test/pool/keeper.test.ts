@@ -1,0 +1,209 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
+import { NO_POOL } from '../../src/config/pool.ts';
+import { RetryableError } from '../../src/errors.ts';
+import { applyLimits } from '../../src/limits/apply-limits.ts';
+import { checkSlots } from '../../src/pool/check-slots.ts';
+import { fingerprintFor } from '../../src/pool/fingerprint.ts';
+import { type KeeperDeps, startPoolKeeper } from '../../src/pool/keeper.ts';
+import { planSlots } from '../../src/pool/plan-slots.ts';
+import { noFence } from '../../src/pulumi/fence.ts';
+import { Secret } from '../../src/secret.ts';
+import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
+import { createRunbookFixture, type RunbookFixture } from '../support/runbook-fixture.ts';
+import { addSlot, FINGERPRINT, slot } from '../support/slots.ts';
+
+const WAIT = { timeout: 20_000 };
+let at: OperationsFixture;
+let fixture: RunbookFixture;
+beforeAll(async () => {
+  at = await openOperations();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  await at.database.deleteFrom('changes').execute();
+  await applyLimits(at.database, DEFAULT_LIMITS, {});
+  fixture = createRunbookFixture(at);
+});
+
+const wanted = (size: number, fingerprint = FINGERPRINT) => [
+  { project: 'default', location: 'nbg1', plan: 'starter', size, fingerprint },
+];
+const plan = (size: number, fingerprint?: string, eurosPerHour?: number) =>
+  planSlots(at.database, { wanted: wanted(size, fingerprint), eurosPerHour });
+const statuses = async () =>
+  (await at.database.selectFrom('slots').select('status').orderBy('status').execute()).map(
+    (row) => row.status,
+  );
+const pool = () => at.database.selectFrom('pools').selectAll().executeTakeFirstOrThrow();
+
+describe('a pool', () => {
+  test('is filled up to its size, and not further', async () => {
+    await addSlot(at, fixture.vault);
+    expect(await plan(3)).toEqual({ retired: 0, added: 2 });
+    expect(await plan(3)).toEqual({ retired: 0, added: 0 });
+    expect(await statuses()).toEqual(['making', 'making', 'ready']);
+  });
+
+  test('that is no longer wanted is emptied', async () => {
+    await addSlot(at, fixture.vault);
+    await plan(1);
+    await planSlots(at.database, { wanted: [], eurosPerHour: undefined });
+    expect(await statuses()).toEqual(['removing']);
+    expect((await pool()).size).toBe(0);
+  });
+
+  test('loses its oldest slots when it becomes smaller', async () => {
+    const old = await addSlot(at, fixture.vault);
+    await at.database.updateTable('slots').set({ created_at: sql`now() - interval '1 hour'` }).execute();
+    const young = await addSlot(at, fixture.vault);
+    expect(await plan(1)).toEqual({ retired: 1, added: 0 });
+    expect([(await slot(at, old)).status, (await slot(at, young)).status]).toEqual(['removing', 'ready']);
+  });
+
+  test('replaces its slots when the playbook changes', async () => {
+    await addSlot(at, fixture.vault);
+    expect(await plan(1, 'another')).toEqual({ retired: 1, added: 1 });
+    expect(await statuses()).toEqual(['making', 'removing']);
+  });
+
+  test('makes no more for a while after three failures, and says why', async () => {
+    for (let failed = 0; failed < 3; failed++)
+      await at.database
+        .insertInto('slots')
+        .values({
+          slot_id: `slot-${String(failed).repeat(24)}`,
+          ...{ project: 'default', location: 'nbg1', plan: 'starter', fingerprint: FINGERPRINT },
+          status: 'removed',
+          error: 'the image does not boot',
+        })
+        .execute();
+    expect((await plan(1)).added).toBe(0);
+    expect(await pool()).toMatchObject({
+      error: expect.stringContaining('the image does not boot'),
+      paused_until: expect.any(Date),
+    });
+  });
+
+  test('is not refilled while a breaker has tripped, nor beyond what an hour allows', async () => {
+    await at.database
+      .updateTable('breakers')
+      .set({ tripped_at: sql`now()`, cause: 'x' })
+      .where('name', '=', 'creates')
+      .execute();
+    expect((await plan(2)).added).toBe(0);
+    expect((await pool()).error).toContain('creates has tripped');
+    await at.database.updateTable('breakers').set({ tripped_at: null, cause: null }).execute();
+    await applyLimits(at.database, { ...DEFAULT_LIMITS, createsPerHour: 2 }, {});
+    await at.database.updateTable('pools').set({ paused_until: null, error: null }).execute();
+    expect((await plan(5)).added).toBe(2);
+    expect((await plan(5)).added).toBe(0);
+  });
+
+  test('is not refilled beyond its ceiling on costs', async () => {
+    await at.database
+      .insertInto('server_prices')
+      .values({ server_type: 'cx23', location: 'nbg1', euros_per_hour: '0.01', fetched_at: new Date() })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    await addSlot(at, fixture.vault);
+    await addSlot(at, fixture.vault);
+    expect((await plan(3, FINGERPRINT, 0.015)).added).toBe(0);
+    expect((await pool()).error).toContain('may cost €0.015');
+  });
+});
+
+test('a slot that does not answer is asked again, and removed once it was silent for long', async () => {
+  const brief = await addSlot(at, fixture.vault, { checked_at: new Date(Date.now() - 10_000) });
+  const long = await addSlot(at, fixture.vault, { checked_at: new Date(Date.now() - 60_000) });
+  const asked = (isHealthy: boolean) => {
+    const health = { isHealthy: async () => isHealthy };
+    return checkSlots(at.database, { health, canReach: async () => true }, new AbortController().signal);
+  };
+  expect(await asked(false)).toEqual([long]);
+  expect([(await slot(at, brief)).status, (await slot(at, long)).status]).toEqual(['ready', 'removing']);
+  await at.database
+    .updateTable('slots')
+    .set({ check_at: new Date(0) })
+    .where('slot_id', '=', brief)
+    .execute();
+  expect(await asked(true)).toEqual([]);
+  expect((await slot(at, brief)).checked_at!.getTime()).toBeGreaterThan(Date.now() - 9_000);
+});
+
+function keeper(size: number): KeeperDeps {
+  return {
+    database: at.database,
+    parts: fixture.deps,
+    fence: noFence(new Secret('postgres://state')),
+    leaseSeconds: 30,
+    log: at.log,
+    pool: { ...NO_POOL, entries: [{ location: 'nbg1', plan: 'starter', size, hours: undefined }] },
+    workerId: 'w1',
+    canReach: async () => true,
+  };
+}
+
+test('the keeper makes a slot with the steps of a provision, and removes it with those of a destroy', async () => {
+  const deps = keeper(1);
+  const running = startPoolKeeper(deps, 0.05);
+  const ready = () => at.database.selectFrom('slots').selectAll().where('status', '=', 'ready').execute();
+  await vi.waitFor(async () => expect(await ready()).toHaveLength(1), WAIT);
+  await running.stop();
+  const [made] = await ready();
+  expect(fixture.calls).toEqual(
+    expect.arrayContaining(['up foundation new', 'up agent new', 'healthy 100.64.0.1']),
+  );
+  expect(made).toMatchObject({ server_id: '1', tailnet_node_id: 'n1', lease_until: null });
+  expect(fixture.vault.open(made!.slot_id, made!.secrets!)).toBeDefined();
+  const emptying = startPoolKeeper({ ...deps, pool: NO_POOL }, 0.05);
+  await vi.waitFor(async () => expect((await slot(at, made!.slot_id)).status).toBe('removed'), WAIT);
+  await emptying.stop();
+  expect(fixture.calls).toContain('destroy agent');
+  expect(fixture.devices).toEqual([]);
+});
+
+test('a slot that cannot be made is removed after three tries', async () => {
+  fixture.answers['up agent'] = [1, 2, 3].map((n) => new RetryableError(`failure ${n}`));
+  const running = startPoolKeeper(keeper(1), 0.05);
+  await vi.waitFor(async () => {
+    await at.database
+      .updateTable('slots')
+      .set({ run_after: new Date(0) })
+      .where('status', '=', 'making')
+      .execute();
+    expect(await statuses()).toContain('removed');
+  }, WAIT);
+  await running.stop();
+  const gone = await at.database
+    .selectFrom('slots')
+    .selectAll()
+    .where('status', '=', 'removed')
+    .executeTakeFirst();
+  expect(gone).toMatchObject({ error: 'failure 3', ready_at: null });
+});
+
+test('no slot is begun while an order waits for a worker', async () => {
+  await order(at, 'a1');
+  const running = startPoolKeeper(keeper(1), 0.05);
+  await vi.waitFor(async () => expect(await statuses()).toEqual(['making']), WAIT);
+  await running.stop();
+  expect(fixture.calls).toEqual([]);
+});
+
+test('the fingerprint changes with whatever a server is made by and from', () => {
+  const settings = fixture.deps.settings;
+  const one = { plan: 'starter', location: 'nbg1' };
+  const prints = [
+    fingerprintFor(settings, one),
+    fingerprintFor({ ...settings, configurationVersion: 'v2' }, one),
+    fingerprintFor({ ...settings, healthPort: 1 }, one),
+    fingerprintFor({ ...settings, loginServer: 'https://login.example' }, one),
+    fingerprintFor(settings, { ...one, plan: 'pro' }),
+    fingerprintFor(settings, { ...one, location: 'ash' }),
+  ];
+  expect(new Set(prints).size).toBe(prints.length);
+  expect(fingerprintFor({ ...settings }, one)).toBe(prints[0]);
+});

@@ -1,0 +1,110 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createVault } from '../../src/agents/secrets.ts';
+import { getAgent } from '../../src/agents/store.ts';
+import { requestAgent } from '../../src/operations/first-provision.ts';
+import { requestOperation } from '../../src/operations/requests.ts';
+import { Secret } from '../../src/secret.ts';
+import { findClaimed } from '../../src/slots/claim.ts';
+import { listOperations, type OperationsFixture, openOperations } from '../support/operations-fixture.ts';
+import { addPool, addSlot, slot } from '../support/slots.ts';
+
+const vault = createVault(new Secret('passphrase'));
+let at: OperationsFixture;
+beforeAll(async () => {
+  at = await openOperations();
+});
+afterAll(() => at.close());
+beforeEach(() => at.empty());
+
+const order = (agentId: string, plan = 'starter') =>
+  at.database.transaction().execute((trx) =>
+    requestAgent(trx, at.queue, {
+      agent: { agentId, userId: 'u1', region: 'eu-central', location: 'nbg1', plan },
+      actor: 'test',
+    }),
+  );
+const claims = () =>
+  at.database.selectFrom('slots').select(['slot_id', 'agent_id']).where('status', '=', 'claimed').execute();
+const misses = async () =>
+  (await at.database.selectFrom('pool_misses').select('agent_id').execute()).map((row) => row.agent_id);
+
+describe('an order', () => {
+  test('claims the slot that has waited longest, and its provision leaves time for the hand-over', async () => {
+    await addPool(at, 2);
+    const first = await addSlot(at, vault);
+    await addSlot(at, vault);
+    const operation = await order('a1');
+    expect(await claims()).toEqual([{ slot_id: first, agent_id: 'a1' }]);
+    expect(operation.run_after.getTime()).toBeGreaterThan(operation.created_at.getTime() + 1_000);
+    expect(await misses()).toEqual([]);
+  });
+
+  test('that is rolled back has claimed nothing', async () => {
+    await addPool(at, 1);
+    const slotId = await addSlot(at, vault);
+    const failing = at.database.transaction().execute(async (trx) => {
+      await requestAgent(trx, at.queue, {
+        agent: { agentId: 'a1', userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' },
+        actor: 'test',
+      });
+      throw new Error('rolled back');
+    });
+    await expect(failing).rejects.toThrow('rolled back');
+    expect(await slot(at, slotId)).toMatchObject({ status: 'ready', agent_id: null });
+  });
+
+  test('at the same time as others gets a slot of its own; the one too many goes cold and is counted', async () => {
+    await addPool(at, 20);
+    for (let made = 0; made < 20; made++) await addSlot(at, vault);
+    const ids = Array.from({ length: 21 }, (_, index) => `many-${index}`);
+    await Promise.all(ids.map((agentId) => order(agentId)));
+    const claimed = await claims();
+    expect(new Set(claimed.map(({ slot_id: id }) => id)).size).toBe(20);
+    expect(new Set(claimed.map(({ agent_id: id }) => id)).size).toBe(20);
+    const [missed, ...more] = await misses();
+    expect(more).toEqual([]);
+    const [cold] = await listOperations(at, missed!);
+    expect(cold!.run_after.getTime()).toBeLessThanOrEqual(Date.now());
+  });
+
+  test.each([
+    ['was made by something else', { fingerprint: 'an old one' }],
+    ['has not answered for a while', { checked_at: new Date(Date.now() - 60_000) }],
+  ])('does not get a slot that %s', async (_, changes) => {
+    await addPool(at, 1);
+    await addSlot(at, vault, changes);
+    await order('a1');
+    expect(await claims()).toEqual([]);
+    expect(await misses()).toEqual(['a1']);
+  });
+
+  test('does not claim from a pool that no worker keeps, and of another plan', async () => {
+    await addPool(at, 1);
+    await addSlot(at, vault);
+    await order('another', 'pro');
+    await at.database.updateTable('pools').set({ seen_at: sql`now() - interval '1 minute'` }).execute();
+    await order('a1');
+    expect(await claims()).toEqual([]);
+    // Nothing was promised to either.
+    expect(await misses()).toEqual([]);
+  });
+});
+
+test('a destroy before the hand-over takes the slot away, and nobody else gets it', async () => {
+  await addPool(at, 1);
+  const slotId = await addSlot(at, vault);
+  await order('a1');
+  await at.database
+    .transaction()
+    .execute((trx) => requestOperation(trx, at.queue, { agentId: 'a1', kind: 'destroy', actor: 'test' }));
+  expect(await slot(at, slotId)).toMatchObject({ status: 'removing', agent_id: null });
+  expect(await findClaimed(at.database, 'a1')).toBeUndefined();
+  expect((await getAgent(at.database, 'a1')).inputs).toBeNull();
+});
+
+test('no agent can be ordered under the id of a slot', async () => {
+  const { agentIdSchema } = await import('../../src/agents/new-agent.ts');
+  expect(agentIdSchema.safeParse(`slot-${'0'.repeat(24)}`).success).toBe(false);
+  expect(agentIdSchema.safeParse('slot-0').success).toBe(true);
+});
