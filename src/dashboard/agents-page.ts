@@ -3,9 +3,11 @@ import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { BreakerState } from '../limits/listing.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { breakerBanner } from './attention-page.ts';
+import { badge } from './design/badge.ts';
+import { when } from './design/when.ts';
 import { type Html, html } from './html.ts';
-import { agentActions, agentState, badge } from './parts.ts';
-import { age, capitalized } from './words.ts';
+import { agentActions, agentState } from './parts.ts';
+import { capitalized } from './words.ts';
 
 export interface AgentsPage {
   agents: AgentJson[];
@@ -61,11 +63,11 @@ function agentRow(agent: AgentJson): Html {
 <span class="muted">${agent.plan}, ${agent.region}</span></th>
 <td data-label="State">${agentState(agent)}</td>
 <td data-label="Health">${badge(agent.health)}${
-    agent.unhealthySince !== null && html` <span class="muted">${age(agent.unhealthySince)}</span>`
+    agent.unhealthySince !== null && html` <span class="muted">since ${when(agent.unhealthySince)}</span>`
   }</td>
 <td data-label="Server">${agent.serverName ?? '–'}${agent.ipv4 && html` <span class="muted">${agent.ipv4}</span>`}</td>
 <td data-label="Tailnet">${agent.tailnetIp ?? '–'}</td>
-<td data-label="Age"><time datetime="${agent.createdAt}" title="${agent.createdAt}">${age(agent.createdAt)}</time></td>
+<td data-label="Age">${when(agent.createdAt)}</td>
 <td data-label="Actions">${agentActions(agent, 'list')}</td>
 </tr>`;
 }
@@ -87,6 +89,6 @@ function attentionList(orders: OrderRow[]): Html {
 <h2 id="attention-title">Paid orders without an agent</h2>
 <ul>${orders.map(
     (order) => html`<li><code>${order.session_id}</code> ${order.attention}
-<span class="muted">${age(order.created_at.toISOString())} ago</span></li>`,
+<span class="muted">${when(order.created_at.toISOString())}</span></li>`,
   )}</ul></section>`;
 }

@@ -2,20 +2,16 @@ import { stopsAgent } from '../agents/holds.ts';
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
 import { type Requestable, requestableOperations } from '../operations/registry.ts';
+import { badge } from './design/badge.ts';
 import { type Html, html } from './html.ts';
 import { capitalized, duration, stepWords } from './words.ts';
-
-/** Renders a state as a coloured badge. */
-export function badge(state: string): Html {
-  return html`<span class="badge ${state}">${capitalized(state)}</span>`;
-}
 
 /** Renders the agent's state, with the step of its provision, its holds and its protection. */
 export function agentState(agent: AgentJson): Html {
   const underWay = agent.status === 'provisioning' && agent.step !== null;
   return html`${badge(agent.status)}${underWay && html` <span class="muted">${stepWords(agent.step ?? '')}</span>`}${agent.holds.map(
-    ({ reason }) => html` <span class="badge held">Held: ${reason}</span>`,
-  )}${agent.protected && html` <span class="badge">Protected</span>`}`;
+    ({ reason }) => html` ${badge('held', 'bad', `Held: ${reason}`)}`,
+  )}${agent.protected && html` ${badge('protected', 'plain')}`}`;
 }
 
 /**

@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import { findReceipt } from '../agents/receipts.ts';
@@ -22,8 +21,10 @@ import { requestOperation } from '../operations/requests.ts';
 import { readChecks } from '../reconcile/checks/store.ts';
 import { agentPage } from './agent-page.ts';
 import { agentsPage } from './agents-page.ts';
+import { ASSETS } from './assets.ts';
 import { addAttentionRoutes } from './attention-routes.ts';
 import { confirmPage } from './confirm-page.ts';
+import { designPage } from './design/design-page.ts';
 import { addHoldRoutes } from './hold-routes.ts';
 import { html } from './html.ts';
 import { needsInput } from './parts.ts';
@@ -43,17 +44,20 @@ const cursors = cursorKind('agent', z.string().max(40));
 /** Routes every page: the operator's dashboard, the sign-in page, and the buyer's progress page. */
 export function createDashboard(deps: HttpDeps, authentication: Authentication): Router {
   const router = Router();
-  const assets = fileURLToPath(new URL('./assets', import.meta.url));
   const signIn = createSignIn(deps, authentication);
   const operator = [signIn.redirectStrangers, authentication.requireOperator];
 
-  router.use('/assets', express.static(assets, { index: false, redirect: false, maxAge: '1h' }));
+  router.use(
+    '/assets',
+    express.static(ASSETS, { index: false, redirect: false, maxAge: '1y', immutable: true }),
+  );
   router.get('/status/:agentId', showStatus(deps));
   router.get('/sign-in', signIn.show);
   router.post('/sign-in', ...signIn.submit);
   router.post('/sign-out', authentication.requireSameOrigin, signIn.signOut);
   router.get('/', operator, showAgents(deps));
   addAttentionRoutes(router, deps, operator);
+  router.get('/design', operator, showDesign(deps));
   router.get('/agents/:agentId', operator, showAgent(deps));
   addHoldRoutes(router, deps, operator);
   router.get('/agents/:agentId/:kind', operator, confirm(deps));
@@ -87,7 +91,13 @@ function showAgents(deps: HttpDeps): RequestHandler {
       missingKeys,
       problems: checks.filter(({ ok }) => !ok),
     });
-    sendPage(response, deps, { title: 'Agents', main, operator: true });
+    sendPage(response, deps, { title: 'Agents', main, operator: true, place: 'overview' });
+  };
+}
+
+function showDesign(deps: HttpDeps): RequestHandler {
+  return (_request, response) => {
+    sendPage(response, deps, { title: 'Design', main: designPage(), operator: true });
   };
 }
 

@@ -32,8 +32,9 @@ function swap(fresh) {
   const focused = document.activeElement?.id;
   for (const part of document.querySelectorAll('[data-live]')) {
     const replacement = fresh.getElementById(part.id);
-    if (replacement === null || replacement.outerHTML === part.outerHTML) continue;
-    part.replaceWith(document.adoptNode(replacement));
+    if (replacement === null) continue;
+    keepState(part, replacement);
+    if (replacement.outerHTML !== part.outerHTML) part.replaceWith(document.adoptNode(replacement));
   }
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   const log = document.getElementById('log');
@@ -45,6 +46,12 @@ function swap(fresh) {
     log.replaceWith(document.adoptNode(freshLog));
     followLog();
   }
+}
+
+/** What the reader has opened stays open. */
+function keepState(part, replacement) {
+  for (const { id } of part.querySelectorAll('details[open]'))
+    replacement.querySelector(`#${CSS.escape(id)}`)?.setAttribute('open', '');
 }
 
 let logSource;
