@@ -14,6 +14,8 @@ import { capitalized, duration, stepWords } from './words.ts';
 
 export interface AgentPage {
   agent: AgentJson;
+  /** Whether its newest operation has failed and may be retried. */
+  canRetry: boolean;
   /** Newest first. */
   operations: OperationJson[];
   /**
@@ -36,7 +38,7 @@ export function agentPage(page: AgentPage): Html {
   const { agent, operations, log, buyersPage, followsPayments, history, receipt, ledger } = page;
   const [latest, ...earlier] = operations;
   return html`<div id="summary" data-live>
-<div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page', holdActions(agent))}</div>
+<div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page', html`${page.canRetry && retryButton(agent)}${holdActions(agent)}`)}</div>
 <p>${agentState(agent)} ${agent.status !== 'destroyed' && badge(agent.health)}${
     agent.unhealthySince !== null && html` <span class="muted">since ${when(agent.unhealthySince)}</span>`
   }</p>
@@ -50,6 +52,11 @@ ${latest !== undefined && operationSection(latest, log)}
 <div id="ledger" data-live>${ledger !== undefined && ledgerSection(ledger)}</div>
 <div id="receipt" data-live>${receipt !== undefined && receiptSection(receipt)}</div>
 <div id="history" data-live>${history.length > 0 && historyTable(history)}</div>`;
+}
+
+function retryButton({ agentId }: AgentJson): Html {
+  return html`<form method="post" action="/agents/${agentId}/retry"><button id="retry-${agentId}" class="primary">Retry<span class="visually-hidden"> ${agentId}</span></button></form>
+`;
 }
 
 function facts(agent: AgentJson): Html {

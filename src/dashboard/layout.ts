@@ -2,7 +2,7 @@ import { assetUrl } from './assets.ts';
 import { type Html, html, type Renderable } from './html.ts';
 
 /** Where a page stands in the navigation. */
-export type Place = 'overview' | 'attention';
+export type Place = 'overview' | 'agents' | 'attention';
 
 export interface Page {
   title: string;
@@ -12,6 +12,8 @@ export interface Page {
   /** Whether the operator is signed in, which adds navigation and live updates. */
   operator?: boolean;
   place?: Place | undefined;
+  /** Whether the page has a search of its own, so that the header needs none. */
+  searches?: boolean;
   /** The page looks for changes after so many seconds; without scripts the browser reloads it. */
   reloadSeconds?: number | undefined;
 }
@@ -27,7 +29,7 @@ const STYLES = ['tokens.css', 'parts.css', 'pages.css'].map(
   (name) => html`<link rel="stylesheet" href="${assetUrl(name)}">
 `,
 );
-const SCRIPTS = ['live.js'].map(
+const SCRIPTS = ['live.js', 'keys.js'].map(
   (name) => html`<script type="module" src="${assetUrl(name)}"></script>
 `,
 );
@@ -64,21 +66,42 @@ ${operator && FOOTER}
 }
 
 const PLACES: readonly { place: Place; href: string; text: string }[] = [
-  { place: 'overview', href: '/', text: 'Agents' },
+  { place: 'overview', href: '/', text: 'Overview' },
+  { place: 'agents', href: '/agents', text: 'Agents' },
   { place: 'attention', href: '/attention', text: 'Attention' },
 ];
 
-function header({ place: current }: Page): Html {
+function header({ place: current, searches = false }: Page): Html {
   const links = PLACES.map(
     ({ place, href, text }) =>
       html`<a href="${href}"${place === current && html` aria-current="page"`}>${text}</a>`,
   );
   return html`<header>
 <nav aria-label="Main"><a class="brand" href="/">Agent stacks</a>${links}</nav>
+${!searches && SEARCH}
 <p id="connection" class="muted"></p>
 <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>
 </header>`;
 }
 
-const FOOTER = html`<footer><a href="/design">Design</a></footer>
+const SEARCH = html`<search><form action="/agents"><input id="search" type="search" name="q" maxlength="200"
+ placeholder="Search agents" aria-label="Search agents" aria-keyshortcuts="/"></form></search>`;
+
+const SHORTCUTS = [
+  ['/', 'Search agents'],
+  ['g o', 'Overview'],
+  ['g a', 'Agents'],
+  ['g t', 'Attention'],
+  ['?', 'This list'],
+] as const;
+
+const FOOTER = html`<footer><a id="shows-keys" href="#keys">Keyboard</a> · <a href="/design">Design</a></footer>
+<dialog id="keys" aria-labelledby="keys-title">
+<h2 id="keys-title">Keyboard</h2>
+<dl>${SHORTCUTS.map(
+  ([keys, text]) =>
+    html`<div><dt>${keys.split(' ').map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${text}</dd></div>`,
+)}</dl>
+<form method="dialog"><button>Close</button></form>
+</dialog>
 <p id="announcement" class="visually-hidden" role="status"></p>`;

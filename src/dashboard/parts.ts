@@ -25,7 +25,8 @@ export function agentActions(agent: AgentJson, where: 'list' | 'page', more?: Ht
   return html`<div class="actions">${shown.map((operation) => actionButton(agent.agentId, operation))}${more}</div>`;
 }
 
-function isPossible(agent: AgentJson, { from, runsAgent, removesAgent }: Requestable): boolean {
+/** Whether the agent's state, holds and protection allow the operation. */
+export function isPossible(agent: AgentJson, { from, runsAgent, removesAgent }: Requestable): boolean {
   const isHeld = agent.holds.some(({ reason }) => stopsAgent(reason));
   return from.includes(agent.status) && !(runsAgent && isHeld) && !(removesAgent && agent.protected);
 }

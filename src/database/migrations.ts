@@ -18,6 +18,7 @@ import * as notices from './migrations/0016-notices.ts';
 import * as auditChain from './migrations/0017-audit-chain.ts';
 import * as plans from './migrations/0018-plans.ts';
 import * as secretsProvider from './migrations/0019-secrets-provider.ts';
+import * as pages from './migrations/0020-pages.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -38,6 +39,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0017-audit-chain': auditChain,
   '0018-plans': plans,
   '0019-secrets-provider': secretsProvider,
+  '0020-pages': pages,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

@@ -1,10 +1,13 @@
 import type { Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { createStatusLinks } from '../../src/dashboard/status-links.ts';
 import { expectAccessible, openBrowser, type TestBrowser, whyNoBrowser } from '../support/browser.ts';
 import { startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
+
+/** A browser on a busy machine takes its time. */
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let service: TestService;
 let browser: TestBrowser;
@@ -46,6 +49,9 @@ const buyersPage = () =>
 
 const PATHS = [
   '/',
+  '/agents',
+  '/agents?q=nothing-like-it',
+  '/bulk?kind=destroy&agentId=waits&agentId=fails',
   '/attention',
   '/agents/a-rather-long-agent-id-of-forty-letters0',
   '/agents/waits',

@@ -40,9 +40,9 @@ test('bars are as high as what they count, the second series on top of the first
   }).toString();
   const heights = [...chart.matchAll(/<rect class="(\w+)"[^>]* y="([\d.]+)"[^>]* height="([\d.]+)"/g)];
   expect(heights.map(([, name, y, height]) => [name, Number(y), Number(height)])).toEqual([
-    ['bar', 59, 51],
-    ['rest', 8, 51],
-    ['rest', 59, 51],
+    ['bar', 68, 58],
+    ['rest', 10, 58],
+    ['rest', 68, 58],
   ]);
   expect(chart).toContain('fill="url(#b-hatch)"');
   expect(chart).toContain('aria-label="&lt;3 in two hours&gt;"');

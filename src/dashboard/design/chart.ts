@@ -10,10 +10,10 @@ export interface Chart {
 }
 
 /** The size of a chart in its own units; the page scales it to its column. */
-export const WIDTH = 360;
-export const HEIGHT = 130;
+export const WIDTH = 560;
+export const HEIGHT = 150;
 /** What the axes take: numbers on the left, times below, room for a line's name on the right. */
-export const PLOT = { left: 34, right: 8, top: 8, bottom: 20 };
+export const PLOT = { left: 44, right: 8, top: 10, bottom: 24 };
 const LABELS = 4;
 
 /** Renders a chart with its title, its sentence, and its numbers as a table. */
@@ -75,7 +75,7 @@ export function axes(labels: readonly string[], top: number, format: (value: num
   )}${labels.map(
     (label, index) =>
       index % every === 0 &&
-      html`<text x="${middle(index)}" y="${HEIGHT - 5}" text-anchor="middle">${label}</text>`,
+      html`<text x="${middle(index)}" y="${HEIGHT - 6}" text-anchor="middle">${label}</text>`,
   )}`;
 }
 
