@@ -3,10 +3,19 @@
  * keeps the original as `cause`.
  */
 
+/** Failures with a cure of their own (src/operations/cures.ts). */
+export const LIMIT_REACHED = 'limit-reached';
+export const CREDENTIAL_REFUSED = 'credential-refused';
+export const SOLD_OUT = 'sold-out';
+export const CONFIGURE_FAILED = 'configure-failed';
+
 /** Retrying may help, for example after a timeout, a temporary refusal or a fault on the other side. */
 export class RetryableError extends Error {
   override name = 'RetryableError';
-  /** Names a failure that the next attempt handles; stored in `operations.failure_code`. */
+  /**
+   * Names a failure that the next attempt handles, or that has a cure of its own; stored in
+   * `operations.failure_code`.
+   */
   readonly failureCode: string | undefined;
 
   constructor(message: string, { failureCode, ...options }: FailureOptions = {}) {
@@ -17,9 +26,10 @@ export class RetryableError extends Error {
 
 type FailureOptions = ErrorOptions & { failureCode?: string | undefined };
 
-/** Returns a failure's code; undefined if no attempt handles it specially. */
+/** Returns a failure's code; undefined if it has none. */
 export function getFailureCode(error: unknown): string | undefined {
-  return error instanceof RetryableError ? error.failureCode : undefined;
+  const hasCode = error instanceof RetryableError || error instanceof PermanentError;
+  return hasCode ? error.failureCode : undefined;
 }
 
 /** Default pause if the other side sends a rate limit without a duration. */
@@ -55,6 +65,13 @@ export class ShortageError extends RetryableError {
  */
 export class PermanentError extends Error {
   override name = 'PermanentError';
+  /** As in RetryableError. */
+  readonly failureCode: string | undefined;
+
+  constructor(message: string, { failureCode, ...options }: FailureOptions = {}) {
+    super(message, options);
+    this.failureCode = failureCode;
+  }
 }
 
 /** The attempt is no longer ours: its process died, its lease expired, or another attempt began. */
@@ -75,7 +92,7 @@ export interface ReportedError {
   message: string;
   /** The seconds of a RateLimitedError. */
   seconds?: number | undefined;
-  /** The failure code of a RetryableError. */
+  /** The failure's code, if it has one. */
   code?: string | undefined;
 }
 
@@ -94,6 +111,7 @@ export function reportError(error: unknown): ReportedError {
 /** Restores the error that another process reported. An unknown name becomes a RetryableError. */
 export function reportedError({ name, message, seconds, code }: ReportedError): Error {
   if (name === 'RateLimitedError') return new RateLimitedError(message, { seconds, failureCode: code });
+  if (name === 'PermanentError') return new PermanentError(message, { failureCode: code });
   const Known = Object.hasOwn(REPORTED, name) ? REPORTED[name as keyof typeof REPORTED] : undefined;
   return Known === undefined ? new RetryableError(message, { failureCode: code }) : new Known(message);
 }

@@ -26,7 +26,10 @@ export type AgentRow = Omit<StoredAgent, 'inputs'> & { inputs: RecordedInputs | 
 
 type StoredAgent = Selectable<AgentTable>;
 
-const toAgentRow = (row: StoredAgent): AgentRow => ({ ...row, inputs: parseRecordedInputs(row.inputs) });
+export const toAgentRow = (row: StoredAgent): AgentRow => ({
+  ...row,
+  inputs: parseRecordedInputs(row.inputs),
+});
 
 /**
  * Inserts a new agent in state `requested`.

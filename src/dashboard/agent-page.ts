@@ -4,14 +4,18 @@ import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
 import type { StoredEvent } from '../operations/events/events.ts';
 import type { Ledger } from '../operations/ledger.ts';
+import { badge } from './design/badge.ts';
+import { when } from './design/when.ts';
 import { holdActions, holdBanner } from './holds.ts';
 import { type Html, html, type Renderable } from './html.ts';
 import { ledgerSection } from './ledger-section.ts';
-import { agentActions, agentState, badge, timelineList, totalSeconds } from './parts.ts';
-import { age, capitalized, duration, stepWords } from './words.ts';
+import { agentActions, agentState, timelineList, totalSeconds } from './parts.ts';
+import { capitalized, duration, stepWords } from './words.ts';
 
 export interface AgentPage {
   agent: AgentJson;
+  /** Whether its newest operation has failed and may be retried. */
+  canRetry: boolean;
   /** Newest first. */
   operations: OperationJson[];
   /**
@@ -34,10 +38,9 @@ export function agentPage(page: AgentPage): Html {
   const { agent, operations, log, buyersPage, followsPayments, history, receipt, ledger } = page;
   const [latest, ...earlier] = operations;
   return html`<div id="summary" data-live>
-<div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page', holdActions(agent))}</div>
+<div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page', html`${page.canRetry && retryButton(agent)}${holdActions(agent)}`)}</div>
 <p>${agentState(agent)} ${agent.status !== 'destroyed' && badge(agent.health)}${
-    agent.unhealthySince !== null &&
-    html` <span class="muted">for ${age(agent.unhealthySince)}, since <time>${agent.unhealthySince}</time></span>`
+    agent.unhealthySince !== null && html` <span class="muted">since ${when(agent.unhealthySince)}</span>`
   }</p>
 ${holdBanner(agent, followsPayments)}
 ${agent.error !== null && html`<p class="problem" role="alert">${agent.error}</p>`}
@@ -49,6 +52,11 @@ ${latest !== undefined && operationSection(latest, log)}
 <div id="ledger" data-live>${ledger !== undefined && ledgerSection(ledger)}</div>
 <div id="receipt" data-live>${receipt !== undefined && receiptSection(receipt)}</div>
 <div id="history" data-live>${history.length > 0 && historyTable(history)}</div>`;
+}
+
+function retryButton({ agentId }: AgentJson): Html {
+  return html`<form method="post" action="/agents/${agentId}/retry"><button id="retry-${agentId}" class="primary">Retry<span class="visually-hidden"> ${agentId}</span></button></form>
+`;
 }
 
 function facts(agent: AgentJson): Html {
@@ -63,14 +71,14 @@ function facts(agent: AgentJson): Html {
     ['Tailnet address', agent.tailnetIp],
     ['Tailnet name', agent.tailnetName],
     ['Subscription', agent.subscriptionId],
-    ['Ordered', agent.createdAt],
+    ['Ordered', when(agent.createdAt)],
   ];
   return html`<dl>${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value || '–'}</dd></div>`)}</dl>`;
 }
 
 function planText({ plan, planChosenAt }: AgentJson): Renderable {
   if (planChosenAt === null) return plan;
-  return html`${plan}, chosen by a person on <time>${planChosenAt}</time>: it stays until its price changes`;
+  return html`${plan}, chosen by a person ${when(planChosenAt)}: it stays until its price changes`;
 }
 
 function operationSection(operation: OperationJson, log: AgentPage['log']): Html {
@@ -101,7 +109,7 @@ function earlierTable(operations: OperationJson[]): Html {
     (operation) => html`<tr>
 <th scope="row">${capitalized(operation.kind)}</th>
 <td data-label="State">${badge(operation.status)}</td>
-<td data-label="Requested"><time datetime="${operation.createdAt}">${operation.createdAt}</time></td>
+<td data-label="Requested">${when(operation.createdAt)}</td>
 <td data-label="Duration">${duration(totalSeconds(operation))}</td>
 <td data-label="Error">${operation.error ?? '–'}</td>
 </tr>`,
@@ -110,7 +118,7 @@ function earlierTable(operations: OperationJson[]): Html {
 
 function receiptSection({ receiptId, kind, hash, createdAt, body }: Receipt): Html {
   return html`<h2>Receipt of its ${kind === 'hibernate' ? 'hibernation' : 'deletion'}</h2>
-<p class="muted">${receiptId}, <time>${createdAt.toISOString()}</time>, SHA-256 <code>${hash}</code></p>
+<p class="muted">${receiptId}, ${when(createdAt.toISOString())}, SHA-256 <code>${hash}</code></p>
 <pre>${JSON.stringify(body, null, 2)}</pre>`;
 }
 
@@ -121,7 +129,7 @@ function historyTable(history: readonly AuditRow[]): Html {
 <tbody>${history.map(
     ({ at, actor, action, details }) => html`<tr>
 <th scope="row">${action}</th>
-<td data-label="Time"><time datetime="${at.toISOString()}">${at.toISOString()}</time></td>
+<td data-label="Time">${when(at.toISOString())}</td>
 <td data-label="Who">${actor}</td>
 <td data-label="Details">${Object.keys(details).length > 0 ? JSON.stringify(details) : '–'}</td>
 </tr>`,

@@ -1,8 +1,9 @@
 import type { AttentionClass } from '../database/vocabulary.ts';
 import type { BreakerState, HeldChange } from '../limits/listing.ts';
 import type { AttentionItem } from '../reconcile/attention.ts';
+import { emptyState } from './design/banner.ts';
+import { when } from './design/when.ts';
 import { type Html, html } from './html.ts';
-import { age } from './words.ts';
 
 export interface AttentionPage {
   items: readonly AttentionItem[];
@@ -24,7 +25,7 @@ const WORDS: Record<AttentionClass, string> = {
 export function attentionPage({ items, nextCursor, tripped }: AttentionPage): Html {
   return html`<h1>Attention</h1>
 <div id="breakers" data-live>${tripped.map(({ breaker, held }) => breakerSection(breaker, held))}</div>
-<div id="attention" data-live>${items.length === 0 ? html`<p>Nothing needs you.</p>` : itemTable(items)}</div>
+<div id="attention" data-live>${items.length === 0 ? emptyState('Nothing needs you.', 'What does is listed here, each with its cause and what to do about it.') : itemTable(items)}</div>
 ${nextCursor !== null && html`<p><a href="/attention?cursor=${nextCursor}">Older</a></p>`}`;
 }
 
@@ -43,7 +44,7 @@ function breakerSection(breaker: BreakerState, held: readonly HeldChange[]): Htm
   const { name, title, cause, cure, waiting, approved, trippedAt } = breaker;
   return html`<section class="problem" aria-labelledby="breaker-${name}-title">
 <h2 id="breaker-${name}-title">Held back: ${title.toLowerCase()}</h2>
-<p>${cause}${trippedAt !== null && html` <span class="muted">since <time>${trippedAt.toISOString()}</time></span>`}</p>
+<p>${cause}${trippedAt !== null && html` <span class="muted">since ${when(trippedAt.toISOString())}</span>`}</p>
 <p>${changes(waiting)}${approved > 0 && `; ${approved} of them are approved and go at the allowed rate`}. ${cure}</p>
 <form class="actions" method="post" action="/attention/breakers/${name}/approve">
 <label>How many, oldest first (empty: all) <input id="count-${name}" name="count" inputmode="numeric" pattern="[0-9]*"></label>
@@ -71,10 +72,9 @@ function itemTable(items: readonly AttentionItem[]): Html {
 }
 
 function itemRow({ class: name, agentId, cause, cure, since }: AttentionItem): Html {
-  const iso = since.toISOString();
   return html`<tr><th scope="row">${WORDS[name]}${
     agentId !== null && html` <a href="/agents/${agentId}">${agentId}</a>`
   }</th>
 <td data-label="Cause">${cause}</td><td data-label="What to do">${cure}</td>
-<td data-label="Since"><time datetime="${iso}" title="${iso}">${age(iso)} ago</time></td></tr>`;
+<td data-label="Since">${when(since.toISOString())}</td></tr>`;
 }

@@ -52,7 +52,7 @@ function showAttention(deps: HttpDeps): RequestHandler {
         })),
     );
     const main = attentionPage({ items: page, nextCursor, tripped });
-    sendPage(response, deps, { title: 'Attention', main, operator: true });
+    sendPage(response, deps, { title: 'Attention', main, operator: true, place: 'attention' });
   };
 }
 

@@ -1,4 +1,8 @@
+import { assetUrl } from './assets.ts';
 import { type Html, html, type Renderable } from './html.ts';
+
+/** Where a page stands in the navigation. */
+export type Place = 'overview' | 'agents' | 'attention';
 
 export interface Page {
   title: string;
@@ -7,7 +11,10 @@ export interface Page {
   machines?: 'simulated' | 'real' | undefined;
   /** Whether the operator is signed in, which adds navigation and live updates. */
   operator?: boolean;
-  /** Reloads the page after this many seconds, without JavaScript. */
+  place?: Place | undefined;
+  /** Whether the page has a search of its own, so that the header needs none. */
+  searches?: boolean;
+  /** The page looks for changes after so many seconds; without scripts the browser reloads it. */
   reloadSeconds?: number | undefined;
 }
 
@@ -18,34 +25,83 @@ const NOTICES = {
     machines on this host.</p>`,
 };
 
-export function layout({ title, main, machines, operator = false, reloadSeconds }: Page): Html {
+const STYLES = ['tokens.css', 'parts.css', 'pages.css'].map(
+  (name) => html`<link rel="stylesheet" href="${assetUrl(name)}">
+`,
+);
+const SCRIPTS = ['live.js', 'keys.js'].map(
+  (name) => html`<script type="module" src="${assetUrl(name)}"></script>
+`,
+);
+
+/** What keeps a page up to date that has no events. */
+const following = (seconds: number) =>
+  html`<noscript><meta http-equiv="refresh" content="${seconds}"></noscript>
+${FOLLOW}`;
+const FOLLOW = html`<script type="module" src="${assetUrl('follow.js')}"></script>
+`;
+
+export function layout(page: Page): Html {
+  const { title, main, machines, operator = false, reloadSeconds } = page;
   return html`<!doctype html>
-<html lang="en">
+<html lang="en"${reloadSeconds !== undefined && html` data-reload-seconds="${reloadSeconds}"`}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-${reloadSeconds !== undefined && html`<meta http-equiv="refresh" content="${reloadSeconds}">`}
 <title>${title} · Agent stacks</title>
 <link rel="icon" href="data:,">
-<link rel="stylesheet" href="/assets/style.css">
-${operator && html`<script type="module" src="/assets/live.js"></script>`}
-</head>
+${STYLES}${operator && SCRIPTS}${reloadSeconds !== undefined && following(reloadSeconds)}</head>
 <body>
 <a class="skip" href="#main">Skip to content</a>
-${operator && header}
+${operator && header(page)}
 <main id="main">
 ${machines !== undefined && NOTICES[machines]}
 ${main}
 </main>
-${operator && html`<p id="announcement" class="visually-hidden" role="status"></p>`}
+${operator && FOOTER}
 </body>
 </html>
 `;
 }
 
-const header = html`<header>
-<nav aria-label="Main"><a class="brand" href="/">Agent stacks</a> <a href="/attention">Attention</a></nav>
+const PLACES: readonly { place: Place; href: string; text: string }[] = [
+  { place: 'overview', href: '/', text: 'Overview' },
+  { place: 'agents', href: '/agents', text: 'Agents' },
+  { place: 'attention', href: '/attention', text: 'Attention' },
+];
+
+function header({ place: current, searches = false }: Page): Html {
+  const links = PLACES.map(
+    ({ place, href, text }) =>
+      html`<a href="${href}"${place === current && html` aria-current="page"`}>${text}</a>`,
+  );
+  return html`<header>
+<nav aria-label="Main"><a class="brand" href="/">Agent stacks</a>${links}</nav>
+${!searches && SEARCH}
 <p id="connection" class="muted"></p>
 <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>
 </header>`;
+}
+
+const SEARCH = html`<search><form action="/agents"><input id="search" type="search" name="q" maxlength="200"
+ placeholder="Search agents" aria-label="Search agents" aria-keyshortcuts="/"></form></search>`;
+
+const SHORTCUTS = [
+  ['/', 'Search agents'],
+  ['g o', 'Overview'],
+  ['g a', 'Agents'],
+  ['g t', 'Attention'],
+  ['?', 'This list'],
+] as const;
+
+const FOOTER = html`<footer><a id="shows-keys" href="#keys">Keyboard</a> · <a href="/design">Design</a></footer>
+<dialog id="keys" aria-labelledby="keys-title">
+<h2 id="keys-title">Keyboard</h2>
+<dl>${SHORTCUTS.map(
+  ([keys, text]) =>
+    html`<div><dt>${keys.split(' ').map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${text}</dd></div>`,
+)}</dl>
+<form method="dialog"><button>Close</button></form>
+</dialog>
+<p id="announcement" class="visually-hidden" role="status"></p>`;

@@ -1,4 +1,5 @@
 import type { Ledger } from '../operations/ledger.ts';
+import { when } from './design/when.ts';
 import { type Html, html } from './html.ts';
 import { duration, stepWords } from './words.ts';
 
@@ -7,7 +8,7 @@ export function ledgerSection({ way, orderedAt, seconds, steps }: Ledger): Html 
   const total = seconds === null ? 'not running yet' : duration(seconds);
   const from = way === 'warm' ? 'with a server that waited' : 'with a new server';
   return html`<h2>From payment to running</h2>
-<p class="muted">${total}, ${from}, ordered <time>${orderedAt.toISOString()}</time></p>
+<p class="muted">${total}, ${from}, ordered ${when(orderedAt.toISOString())}</p>
 <ol class="timeline">${steps
     .filter((entry) => entry.seconds > 0)
     .map(

@@ -2,20 +2,16 @@ import { stopsAgent } from '../agents/holds.ts';
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
 import { type Requestable, requestableOperations } from '../operations/registry.ts';
+import { badge } from './design/badge.ts';
 import { type Html, html } from './html.ts';
 import { capitalized, duration, stepWords } from './words.ts';
-
-/** Renders a state as a coloured badge. */
-export function badge(state: string): Html {
-  return html`<span class="badge ${state}">${capitalized(state)}</span>`;
-}
 
 /** Renders the agent's state, with the step of its provision, its holds and its protection. */
 export function agentState(agent: AgentJson): Html {
   const underWay = agent.status === 'provisioning' && agent.step !== null;
   return html`${badge(agent.status)}${underWay && html` <span class="muted">${stepWords(agent.step ?? '')}</span>`}${agent.holds.map(
-    ({ reason }) => html` <span class="badge held">Held: ${reason}</span>`,
-  )}${agent.protected && html` <span class="badge">Protected</span>`}`;
+    ({ reason }) => html` ${badge('held', 'bad', `Held: ${reason}`)}`,
+  )}${agent.protected && html` ${badge('protected', 'plain')}`}`;
 }
 
 /**
@@ -29,7 +25,8 @@ export function agentActions(agent: AgentJson, where: 'list' | 'page', more?: Ht
   return html`<div class="actions">${shown.map((operation) => actionButton(agent.agentId, operation))}${more}</div>`;
 }
 
-function isPossible(agent: AgentJson, { from, runsAgent, removesAgent }: Requestable): boolean {
+/** Whether the agent's state, holds and protection allow the operation. */
+export function isPossible(agent: AgentJson, { from, runsAgent, removesAgent }: Requestable): boolean {
   const isHeld = agent.holds.some(({ reason }) => stopsAgent(reason));
   return from.includes(agent.status) && !(runsAgent && isHeld) && !(removesAgent && agent.protected);
 }

@@ -1,31 +1,29 @@
-import { fileURLToPath } from 'node:url';
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
-import { z } from 'zod';
 import { findReceipt } from '../agents/receipts.ts';
-import { listAgents } from '../agents/store.ts';
 import { listAudit } from '../audit/listing.ts';
-import { listOrders } from '../billing/orders.ts';
 import { NotFoundError } from '../errors.ts';
-import { findAgentJson, presentAgents } from '../http/agents/present-agents.ts';
+import { findAgentJson } from '../http/agents/present-agents.ts';
 import type { Authentication } from '../http/authentication.ts';
-import { businessNow, type HttpDeps } from '../http/deps.ts';
+import type { HttpDeps } from '../http/deps.ts';
 import { read } from '../http/endpoint.ts';
 import { presentOperations } from '../http/operations/present-operations.ts';
-import { cursorKind } from '../http/paging.ts';
 import { logRefusal, toRefusal } from '../http/problem.ts';
-import { listBreakers } from '../limits/listing.ts';
 import { readLogTail } from '../operations/events/events.ts';
 import { readLedger } from '../operations/ledger.ts';
 import { listOperations } from '../operations/listing.ts';
 import { findRequestable, type Requestable } from '../operations/registry.ts';
 import { requestOperation } from '../operations/requests.ts';
-import { readChecks } from '../reconcile/checks/store.ts';
+import { findRetryable, retryLatest } from '../operations/retry-latest.ts';
 import { agentPage } from './agent-page.ts';
-import { agentsPage } from './agents-page.ts';
+import { showAgents } from './agents/agents-route.ts';
+import { addBulkRoutes } from './agents/bulk-routes.ts';
+import { ASSETS } from './assets.ts';
 import { addAttentionRoutes } from './attention-routes.ts';
 import { confirmPage } from './confirm-page.ts';
+import { designPage } from './design/design-page.ts';
 import { addHoldRoutes } from './hold-routes.ts';
 import { html } from './html.ts';
+import { showOverview } from './overview/overview-route.ts';
 import { needsInput } from './parts.ts';
 import { form, parseAgentId, sendPage } from './requests.ts';
 import { createSignIn } from './sign-in.ts';
@@ -33,61 +31,41 @@ import { createStatusLinks } from './status-links.ts';
 import { isUnderWay, RELOAD_SECONDS, statusPage, statusRefusedPage } from './status-page.ts';
 import { capitalized } from './words.ts';
 
-const AGENTS_PER_PAGE = 50;
 const OPERATIONS_SHOWN = 20;
 const LOG_LINES_SHOWN = 500;
 const HISTORY_SHOWN = 50;
 
-const cursors = cursorKind('agent', z.string().max(40));
-
 /** Routes every page: the operator's dashboard, the sign-in page, and the buyer's progress page. */
 export function createDashboard(deps: HttpDeps, authentication: Authentication): Router {
   const router = Router();
-  const assets = fileURLToPath(new URL('./assets', import.meta.url));
   const signIn = createSignIn(deps, authentication);
   const operator = [signIn.redirectStrangers, authentication.requireOperator];
 
-  router.use('/assets', express.static(assets, { index: false, redirect: false, maxAge: '1h' }));
+  router.use(
+    '/assets',
+    express.static(ASSETS, { index: false, redirect: false, maxAge: '1y', immutable: true }),
+  );
   router.get('/status/:agentId', showStatus(deps));
   router.get('/sign-in', signIn.show);
   router.post('/sign-in', ...signIn.submit);
   router.post('/sign-out', authentication.requireSameOrigin, signIn.signOut);
-  router.get('/', operator, showAgents(deps));
+  router.get('/', operator, showOverview(deps));
+  router.get('/agents', operator, showAgents(deps));
+  addBulkRoutes(router, deps, operator);
   addAttentionRoutes(router, deps, operator);
+  router.get('/design', operator, showDesign(deps));
   router.get('/agents/:agentId', operator, showAgent(deps));
   addHoldRoutes(router, deps, operator);
   router.get('/agents/:agentId/:kind', operator, confirm(deps));
+  router.post('/agents/:agentId/retry', operator, form, retry(deps));
   router.post('/agents/:agentId/:kind', operator, form, ask(deps));
   router.use(showError(deps));
   return router;
 }
 
-function showAgents(deps: HttpDeps): RequestHandler {
-  const { database, checkoutUrl, missingKeys } = deps;
-  return async (request, response) => {
-    const { cursor } = request.query;
-    const after = cursors.read(typeof cursor === 'string' ? cursor : undefined);
-    const [rows, attention, checks, breakers] = await Promise.all([
-      listAgents(database, {
-        cursor: after === undefined ? undefined : { agentId: after },
-        limit: AGENTS_PER_PAGE + 1,
-      }),
-      listOrders(database, { attention: true, limit: 10 }),
-      readChecks(database),
-      listBreakers(database, businessNow(deps)),
-    ]);
-    const { page, nextCursor } = cursors.split(rows, AGENTS_PER_PAGE, (last) => last.agent_id);
-    const agents = await presentAgents(database, page);
-    const main = agentsPage({
-      agents,
-      nextCursor,
-      attention,
-      tripped: breakers.filter(({ trippedAt }) => trippedAt !== null),
-      checkoutUrl,
-      missingKeys,
-      problems: checks.filter(({ ok }) => !ok),
-    });
-    sendPage(response, deps, { title: 'Agents', main, operator: true });
+function showDesign(deps: HttpDeps): RequestHandler {
+  return (_request, response) => {
+    sendPage(response, deps, { title: 'Design', main: designPage(), operator: true });
   };
 }
 
@@ -104,6 +82,7 @@ function showAgent(deps: HttpDeps): RequestHandler {
         : await readLogTail(database, latest.operation_id, LOG_LINES_SHOWN);
     const main = agentPage({
       agent,
+      canRetry: (await findRetryable(database, agent)) !== undefined,
       operations: await presentOperations(database, rows),
       log,
       buyersPage: links.statusUrl(agent.agentId),
@@ -138,6 +117,14 @@ function ask({ database, queue }: HttpDeps): RequestHandler {
     };
     await database.transaction().execute((trx) => requestOperation(trx, queue, wanted));
     response.redirect(303, `/agents/${agentId}`);
+  };
+}
+
+function retry({ database, queue }: HttpDeps): RequestHandler {
+  return async (request, response) => {
+    const wanted = { agentId: parseAgentId(request.params.agentId), actor: 'operator' };
+    await database.transaction().execute((trx) => retryLatest(trx, queue, wanted));
+    response.redirect(303, `/agents/${wanted.agentId}`);
   };
 }
 

@@ -20,6 +20,7 @@ import * as plans from './migrations/0018-plans.ts';
 import * as secretsProvider from './migrations/0019-secrets-provider.ts';
 import * as serverNames from './migrations/0020-server-names.ts';
 import * as slots from './migrations/0021-slots.ts';
+import * as pages from './migrations/0022-pages.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -42,6 +43,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0019-secrets-provider': secretsProvider,
   '0020-server-names': serverNames,
   '0021-slots': slots,
+  '0022-pages': pages,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

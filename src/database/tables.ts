@@ -1,4 +1,4 @@
-import type { Generated, JSONColumnType } from 'kysely';
+import type { Generated, GeneratedAlways, JSONColumnType } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
 import type { AuditChainTable, AuditHeadTable, ReceiptTable } from './audit-tables.ts';
 import type {
@@ -154,6 +154,10 @@ export interface AgentTable {
   /** Since when it keeps the plan that a person has chosen, and against which prices (src/billing). */
   plan_chosen_at: Timestamp | null;
   plan_chosen_prices: string | null;
+  /** What the dashboard's search looks through, in lower case. */
+  search: GeneratedAlways<string>;
+  /** As in `inputs`. */
+  server_type: GeneratedAlways<string | null>;
   created_at: DefaultTimestamp;
   updated_at: DefaultTimestamp;
 }

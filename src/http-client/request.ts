@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
+import { CREDENTIAL_REFUSED, LIMIT_REACHED, PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
 import { oneLine, parseAnswer, parseJson } from './answer.ts';
 import { exchange, type HttpAnswer, type HttpCall } from './exchange.ts';
 import { laterSeconds } from './later.ts';
@@ -23,8 +23,9 @@ export class RefusedError extends PermanentError {
   override name = 'RefusedError';
   readonly status: number;
 
-  constructor(status: number, message: string) {
-    super(message);
+  constructor(status: number, message: string, code?: string) {
+    // Hetzner answers 403 to a project that has as many as it may have.
+    super(message, { failureCode: code === 'resource_limit_exceeded' ? LIMIT_REACHED : CREDENTIAL_REFUSED });
     this.status = status;
   }
 }
@@ -55,7 +56,7 @@ function refusal({ method, url }: JsonRequest, { status, headers, text }: HttpAn
   const message = `${method} ${new URL(url).pathname}: ${status} ${said}`;
   const seconds = laterSeconds({ status, headers, message: said });
   if (seconds !== undefined) return new RateLimitedError(message, { seconds });
-  if (status === 401 || status === 403) return new RefusedError(status, message);
+  if (status === 401 || status === 403) return new RefusedError(status, message, apiCode(text));
   return new HttpError(status, message, apiCode(text));
 }
 

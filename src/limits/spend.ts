@@ -126,7 +126,7 @@ async function listServers(database: Database): Promise<ServerGroup[]> {
   const { rows } = await sql<ServerGroup>`
     select server_type as "serverType", plan, location, count(*) as count from (
       select a.location, coalesce(o.parameters->>'plan', a.plan) as plan,
-        case when o.kind is distinct from 'resize' then a.inputs->>'serverType' end as server_type
+        case when o.kind is distinct from 'resize' then a.server_type end as server_type
       from agents a left join operations o on o.agent_id = a.agent_id and o.status in ('queued', 'active')
         and o.kind in ('provision', 'wake', 'resize')
       where a.server_id is not null or o.kind is not null) servers

@@ -1,10 +1,14 @@
 import {
+  CONFIGURE_FAILED,
+  CREDENTIAL_REFUSED,
+  LIMIT_REACHED,
   LostError,
   PermanentError,
   RateLimitedError,
   type ReportedError,
   RetryableError,
   reportedError,
+  SOLD_OUT as SOLD_OUT_CODE,
 } from '../errors.ts';
 import { errorMessages } from './diagnostics.ts';
 import { missingPlugin } from './plugins.ts';
@@ -39,6 +43,10 @@ export class NotJoinedError extends RetryableError {
 /** Hetzner has no server of the wanted type in the wanted location at the moment. */
 export class SoldOutError extends RetryableError {
   override name = 'SoldOutError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, { ...options, failureCode: SOLD_OUT_CODE });
+  }
 }
 
 /**
@@ -53,6 +61,11 @@ const PERMANENT =
  * credential may not assign.
  */
 const PERMANENT_STATUS = /^[^\n]*[^\s:] \((400|401|403|422)\)\s*$/m;
+
+/** Of the permanent ones, those that reject the credential. */
+const CREDENTIAL = /\((unauthorized|forbidden|token_readonly)(,|\))|\b401\b|\((401|403)\)/;
+/** Hetzner's limit of a project: a person raises it, or frees something. */
+const LIMIT = /\(resource_limit_exceeded(,|\))/;
 
 const LOCKED =
   /the stack is currently locked|conflict: Another update is currently in progress|stack is locked/i;
@@ -82,7 +95,10 @@ export function pulumiError(cause: unknown): Error {
   const missing = missingPlugin(said);
   if (missing !== undefined) return new PermanentError(missing, { cause });
   if (PERMANENT.test(text) || (PERMANENT_STATUS.test(text) && inOurTerms(said) === undefined))
-    return new PermanentError(summary(said), { cause });
+    return new PermanentError(summary(said), {
+      cause,
+      failureCode: CREDENTIAL.test(text) ? CREDENTIAL_REFUSED : undefined,
+    });
   // Not a CancelledError: a stopping host signals the CLI too, and our own cancellations are handled by the
   // canceller.
   if (KILLED.test(text) || (CANCELLED.test(text) && !/error: [^u]/.test(text)))
@@ -93,7 +109,12 @@ export function pulumiError(cause: unknown): Error {
   if (RATE_LIMITED.test(text)) return new RateLimitedError(summary(said), { cause, failureCode });
   if (NO_DEVICE.test(said)) return new NotJoinedError(summary(said), { cause });
   if (SOLD_OUT.test(text)) return new SoldOutError(summary(said), { cause });
-  return new RetryableError(summary(said), { cause });
+  return new RetryableError(summary(said), { cause, failureCode: codeOf(text) });
+}
+
+function codeOf(text: string): string | undefined {
+  if (LIMIT.test(text)) return LIMIT_REACHED;
+  return text.search(CONFIGURE) >= 0 ? CONFIGURE_FAILED : undefined;
 }
 
 const NO_DEVICE = /Could not find device with hostname="?([\w-]+)|no device named "?([\w-]+)/i;

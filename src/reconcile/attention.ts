@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import type { AttentionClass, BreakerName } from '../database/vocabulary.ts';
 import { CURES } from '../limits/words.ts';
+import { CURES_BY_CODE } from '../operations/cures.ts';
 
 /** Something that needs a person. */
 export interface AttentionItem {
@@ -30,7 +31,7 @@ export async function listAttention(
 ): Promise<AttentionRow[]> {
   const { rows } = await sql<AttentionItem & { key: string; sinceText: string }>`
     select class, since, "agentId", cause, cure, key, 
-      to_char(since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "sinceText" from (${UNION}) items
+      to_char(since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "sinceText" from (${ATTENTION}) items
     where ${after === undefined ? sql`true` : isAfter(after)}
     order by since desc, class, key limit ${limit}`.execute(database);
   return rows.map(({ key, sinceText, ...item }) => ({
@@ -41,7 +42,7 @@ export async function listAttention(
 
 /** Counts what needs a person. */
 export async function countAttention(database: Database): Promise<number> {
-  const { rows } = await sql<{ count: number }>`select count(*) as count from (${UNION}) items`.execute(
+  const { rows } = await sql<{ count: number }>`select count(*) as count from (${ATTENTION}) items`.execute(
     database,
   );
   return rows[0]?.count ?? 0;
@@ -59,6 +60,10 @@ const DESTROYING_CURE =
   'The service tries again by itself, and its server may be billed until then. If the cause stays, mend it and press Retry.';
 const UNHEALTHY_CURE =
   'Look at it on its server (npm run agents -- ssh). Press Restart, Reconfigure or, if its data may be lost, Rebuild.';
+const SUPPLY_CURE =
+  'It is tried again by itself. If it lasts, name other server types or a higher price for the plan in BILLING_PLANS, or refund the payment.';
+const WORKER_CURE =
+  'Start one: npm start -- --role worker, or restart the service. The end of its log says why the last one stopped.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** Each source: its class, since when, a key that is unique within the class, cause and cure. */
@@ -67,12 +72,13 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
       'Order ' || session_id || ' was paid and has no agent: ' || attention as cause,
       ${sql.lit(ORDER_CURE)} as cure
     from orders where attention is not null`,
-  sql`select 'failed', coalesce((select max(o.finished_at) from operations o
-        where o.agent_id = a.agent_id and o.status = 'failed'), a.updated_at), a.agent_id, a.agent_id,
+  sql`select 'failed', coalesce(o.finished_at, a.updated_at), a.agent_id, a.agent_id,
       coalesce(a.error, 'It has failed.') || case when a.rollback_error is null then ''
         else ' Some of its resources could not be removed and may be billed: ' || a.rollback_error end,
-      ${sql.lit(FAILED_CURE)}
-    from agents a where a.status = 'failed'`,
+      ${failureCure()}
+    from agents a left join lateral (select finished_at, failure_code from operations o
+      where o.agent_id = a.agent_id and o.status = 'failed' order by o.sequence desc limit 1) o on true
+    where a.status = 'failed'`,
   sql`select 'failed', a.updated_at, a.agent_id, a.agent_id,
       'Its destroy has not succeeded yet: ' || a.error, ${sql.lit(DESTROYING_CURE)}
     from agents a where a.status = 'destroying' and a.error is not null`,
@@ -90,10 +96,32 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
       coalesce(min(c.cure), ${sql.lit(CONFIGURATION_CURE)})
     from checks c join workers w using (worker_id)
     where not c.ok and w.seen_at > now() - interval '10 seconds' group by c.name`,
+  sql`select 'configuration', min(run_after), null, 'workers',
+      count(*) || case when count(*) = 1 then ' operation waits' else ' operations wait' end ||
+        ', and no worker runs: ' || coalesce('the last one was seen at ' ||
+        to_char((select max(seen_at) from workers) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC.', 'none was ever seen.'),
+      ${sql.lit(WORKER_CURE)}
+    from operations where status = 'queued' and run_after < now() - interval '1 minute'
+      and dispatched_at is null and waits_for is null
+      and not exists (select 1 from workers where seen_at > now() - interval '10 seconds')
+    having count(*) > 0`,
+  // What only waits for the configuration is due all the time, and the configuration is an item of its own.
+  sql`select 'order', created_at, agent_id, operation_id::text, 'Its ' || kind || ' waits: ' || waits_for,
+      ${sql.lit(SUPPLY_CURE)}
+    from operations where waits_for is not null and run_after > now() - interval '30 seconds'
+      and created_at < now() - interval '10 minutes'`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 
-const UNION = sql`${sql.join(SOURCES, sql` union all `)}`;
+/** All of it: class, since, agentId, key, cause, cure. */
+export const ATTENTION = sql`${sql.join(SOURCES, sql` union all `)}`;
+
+function failureCure(): RawBuilder<string> {
+  const cases = Object.entries(CURES_BY_CODE).map(
+    ([code, cure]) => sql`when ${sql.lit(code)} then ${sql.lit(cure)}`,
+  );
+  return sql`case o.failure_code ${sql.join(cases, sql` `)} else ${sql.lit(FAILED_CURE)} end`;
+}
 
 function breakerCure(): RawBuilder<string> {
   const cases = (Object.keys(CURES) as BreakerName[]).map(

@@ -1,52 +1,22 @@
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type BrowserContext, chromium } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createStatusLinks } from '../../src/dashboard/status-links.ts';
+import { openBrowser, type TestBrowser, whyNoBrowser } from '../support/browser.ts';
 import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
 describe('the dashboard in a browser', () => {
   let service: TestService;
-  let profile: string;
-  let browser: BrowserContext;
-  /** Errors in the browser: scripts or styles blocked by the policy, exceptions in the module. */
-  const complaints: string[] = [];
+  let browser: TestBrowser;
 
-  const installed = existsSync(CHROMIUM);
-  beforeEach(({ skip }) => skip(!installed, `no ${CHROMIUM}: apt-get install chromium`));
+  beforeEach(({ skip }) => skip(whyNoBrowser !== undefined, whyNoBrowser));
   beforeAll(async () => {
-    if (!installed) return;
+    if (whyNoBrowser !== undefined) return;
     service = await startService();
-    profile = await mkdtemp(join(tmpdir(), 'agents-browser-'));
-    browser = await chromium.launchPersistentContext(profile, {
-      executablePath: CHROMIUM,
-      headless: true,
-      args: FLAGS,
-      viewport: { width: 1200, height: 900 },
-    });
-    browser.on('weberror', (error) => complaints.push(error.error().message));
-    browser.on('console', (message) => {
-      if (message.type() === 'error') complaints.push(message.text());
-    });
+    browser = await openBrowser();
   });
   afterAll(async () => {
     await browser?.close();
     await service?.stop();
-    if (profile) await rm(profile, { recursive: true, force: true });
   });
 
   async function create(agentId: string): Promise<{ agentId: string; operationId: string }> {
@@ -57,7 +27,7 @@ describe('the dashboard in a browser', () => {
   }
 
   it('signs in, follows an agent to running without a reload, and destroys it after a confirmation', async () => {
-    const page = await browser.newPage();
+    const page = await browser.context.newPage();
     await page.goto(service.url);
     await page.getByLabel('Operator token').fill(API_TOKEN);
     await page.getByRole('button', { name: 'Sign in' }).click();
@@ -85,14 +55,37 @@ describe('the dashboard in a browser', () => {
     await page.getByRole('button', { name: 'Destroy browser-1' }).click();
     await page.getByText('Destroying', { exact: true }).first().waitFor();
     await page.getByRole('heading', { name: 'Destroy Queued' }).waitFor();
-    expect(complaints).toEqual([]);
+    expect(browser.complaints).toEqual([]);
     await page.close();
+  });
+
+  it('shows the buyer each step without a reload, and with one where scripts are off', async () => {
+    const agent = await create('bought-1');
+    const links = createStatusLinks({ apiToken: service.deps.apiToken, publicUrl: service.url });
+    const page = await browser.context.newPage();
+    await page.goto(links.statusUrl(agent.agentId));
+    await page.getByText('Your agent is next in line.').waitFor();
+    await page.evaluate('document.body.dataset.loadedOnce = "yes"');
+    await finishProvision(service.database, agent);
+    await page.getByText('Your agent is running.').waitFor();
+    expect(await page.evaluate('document.body.dataset.loadedOnce')).toBe('yes');
+    expect(browser.complaints).toEqual([]);
+    await page.close();
+
+    const plain = await openBrowser({ javaScriptEnabled: false });
+    const other = await create('bought-2');
+    const plainPage = await plain.context.newPage();
+    await plainPage.goto(links.statusUrl(other.agentId));
+    await plainPage.getByText('Your agent is next in line.').waitFor();
+    await finishProvision(service.database, other);
+    await plainPage.getByText('Your agent is running.').waitFor();
+    await plain.close();
   });
 
   it('fits a phone, for the operator and the buyer', async () => {
     const agent = await create('a-rather-long-agent-id-of-forty-letters0');
     await finishProvision(service.database, agent);
-    const page = await browser.newPage();
+    const page = await browser.context.newPage();
     await page.setViewportSize({ width: 360, height: 740 });
     const links = createStatusLinks({ apiToken: service.deps.apiToken, publicUrl: service.url });
     for (const url of [
@@ -105,7 +98,7 @@ describe('the dashboard in a browser', () => {
       expect(overflow).toBeLessThanOrEqual(0);
     }
     await page.getByText('Your agent is running.').waitFor();
-    expect(complaints).toEqual([]);
+    expect(browser.complaints).toEqual([]);
     await page.close();
   });
 });

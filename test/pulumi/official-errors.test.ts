@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { PermanentError, RateLimitedError, RetryableError } from '../../src/errors.ts';
+import {
+  getFailureCode,
+  PermanentError,
+  RateLimitedError,
+  RetryableError,
+  reportError,
+  reportedError,
+} from '../../src/errors.ts';
 import { errorMessages, plainDiagnostic } from '../../src/pulumi/diagnostics.ts';
 import { engineError, pulumiError } from '../../src/pulumi/errors.ts';
 
@@ -88,6 +95,22 @@ describe.each([
     expect([plainDiagnostic(first!), plainDiagnostic(second!)]).toEqual([reason, reason]);
   });
 });
+
+test.each([
+  ['unable to authenticate (unauthorized)', 'unauthorized', 401, 'credential-refused'],
+  ['insufficient permissions for this request (forbidden)', 'forbidden', 403, 'credential-refused'],
+  ['server limit exceeded (resource_limit_exceeded)', 'resource_limit_exceeded', 403, 'limit-reached'],
+  ['no capacity (resource_unavailable)', 'resource_unavailable', 412, 'sold-out'],
+  ['an internal error occurred (service_error)', 'service_error', 500, undefined],
+] as const)(
+  '%s has the code of its cure, also after another process has reported it',
+  (reason, code, status, expected) => {
+    const error = pulumiError(new Error(framework(reason, code, status)));
+    expect(getFailureCode(error)).toBe(expected);
+    expect(getFailureCode(engineError({ ...reportError(error), name: error.name }))).toBe(expected);
+    expect(getFailureCode(reportedError(reportError(error)))).toBe(expected);
+  },
+);
 
 test('a reason of several lines becomes one sentence', () => {
   const error = pulumiError(

@@ -20,22 +20,31 @@ const LONGEST_TEXT = 2_000;
 /**
  * Replaces what a source has found, about one agent or at all. A finding that lasts keeps its `since`; one
  * that is no longer there is removed. A new mismatch is told to the operator, once.
+ * @param keepsOthers whether findings that are not named are left alone
  * @param now the business time
  */
 export async function replaceFindings(
   trx: Transaction,
-  { source, agentId }: { source: string; agentId?: string },
+  { source, agentId, keepsOthers = false }: { source: string; agentId?: string; keepsOthers?: boolean },
   findings: readonly NewFinding[],
   now: Date,
 ): Promise<void> {
   const keys = findings.map(({ key }) => cutText(key, LONGEST_KEY));
+  if (!keepsOthers) await removeOthers(trx, { source, agentId }, keys);
+  for (const finding of findings) await upsertFinding(trx, source, finding, now);
+}
+
+async function removeOthers(
+  trx: Transaction,
+  { source, agentId }: { source: string; agentId: string | undefined },
+  keys: readonly string[],
+): Promise<void> {
   await trx
     .deleteFrom('findings')
     .where('source', '=', source)
     .$if(agentId !== undefined, (query) => query.where('agent_id', '=', agentId!))
     .$if(keys.length > 0, (query) => query.where('key', 'not in', keys))
     .execute();
-  for (const finding of findings) await upsertFinding(trx, source, finding, now);
 }
 
 async function upsertFinding(

@@ -15,12 +15,17 @@ function refreshSoon() {
   if (pending === undefined) pending = setTimeout(refresh, GATHER_MS);
 }
 
+/** Of the refreshes that are under way only the last one counts: answers may come in another order. */
+let lastRefresh = 0;
 async function refresh() {
+  lastRefresh += 1;
+  const own = lastRefresh;
   try {
     const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' });
     // The session has expired or the agent is gone: reload so that the browser shows the server's answer.
     if (response.type === 'opaqueredirect' || response.status === 404) location.reload();
-    if (response.ok) swap(new DOMParser().parseFromString(await response.text(), 'text/html'));
+    const text = await response.text();
+    if (response.ok && own === lastRefresh) swap(new DOMParser().parseFromString(text, 'text/html'));
   } catch {
     // The service is unreachable. The event stream reconnects on its own and refreshes then.
   } finally {
@@ -32,8 +37,9 @@ function swap(fresh) {
   const focused = document.activeElement?.id;
   for (const part of document.querySelectorAll('[data-live]')) {
     const replacement = fresh.getElementById(part.id);
-    if (replacement === null || replacement.outerHTML === part.outerHTML) continue;
-    part.replaceWith(document.adoptNode(replacement));
+    if (replacement === null) continue;
+    keepState(part, replacement);
+    if (replacement.outerHTML !== shownMarkup(part)) part.replaceWith(document.adoptNode(replacement));
   }
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   const log = document.getElementById('log');
@@ -46,6 +52,44 @@ function swap(fresh) {
     followLog();
   }
 }
+
+/** What the reader has opened stays open, and what they have ticked stays ticked. */
+function keepState(part, replacement) {
+  for (const { id } of part.querySelectorAll('input:checked'))
+    replacement.querySelector(`#${CSS.escape(id)}`)?.setAttribute('checked', '');
+  for (const { id } of part.querySelectorAll('details[open]'))
+    replacement.querySelector(`#${CSS.escape(id)}`)?.setAttribute('open', '');
+}
+
+/** The markup with the ticks, which are no part of it until they are written into it. */
+function shownMarkup(part) {
+  for (const box of part.querySelectorAll('input[type="checkbox"]'))
+    box.toggleAttribute('checked', box.checked);
+  return part.outerHTML;
+}
+
+const filters = document.getElementById('filters');
+const TYPING_MS = 150;
+let typing;
+/** The list follows what is typed and chosen, and the address with it. */
+function filterSoon() {
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    const given = [...new FormData(filters)].filter(([, value]) => value !== '');
+    history.replaceState(null, '', `/agents${given.length > 0 ? `?${new URLSearchParams(given)}` : ''}`);
+    refresh();
+  }, TYPING_MS);
+}
+filters?.addEventListener('input', filterSoon);
+
+const ticked = document.getElementById('ticked');
+function ticksIn(list) {
+  return [...list.querySelectorAll('input[name="agentId"]')];
+}
+document.addEventListener('change', ({ target }) => {
+  if (target.id === 'pick-all') for (const box of ticksIn(document)) box.checked = target.checked;
+  if (ticked !== null) ticked.textContent = `${ticksIn(document).filter((box) => box.checked).length} ticked`;
+});
 
 let logSource;
 function followLog() {

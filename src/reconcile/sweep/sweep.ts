@@ -12,6 +12,7 @@ import { attributeDevices } from './devices.ts';
 import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, type GoneSnapshot, reportGone, reportGoneSnapshot } from './gone.ts';
 import { movedUp, START, type SweptClouds, takeInventory } from './inventory.ts';
+import { storeMismatches, type Unclear } from './mismatches.ts';
 import { type Removal, removeFromAgent } from './remove.ts';
 import { type ResourceKind, toCarriedName } from './resources.ts';
 import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
@@ -77,10 +78,10 @@ async function run(deps: SweepDeps, { budget, report, say, start, signal }: Runn
   const removed = await removeAll(acting, findings.filter(isRemoval));
   await adoptAll(acting, findings.filter(isAdoption));
   await mendAll(acting, findings.filter(isMend));
-  await reportAll(
-    acting,
-    findings.filter((finding) => finding.action === 'report'),
-  );
+  const reports = findings.filter((finding) => finding.action === 'report');
+  await reportAll(acting, reports);
+  const isComplete = start === START && next === null;
+  await storeMismatches(deps.database, reports.filter(isUnclear), { isComplete });
   if (next === null) return;
   const cursor = movedUp(next, removed[KIND_OF_LIST[next.list]]);
   report.next = cursor;
@@ -192,6 +193,7 @@ type Report = Extract<Finding, { action: 'report' }>;
 const isRemoval = (finding: Finding): finding is Removal => finding.action === 'remove';
 const isAdoption = (finding: Finding): finding is Adoption => finding.action === 'adopt';
 const isMend = (finding: Finding): finding is Mend => finding.action === 'mend';
+const isUnclear = (finding: Report): finding is Unclear => !isGone(finding);
 const isGone = (finding: Finding): finding is GoneServer | GoneSnapshot =>
   finding.reason === 'server-gone' || finding.reason === 'snapshot-gone';
 

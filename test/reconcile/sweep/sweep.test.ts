@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { setHostname } from '../../../sandbox/tailscale/devices.ts';
 import { jsonText } from '../../../src/database/storable.ts';
+import { listAttention } from '../../../src/reconcile/attention.ts';
 import { startSweeping, sweepAlone } from '../../../src/reconcile/sweep/schedule.ts';
 import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
 import { openSweepFixture, type SweepFixture, toJoinName } from '../../support/sweep-fixture.ts';
@@ -146,6 +147,30 @@ test('resources without a known owner are reported and never touched', async () 
   expect(report.findings.every((text) => text.includes('is unknown'))).toBe(true);
   expect((await lastSweep(fixture.database))?.findings).toEqual(report.findings);
   expect(await audited()).toEqual([]);
+});
+
+test('what nobody knows needs a person, with its cause and cure, until it is gone; the operator is told once', async () => {
+  await fixture.server('stranger');
+  const attention = () => listAttention(fixture.database, { limit: 50 });
+  const notices = () =>
+    fixture.database.selectFrom('notices').select('type').where('type', '=', 'fleet.mismatch').execute();
+  const before = (await notices()).length;
+  await fixture.sweep();
+  await fixture.sweep();
+  expect(await attention()).toMatchObject([
+    {
+      class: 'mismatch',
+      agentId: null,
+      cause: expect.stringMatching(
+        /^Server .*carries our labels, but its owner, agent stranger, is unknown\.$/,
+      ),
+      cure: expect.stringContaining('billed until then'),
+    },
+  ]);
+  expect((await notices()).length).toBe(before + 1);
+  await fixture.empty();
+  await fixture.sweep();
+  expect(await attention()).toEqual([]);
 });
 
 test.each(['queued', 'active'] as const)(

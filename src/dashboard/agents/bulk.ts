@@ -1,0 +1,107 @@
+import type { AgentJson } from '../../http/agents/agent-json.ts';
+import { requestableOperations } from '../../operations/registry.ts';
+import { emptyState } from '../design/banner.ts';
+import { type Html, html } from '../html.ts';
+import { isPossible } from '../parts.ts';
+import { capitalized } from '../words.ts';
+
+/** Retries each agent's newest operation, whichever it is. */
+export const RETRY = 'retry';
+
+/** What can be done to several agents at once: operations without parameters, by rank. */
+export function bulkKinds(): string[] {
+  const operations = requestableOperations().filter(({ parameters }) => parameters === undefined);
+  return [RETRY, ...operations.map(({ kind }) => kind)];
+}
+
+/** Whether the operation loses something, so that its confirmation asks for the number. */
+export function losesSomething(kind: string): boolean {
+  return requestableOperations().some(
+    (operation) => operation.kind === kind && operation.confirm !== undefined,
+  );
+}
+
+export interface BulkChoice {
+  kind: string;
+  /** Those whose state allows it, and the others. */
+  possible: readonly AgentJson[];
+  impossible: readonly AgentJson[];
+}
+
+export function sortOut(
+  kind: string,
+  agents: readonly AgentJson[],
+  retryable: ReadonlySet<string>,
+): BulkChoice {
+  const operation = requestableOperations().find((one) => one.kind === kind);
+  const allows = (agent: AgentJson) =>
+    operation === undefined ? retryable.has(agent.agentId) : isPossible(agent, operation);
+  return { kind, possible: agents.filter(allows), impossible: agents.filter((agent) => !allows(agent)) };
+}
+
+const several = (count: number) => (count === 1 ? '1 agent' : `${count} agents`);
+
+/** Renders the confirmation: how many agents, which ones, and which ones not. */
+export function bulkPage({ kind, possible, impossible }: BulkChoice): Html {
+  const verb = capitalized(kind);
+  const count = possible.length;
+  if (count + impossible.length === 0) return nothingChosen();
+  return html`<h1>${verb} ${several(count)}?</h1>
+${explain(kind, possible)}
+${impossible.length > 0 && html`<p class="notice">${several(impossible.length)} of those you ticked cannot be chosen for it now: ${nameAll(impossible, true)}.</p>`}
+${
+  count === 0
+    ? html`<p><a class="button" href="/agents">All agents</a></p>`
+    : html`<p>${nameAll(possible, false)}</p>
+<form class="actions" method="post" action="/bulk"><input type="hidden" name="kind" value="${kind}">
+${possible.map(({ agentId }) => html`<input type="hidden" name="agentId" value="${agentId}">`)}
+${
+  losesSomething(kind)
+    ? html`<label>Type ${count} to confirm <input name="count" required inputmode="numeric" pattern="${count}" autocomplete="off"></label>`
+    : html`<input type="hidden" name="count" value="${count}">`
+}<button${losesSomething(kind) ? html` class="danger"` : html` class="primary"`}>${verb} ${several(count)}</button>
+<a class="button" href="/agents">Cancel</a></form>`
+}`;
+}
+
+function explain(kind: string, agents: readonly AgentJson[]): Html | undefined {
+  if (kind === RETRY)
+    return html`<p>The newest operation of each, which has failed, gets its next attempt.</p>`;
+  const operation = requestableOperations().find((one) => one.kind === kind);
+  if (operation === undefined) return undefined;
+  const [first] = agents;
+  const isFinal = operation.confirm !== undefined && first !== undefined;
+  return html`<p>${isFinal ? `For each of them: ${operation.confirm?.explain('its id')}` : `${capitalized(operation.cli)}.`}</p>`;
+}
+
+const nameAll = (agents: readonly AgentJson[], withState: boolean) =>
+  agents.map(
+    ({ agentId, status }, index) =>
+      html`${index > 0 && ', '}<a href="/agents/${agentId}">${agentId}</a>${withState && ` (${status})`}`,
+  );
+
+function nothingChosen(): Html {
+  return html`<h1>Several agents at once</h1>${emptyState(
+    'Nothing is chosen',
+    'Tick agents in the list, then choose what to do with them.',
+    html`<a class="button primary" href="/agents">All agents</a>`,
+  )}`;
+}
+
+export interface BulkResult {
+  kind: string;
+  requested: readonly string[];
+  refused: readonly { agentId: string; why: string }[];
+}
+
+/** Renders what became of it. */
+export function bulkResultPage({ kind, requested, refused }: BulkResult): Html {
+  return html`<h1>${capitalized(kind)}: requested for ${several(requested.length)}</h1>
+${
+  refused.length > 0 &&
+  html`<section class="problem" aria-labelledby="refused-title"><h2 id="refused-title">Refused for ${several(refused.length)}</h2>
+<ul>${refused.map(({ agentId, why }) => html`<li><a href="/agents/${agentId}">${agentId}</a>: ${why}</li>`)}</ul></section>`
+}
+<p>${requested.map((agentId, index) => html`${index > 0 && ', '}<a href="/agents/${agentId}">${agentId}</a>`)}</p>
+<p><a class="button primary" href="/agents">All agents</a></p>`;
+}

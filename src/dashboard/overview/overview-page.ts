@@ -1,0 +1,66 @@
+import type { FleetCounts } from '../../agents/fleet.ts';
+import type { AgentJson } from '../../http/agents/agent-json.ts';
+import { agentsTable } from '../agents/agents-table.ts';
+import { emptyState } from '../design/banner.ts';
+import { tiles } from '../design/tiles.ts';
+import { type Html, html } from '../html.ts';
+import { type Figures, figuresSection } from './figures.ts';
+import { type Needs, needsSection } from './needs.ts';
+import { queueSection, type Waiting } from './queue.ts';
+
+export interface OverviewPage {
+  needs: Needs;
+  fleet: FleetCounts;
+  figures: Figures;
+  waiting: Waiting;
+  /** The newest agents. */
+  agents: readonly AgentJson[];
+  checkoutUrl?: string | undefined;
+  /** Missing API keys. Without them the service neither sweeps the clouds nor checks the agents' health. */
+  missingKeys?: readonly string[] | undefined;
+}
+
+/** Renders `/`: what needs a person, the fleet in numbers, the last day in figures, the queue, the newest agents. */
+export function overviewPage(page: OverviewPage): Html {
+  const { needs, fleet, figures, waiting, agents, checkoutUrl, missingKeys = [] } = page;
+  const buy =
+    checkoutUrl !== undefined &&
+    html`<a class="button" href="${checkoutUrl}">Buy one in the sandbox’s checkout</a>`;
+  return html`<div class="title"><h1>Overview</h1>${buy}</div>
+${
+  missingKeys.length > 0 &&
+  html`<p class="notice"><strong>The clouds are not monitored.</strong> Without ${missingKeys.join(' and ')}, orphaned
+    resources are not removed, and agents’ health is not checked between operations.</p>`
+}
+<div id="needs" data-live>${needsSection(needs, agents.length === 0)}</div>
+<div id="fleet" data-live><h2>Fleet</h2>${fleetTiles(fleet)}</div>
+<div id="queue" data-live>${queueSection(waiting, figures.workforce)}</div>
+<div id="figures" data-live>${figuresSection(figures)}</div>
+<div id="agents" data-live><h2>Newest agents</h2>
+${agents.length === 0 ? emptyState('No agents yet.', 'A paid checkout makes one, and so does npm run agents -- create.', buy) : agentsTable(agents)}
+${agents.length > 0 && html`<p><a href="/agents">All agents</a></p>`}</div>`;
+}
+
+const SHOWN = [
+  'running',
+  'requested',
+  'provisioning',
+  'stopped',
+  'suspended',
+  'hibernated',
+  'failed',
+  'destroying',
+] as const;
+
+function fleetTiles({ byStatus, unhealthy, held, present }: FleetCounts): Html {
+  return tiles([
+    { name: 'present', text: 'All', tone: 'plain', count: present, href: '/agents?status=present' },
+    ...SHOWN.map((status) => ({
+      name: status,
+      count: byStatus.get(status) ?? 0,
+      href: `/agents?status=${status}`,
+    })),
+    { name: 'unhealthy', count: unhealthy, href: '/agents?health=unhealthy' },
+    { name: 'held', tone: 'bad', count: held, href: '/agents?held=yes' },
+  ]);
+}

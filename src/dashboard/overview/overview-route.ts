@@ -1,0 +1,47 @@
+import type { RequestHandler } from 'express';
+import { countFleet } from '../../agents/fleet.ts';
+import { listAgents } from '../../agents/store.ts';
+import { presentAgents } from '../../http/agents/present-agents.ts';
+import { businessNow, type HttpDeps } from '../../http/deps.ts';
+import { listBreakers } from '../../limits/listing.ts';
+import { listFailureReasons, readProvisionFigures } from '../../operations/figures.ts';
+import { listWaiting } from '../../operations/waiting.ts';
+import { readChecks } from '../../reconcile/checks/store.ts';
+import { listNeeds } from '../../reconcile/needs.ts';
+import { readWorkforce } from '../../reconcile/workforce.ts';
+import { sendPage } from '../requests.ts';
+import { overviewPage } from './overview-page.ts';
+
+const NEEDS_SHOWN = 12;
+const REASONS_SHOWN = 5;
+const WAITING_SHOWN = 8;
+const AGENTS_SHOWN = 20;
+
+/** Answers `/`. */
+export function showOverview(deps: HttpDeps): RequestHandler {
+  const { database, checkoutUrl, missingKeys } = deps;
+  return async (_request, response) => {
+    const [groups, breakers, checks, fleet, provisions, failures, waiting, workforce, newest] =
+      await Promise.all([
+        listNeeds(database, NEEDS_SHOWN),
+        listBreakers(database, businessNow(deps)),
+        readChecks(database),
+        countFleet(database),
+        readProvisionFigures(database),
+        listFailureReasons(database, REASONS_SHOWN),
+        listWaiting(database, WAITING_SHOWN),
+        readWorkforce(database),
+        listAgents(database, { limit: AGENTS_SHOWN }),
+      ]);
+    const main = overviewPage({
+      needs: { groups, breakers, problems: checks.filter(({ ok }) => !ok) },
+      fleet,
+      figures: { provisions, failures, breakers, workforce },
+      waiting,
+      agents: await presentAgents(database, newest),
+      checkoutUrl,
+      missingKeys,
+    });
+    sendPage(response, deps, { title: 'Overview', main, operator: true, place: 'overview' });
+  };
+}

@@ -1,0 +1,75 @@
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { createStatusLinks } from '../../src/dashboard/status-links.ts';
+import { expectAccessible, openBrowser, type TestBrowser, whyNoBrowser } from '../support/browser.ts';
+import { startService, type TestService } from '../support/http-service.ts';
+import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
+import { deliver, paidCheckout } from '../support/stripe-events.ts';
+
+/** A browser on a busy machine takes its time. */
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+
+let service: TestService;
+let browser: TestBrowser;
+let page: Page;
+
+beforeEach(({ skip }) => skip(whyNoBrowser !== undefined, whyNoBrowser));
+beforeAll(async () => {
+  if (whyNoBrowser !== undefined) return;
+  service = await startService({ checkoutUrl: 'http://127.0.0.1:4000/checkout' });
+  await fillPages();
+  browser = await openBrowser();
+  page = await browser.signIn(service.url);
+});
+afterAll(async () => {
+  await browser?.close();
+  await service?.stop();
+});
+
+/** One agent of each kind that looks different, and an order that needs a person. */
+async function fillPages(): Promise<void> {
+  const create = async (agentId: string) => {
+    const response = await service.ask('/api/agents', { json: { agentId, userId: 'u', region: 'eu-west' } });
+    return (await response.json()) as { agentId: string; operationId: string };
+  };
+  await finishProvision(service.database, await create('a-rather-long-agent-id-of-forty-letters0'));
+  const waiting = await create('waits');
+  await tell(service.database, waiting.operationId, [step('creating_server'), log('hcloud:Server creating')]);
+  const { agentId } = await create('fails');
+  await service.database
+    .updateTable('agents')
+    .set({ status: 'failed', error: 'Hetzner has no such server' })
+    .where('agent_id', '=', agentId)
+    .execute();
+  await deliver(service.url, paidCheckout({ region: 'mars' }));
+}
+
+const buyersPage = () =>
+  createStatusLinks({ apiToken: service.deps.apiToken, publicUrl: service.url }).statusUrl('waits');
+
+const PATHS = [
+  '/',
+  '/agents',
+  '/agents?q=nothing-like-it',
+  '/bulk?kind=destroy&agentId=waits&agentId=fails',
+  '/attention',
+  '/agents/a-rather-long-agent-id-of-forty-letters0',
+  '/agents/waits',
+  '/agents/fails/destroy',
+  '/agents/fails/hold',
+  '/design',
+  '/sign-in',
+  'the buyer’s page',
+];
+
+test.each(PATHS)('%s: axe finds nothing serious, light and dark, on a desk and on a phone', async (path) => {
+  const url = path.startsWith('/') ? `${service.url}${path}` : buyersPage();
+  for (const colorScheme of ['light', 'dark'] as const)
+    for (const width of [1280, 390]) {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height: 844 });
+      await page.goto(url);
+      await expectAccessible(page);
+    }
+  expect(browser.complaints).toEqual([]);
+});

@@ -1,0 +1,82 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { expect } from 'vitest';
+import { API_TOKEN } from './http-service.ts';
+
+const CHROMIUM = '/usr/bin/chromium';
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** Why tests in a browser have to be skipped; undefined if they need not. */
+export const whyNoBrowser = existsSync(CHROMIUM) ? undefined : `no ${CHROMIUM}: apt-get install chromium`;
+
+/** The system's Chromium with a fresh profile. */
+export interface TestBrowser {
+  context: BrowserContext;
+  /** What scripts and the content policy complained about so far. */
+  complaints: string[];
+  /** Opens a page and signs in as the operator. */
+  signIn(url: string): Promise<Page>;
+  close(): Promise<void>;
+}
+
+export async function openBrowser(options: { javaScriptEnabled?: boolean } = {}): Promise<TestBrowser> {
+  const profile = await mkdtemp(join(tmpdir(), 'agents-browser-'));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: CHROMIUM,
+    headless: true,
+    args: FLAGS,
+    viewport: { width: 1200, height: 900 },
+    ...options,
+  });
+  const complaints: string[] = [];
+  context.on('weberror', (error) => complaints.push(error.error().message));
+  context.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text());
+  });
+  return {
+    context,
+    complaints,
+    signIn: async (url) => {
+      const page = await context.newPage();
+      await page.goto(url);
+      await page.getByLabel('Operator token').fill(API_TOKEN);
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByRole('navigation', { name: 'Main' }).waitFor();
+      return page;
+    },
+    close: async () => {
+      await context.close();
+      await rm(profile, { recursive: true, force: true });
+    },
+  };
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Asserts that axe finds nothing serious on the page as it is now, and that nothing sticks out sideways. */
+export async function expectAccessible(page: Page): Promise<void> {
+  await page.evaluate(AXE);
+  const found = await page.evaluate<string[]>(
+    `axe.run().then(({ violations }) => violations
+      .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .map(({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html).slice(0, 3).join(' · ')))`,
+  );
+  const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+  expect({ url: page.url(), found, overflow: Math.max(0, overflow) }).toEqual({
+    url: page.url(),
+    found: [],
+    overflow: 0,
+  });
+}
