@@ -151,6 +151,8 @@ function toAgent(slot: SlotRow): AgentRow {
     protected: false,
     plan_chosen_at: null,
     plan_chosen_prices: null,
+    search: '',
+    server_type: null,
     created_at: slot.created_at,
     updated_at: slot.updated_at,
   };
