@@ -1,15 +1,11 @@
 import { type Selectable, sql } from 'kysely';
-import type { AgentInputs } from '../../stacks/inputs.ts';
 import type { Database, Transaction } from '../database/connect.ts';
-import { jsonText } from '../database/storable.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
-import { recordJoinName } from './devices.ts';
 import { forgetHolds } from './holds.ts';
 import { parseRecordedInputs, type RecordedInputs } from './inputs.ts';
 import { move, write } from './move.ts';
 import { type AgentOutputs, outputColumns } from './outputs.ts';
-import { recordServerName } from './server-names.ts';
 import { type AgentStatus, type AgentStep, type Health, LIVE_STATUSES } from './states.ts';
 
 export interface NewAgent {
@@ -228,26 +224,4 @@ export async function markDestroyed(trx: Transaction, agentId: string): Promise<
   };
   await move(trx, agentId, { by: 'destroy succeeds' }, { ...outputColumns(null), ...nothing });
   await forgetHolds(trx, agentId);
-}
-
-/**
- * Records the stack's inputs before the stack is touched, so that every created resource is named in a row.
- * @throws ConflictError for a join name, or a server's name, that belongs to another agent
- */
-export async function recordInputs(
-  database: Database,
-  agentId: string,
-  prepared: { inputs: AgentInputs; secrets?: Buffer },
-): Promise<void> {
-  await recordJoinName(database, agentId, prepared.inputs);
-  await recordServerName(database, agentId, prepared.inputs);
-  await database
-    .updateTable('agents')
-    .set({
-      inputs: jsonText(prepared.inputs),
-      ...(prepared.secrets ? { secrets: prepared.secrets } : {}),
-      updated_at: sql`now()`,
-    })
-    .where('agent_id', '=', agentId)
-    .execute();
 }

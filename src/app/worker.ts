@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { recordSnapshot } from '../agents/hibernation.ts';
-import { recordInputs } from '../agents/store.ts';
+import { recordInputs } from '../agents/record-inputs.ts';
 import { deriveAuditKey } from '../audit/chain.ts';
 import { startSealing } from '../audit/seal.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';

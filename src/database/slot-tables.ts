@@ -1,3 +1,4 @@
+import type { ServerNameTable } from './bookkeeping-tables.ts';
 import type { Defaulted, DefaultTimestamp, NullableJson, Timestamp } from './column-types.ts';
 
 /** In lifecycle order. `claimed`: it is an order's; `adopted`: everything of it is the agent's. */
@@ -8,6 +9,7 @@ export interface SlotTables {
   pools: PoolTable;
   slots: SlotTable;
   pool_misses: PoolMissTable;
+  server_names: ServerNameTable;
 }
 
 /** How many slots there should be now. */

@@ -11,7 +11,6 @@ import type {
   FoundationTable,
   IdempotencyKeyTable,
   RunCancellationTable,
-  ServerNameTable,
   SessionTable,
   TailnetJoinNameTable,
 } from './bookkeeping-tables.ts';
@@ -54,7 +53,6 @@ export interface Tables extends LimitTables, SlotTables {
   health_checks: HealthCheckTable;
   run_cancellations: RunCancellationTable;
   tailnet_join_names: TailnetJoinNameTable;
-  server_names: ServerNameTable;
   sessions: SessionTable;
   subscriptions: SubscriptionTable;
   unresolved_signals: UnresolvedSignalTable;

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkPassphrase } from '../../src/agents/canary.ts';
+import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { createVault, generateAgentKeys } from '../../src/agents/secrets.ts';
-import { insertAgent, recordInputs } from '../../src/agents/store.ts';
+import { insertAgent } from '../../src/agents/store.ts';
 import { migrate } from '../../src/database/migrations.ts';
 import { checkStamp } from '../../src/database/stamp.ts';
 import { Secret } from '../../src/secret.ts';

@@ -12,6 +12,7 @@ import {
   markSuspended,
   recordFailure,
 } from '../../src/agents/lifecycle.ts';
+import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { AGENT_STATUSES, type AgentStatus, EDGES, type EdgeName } from '../../src/agents/states.ts';
 import {
   beginProvision,
@@ -23,7 +24,6 @@ import {
   markFailed,
   markRolledBack,
   markRunning,
-  recordInputs,
   recordRefresh,
   setAgentStep,
 } from '../../src/agents/store.ts';

@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { findReceipt } from '../../src/agents/receipts.ts';
+import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
-import { getAgent, recordInputs } from '../../src/agents/store.ts';
+import { getAgent } from '../../src/agents/store.ts';
 import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';

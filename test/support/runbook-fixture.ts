@@ -1,7 +1,7 @@
 import { getAgentForOperation } from '../../src/agents/for-operation.ts';
 import { recordSnapshot } from '../../src/agents/hibernation.ts';
+import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { createVault } from '../../src/agents/secrets.ts';
-import { recordInputs } from '../../src/agents/store.ts';
 import type { Server, Snapshot, SshKey } from '../../src/hetzner/hetzner.ts';
 import type { ServerOffer } from '../../src/hetzner/resources.ts';
 import type { Attempt } from '../../src/operations/attempt.ts';
