@@ -1,5 +1,11 @@
 import type { z } from 'zod';
-import { CREDENTIAL_REFUSED, LIMIT_REACHED, PermanentError, RateLimitedError, RetryableError } from '../errors.ts';
+import {
+  CREDENTIAL_REFUSED,
+  LIMIT_REACHED,
+  PermanentError,
+  RateLimitedError,
+  RetryableError,
+} from '../errors.ts';
 import { oneLine, parseAnswer, parseJson } from './answer.ts';
 import { exchange, type HttpAnswer, type HttpCall } from './exchange.ts';
 import { laterSeconds } from './later.ts';
