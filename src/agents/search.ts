@@ -17,7 +17,10 @@ export interface AgentFilter {
   held?: boolean | undefined;
 }
 
-/** Returns a page of the agents that match, and how many match in all. `after`: the last id of the page before. */
+/**
+ * Returns a page of the agents that match, and how many match in all. `after`: the last id of the page
+ * before.
+ */
 export async function searchAgents(
   database: Database,
   filter: AgentFilter,

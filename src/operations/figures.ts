@@ -6,7 +6,7 @@ import type { OperationKind } from './states.ts';
 export interface ProvisionFigures {
   succeeded: number;
   failed: number;
-  /** Seconds from the payment (or an operator's request) to running, of those that succeeded; null: none did. */
+  /** Seconds from the payment (or a person's request) to running, of those that succeeded; null: none did. */
   medianSeconds: number | null;
   /** The 95th percentile of the same. */
   slowSeconds: number | null;

@@ -11,10 +11,10 @@ export interface FillCounts {
 export const LARGE: FillCounts = { agents: 10_000, operations: 100_000, events: 1_000_000 };
 
 /**
- * Fills an empty, migrated database with a plausible past: most agents run, a fifth is gone, a few have failed
- * or do not answer; each began with a provision that was paid for, and some are queued, under way or have failed
- * today. Triggers and foreign keys are off meanwhile, which needs a superuser's connection. The same counts
- * give the same rows, relative to now.
+ * Fills an empty, migrated database with a plausible past: most agents run, a fifth is gone, a few have
+ * failed or do not answer; each began with a provision that was paid for, and some operations are queued,
+ * under way or have failed today. Triggers and foreign keys are off meanwhile, which needs a superuser's
+ * connection. The same counts give the same rows, relative to now.
  */
 export async function fillDatabase(database: Database, counts: FillCounts = LARGE): Promise<void> {
   await database.connection().execute(async (connection) => {
@@ -39,6 +39,20 @@ function statements({ agents, operations, events }: FillCounts): string[] {
   const perAgent = Math.floor(operations / agents);
   const perOperation = Math.floor(events / operations);
   return [
+    ...agentStatements(agents),
+    ...paymentStatements(agents),
+    ...operationStatements({ agents, perAgent, perOperation }),
+    `insert into changes (agent_id, kind, cause, at) select 'agent-' || i, 'provision', 'A customer has paid for it.',
+       now() - ${AGE(agents)} from generate_series(1, ${agents}) i`,
+    `insert into audit_log (at, actor, action, agent_id, operation_id, details, sealed)
+     select created_at, 'operator', 'agent.' || kind, agent_id, operation_id, '{}', true from operations`,
+    `insert into server_prices (server_type, location, euros_per_hour, fetched_at)
+     select t, l, 0.0069, now() from unnest(array['cx22', 'cx32', 'cx42', 'cx52']) t, unnest(array['nbg1', 'fsn1', 'ash', 'sin', 'hil', 'hel1']) l`,
+  ];
+}
+
+function agentStatements(agents: number): string[] {
+  return [
     `insert into stripe_events (id, type, livemode, object_id, payload, outcome, created_at, received_at)
      select 'evt_' || i, 'checkout.session.completed', false, 'cs_' || i, jsonb_build_object('filler', repeat('x', 1500)),
        'acted', now() - ${AGE(agents)}, now() - ${AGE(agents)} from generate_series(1, ${agents}) i`,
@@ -56,6 +70,11 @@ function statements({ agents, operations, events }: FillCounts): string[] {
        case when has then decode(repeat('ab', 700), 'hex') end, now() - ${AGE(agents)}
      from (select i, ${STATUS} as status, ${STATUS} not in ('destroyed', 'failed', 'provisioning', 'hibernated') as has
        from generate_series(1, ${agents}) i) rows`,
+  ];
+}
+
+function paymentStatements(agents: number): string[] {
+  return [
     `insert into orders (session_id, stripe_event_id, agent_id, subscription_id, customer_id, metadata, created_at)
      select 'cs_' || i, 'evt_' || i, 'agent-' || i, 'sub_' || i, 'cus_' || i, '{}', now() - ${AGE(agents)}
      from generate_series(1, ${agents}) i`,
@@ -64,13 +83,6 @@ function statements({ agents, operations, events }: FillCounts): string[] {
      from generate_series(1, ${agents}) i`,
     `insert into holds (agent_id, reason, since, by_whom)
      select agent_id, 'payment', now() - interval '3 days', 'service' from agents where status in ('suspended', 'hibernated')`,
-    ...operationStatements({ agents, perAgent, perOperation }),
-    `insert into changes (agent_id, kind, cause, at) select 'agent-' || i, 'provision', 'A customer has paid for it.',
-       now() - ${AGE(agents)} from generate_series(1, ${agents}) i`,
-    `insert into audit_log (at, actor, action, agent_id, operation_id, details, sealed)
-     select created_at, 'operator', 'agent.' || kind, agent_id, operation_id, '{}', true from operations`,
-    `insert into server_prices (server_type, location, euros_per_hour, fetched_at)
-     select t, l, 0.0069, now() from unnest(array['cx22', 'cx32', 'cx42', 'cx52']) t, unnest(array['nbg1', 'fsn1', 'ash', 'sin', 'hil', 'hel1']) l`,
   ];
 }
 

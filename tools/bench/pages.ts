@@ -107,7 +107,10 @@ async function visit({ url, token }: PagesService, path: string): Promise<number
   return body.byteLength;
 }
 
-/** How often each table was read as a whole. A session tells what it has counted when it ends, so all are ended. */
+/**
+ * How often each table was read as a whole. A session tells what it has counted when it ends, so all are
+ * ended.
+ */
 async function countScans(watch: Database): Promise<Map<string, number>> {
   const others = sql`from pg_stat_activity where application_name = 'bench pages' and datname = current_database()`;
   await sql`select pg_terminate_backend(pid) ${others}`.execute(watch);

@@ -17,7 +17,10 @@ export interface AgentsPage {
   checkoutUrl?: string | undefined;
 }
 
-/** Renders `/agents`: the agents that match a search and filters, in pages, with what can be done to several. */
+/**
+ * Renders `/agents`: the agents that match a search and filters, in pages, with what can be done to
+ * several.
+ */
 export function agentsPage(page: AgentsPage): Html {
   const { query, agents, total, nextCursor } = page;
   return html`<div class="title"><h1>Agents</h1>

@@ -20,7 +20,10 @@ export interface OverviewPage {
   missingKeys?: readonly string[] | undefined;
 }
 
-/** Renders `/`: what needs a person, the fleet in numbers, the last day in figures, the queue, the newest agents. */
+/**
+ * Renders `/`: what needs a person, the fleet in numbers, the last day in figures, the queue, the newest
+ * agents.
+ */
 export function overviewPage(page: OverviewPage): Html {
   const { needs, fleet, figures, waiting, agents, checkoutUrl, missingKeys = [] } = page;
   const buy =
