@@ -1,4 +1,4 @@
-// npm run bench [-- --only provision,webhook,aging,sweep,machines --rounds N --purchases N --json FILE
+// npm run bench [-- --only provision,webhook,aging,sweep,machines,pages --rounds N --purchases N --json FILE
 // --secrets-provider ADDRESS]: sets
 // up what the service needs and compares it with the Automation API used as documented. docs/performance.md
 // has the details.

@@ -12,6 +12,7 @@ import { type Installation, type InstallationSettings, openInstallation } from '
 import { machineFacts } from './machine.ts';
 import { measureMachines } from './machines.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
+import { measurePages } from './pages.ts';
 import { measureProvisions } from './provision.ts';
 import { type Results, report } from './report.ts';
 import { measureSweep } from './sweep.ts';
@@ -108,7 +109,10 @@ async function measure(
   const openShared = () => (shared ??= open('main'));
   for (const measurement of options.measurements) {
     tell(`measuring: ${measurement}`);
-    Object.assign(results, await MEASURE[measurement](openShared, { ...options, open, machineTools }));
+    Object.assign(
+      results,
+      await MEASURE[measurement](openShared, { ...options, open, machineTools, folder, defer }),
+    );
   }
   return results;
 }
@@ -117,7 +121,12 @@ type OpenInstallation = (name: string, machines?: 'simulated' | 'real') => Promi
 type Measure = (
   /** The installation shared by measurements that do not disturb each other. */
   openShared: () => Promise<Installation>,
-  options: Options & { open: OpenInstallation; machineTools: MachineTools },
+  options: Options & {
+    open: OpenInstallation;
+    machineTools: MachineTools;
+    folder: string;
+    defer: InstallationSettings['defer'];
+  },
 ) => Promise<Partial<Results>>;
 
 const MEASURE: Record<Options['measurements'][number], Measure> = {
@@ -146,6 +155,10 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
     await service.stop();
     return { sweep };
   },
+  // On a database of its own, without a worker that would act on what was filled in.
+  pages: async (_, { folder, defer }) => ({
+    pages: await measurePages({ folder: join(folder, 'pages'), tell, defer }),
+  }),
   machines: async (_, { purchases, open, machineTools }) => {
     if ('missing' in machineTools)
       return { machines: { leftOut: `not available: ${explainMissing(machineTools.missing)}` } };

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { count, readArguments } from '../arguments.ts';
 
-export const MEASUREMENTS = ['provision', 'webhook', 'aging', 'sweep', 'machines'] as const;
+export const MEASUREMENTS = ['provision', 'webhook', 'aging', 'sweep', 'machines', 'pages'] as const;
 export type Measurement = (typeof MEASUREMENTS)[number];
 
 export interface Options {

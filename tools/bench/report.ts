@@ -2,6 +2,7 @@ import type { AgingResult } from './aging.ts';
 import type { MachineFacts } from './machine.ts';
 import type { LeftOut, MachinesResult } from './machines.ts';
 import type { Usage } from './meter.ts';
+import type { PagesResult } from './pages.ts';
 import type { Phase, Round } from './provision.ts';
 import { machinesText } from './report-machines.ts';
 import { median, spread, summarize } from './statistics.ts';
@@ -17,16 +18,18 @@ export interface Results {
   aging?: AgingResult;
   sweep?: SweepResult;
   machines?: MachinesResult | LeftOut;
+  pages?: PagesResult;
 }
 
 /** Formats the results as text. */
-export function report({ machine, provision, webhook, aging, sweep, machines }: Results): string {
+export function report({ machine, provision, webhook, aging, sweep, machines, pages }: Results): string {
   const parts = [head(machine)];
   if (provision !== undefined) parts.push(provisionTable(provision));
   if (webhook !== undefined) parts.push(webhookText(webhook));
   if (aging !== undefined) parts.push(agingText(aging));
   if (sweep !== undefined) parts.push(sweepText(sweep));
   if (machines !== undefined) parts.push(machinesText(machines));
+  if (pages !== undefined) parts.push(pagesText(pages));
   return parts.join('\n\n');
 }
 
@@ -147,5 +150,20 @@ function sweepText(result: SweepResult): string {
   return [
     `Sweep over ${result.agents} agents (${result.compared} resources compared, ${result.seconds.length} sweeps):`,
     `  ${spread(summarize(result.seconds), 2)} s; ${result.calls} API calls each, ${result.hetznerCalls.toFixed(0)} of them to Hetzner`,
+  ].join('\n');
+}
+
+function pagesText({ filled, visits, pages }: PagesResult): string {
+  const { agents, operations, events } = filled;
+  const rows = pages.map(({ name, medianMs, slowMs, bytes, fullScans }) => [
+    name,
+    medianMs.toFixed(0),
+    slowMs.toFixed(0),
+    (bytes / 1000).toFixed(0),
+    Object.keys(fullScans).join(', ') || 'none',
+  ]);
+  return [
+    `Pages, with ${agents} agents, ${operations} operations, ${events} events; ${visits} visits each`,
+    table(['page', 'median ms', '95 % ms', 'kB', 'large tables read as a whole'], rows),
   ].join('\n');
 }

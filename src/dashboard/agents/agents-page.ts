@@ -18,7 +18,8 @@ export interface AgentsPage {
 }
 
 /**
- * Renders `/agents`: the agents that match a search and filters, in pages, with what can be done to several.
+ * Renders `/agents`: the agents that match a search and filters, in pages, with what can be done to
+ * several.
  */
 export function agentsPage(page: AgentsPage): Html {
   const { query, agents, total, nextCursor } = page;

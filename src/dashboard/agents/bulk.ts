@@ -71,7 +71,7 @@ function explain(kind: string, agents: readonly AgentJson[]): Html | undefined {
   if (operation === undefined) return undefined;
   const [first] = agents;
   const isFinal = operation.confirm !== undefined && first !== undefined;
-  return html`<p>${isFinal ? `For each of them: ${operation.confirm?.explain('its id')}` : `${capitalized(operation.cli)}.`}</p>`;
+  return html`<p>${isFinal ? `For each of them: ${operation.confirm?.explain('the same id')}` : `${capitalized(operation.cli)}.`}</p>`;
 }
 
 const nameAll = (agents: readonly AgentJson[], withState: boolean) =>
