@@ -59,6 +59,8 @@ const DESTROYING_CURE =
   'The service tries again by itself, and its server may be billed until then. If the cause stays, mend it and press Retry.';
 const UNHEALTHY_CURE =
   'Look at it on its server (npm run agents -- ssh). Press Restart, Reconfigure or, if its data may be lost, Rebuild.';
+const POOL_CURE =
+  'Orders get new servers meanwhile. It is tried again by itself; mend the cause, or set POOL to less.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** Each source: its class, since when, a key that is unique within the class, cause and cure. */
@@ -90,6 +92,9 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
       coalesce(min(c.cure), ${sql.lit(CONFIGURATION_CURE)})
     from checks c join workers w using (worker_id)
     where not c.ok and w.seen_at > now() - interval '10 seconds' group by c.name`,
+  sql`select 'configuration', paused_until - interval '15 minutes', null, 'pool ' || location || ' ' || plan,
+      'No server is made to wait in ' || location || ' for plan ' || plan || ': ' || error, ${sql.lit(POOL_CURE)}
+    from pools where size > 0 and error is not null and paused_until is not null`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 
