@@ -19,11 +19,10 @@ const first = `pool-${unique}-1`;
 const slots = (where = 'true') =>
   installation.query(`select * from slots where ${where} order by created_at`);
 const untilReady = (count: number) =>
-  eventually(
-    `${count} slots are ready`,
-    async () => (await slots("status = 'ready'")).length === count,
-    { withinSeconds: 120, describe: installation.terminal },
-  );
+  eventually(`${count} slots are ready`, async () => (await slots("status = 'ready'")).length === count, {
+    withinSeconds: 120,
+    describe: installation.terminal,
+  });
 const order = (agentId: string) =>
   installation.deliver(paidCheckout({ agentId, region: 'eu-west', plan: 'starter' }));
 
