@@ -27,6 +27,7 @@ import { operationEvents } from '../http/operations/operation-events.ts';
 import { retryOperation } from '../http/operations/retry-operation.ts';
 import { showOperation } from '../http/operations/show-operation.ts';
 import { listOrders } from '../http/orders.ts';
+import { showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
 import { claimRoute } from '../http/runner/claim.ts';
 import { recordRoute } from '../http/runner/record.ts';
@@ -61,6 +62,7 @@ const OPERATOR_ROUTES = [
   listOrders,
   showReceipt,
   showLedger,
+  showPool,
   listNotices,
   listAttention,
   listBreakers,

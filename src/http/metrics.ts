@@ -6,6 +6,7 @@ import { listBreakers } from '../limits/listing.ts';
 import { businessNow } from './deps.ts';
 import { endpoint } from './endpoint.ts';
 import { meanStepSeconds, runningSeconds } from './ledger-metrics.ts';
+import { poolMetrics } from './pool-metrics.ts';
 
 /** Upper bounds of the histogram's buckets, in seconds. */
 const BUCKETS = [10, 20, 30, 60, 90, 120, 180, 300, 600, 1200, 1800];
@@ -30,6 +31,7 @@ export const metrics = endpoint({
       workers(database),
       provisionSeconds(database),
       ledger(database),
+      pools(database),
       cloudsWatched(missingKeys),
       breakers(database, businessNow(deps)),
     ]);
@@ -192,6 +194,13 @@ async function ledger(database: Database): Promise<string> {
       steps,
     )
   );
+}
+
+async function pools(database: Database): Promise<string> {
+  const metrics = await poolMetrics(database);
+  return metrics
+    .map(({ name, type, help, samples }) => formatNamed(`${PREFIX}${name}`, type, help, samples))
+    .join('');
 }
 
 async function breakers(database: Database, at: Date): Promise<string> {

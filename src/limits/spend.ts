@@ -103,8 +103,8 @@ const sum = (list: PriceList, groups: readonly ServerGroup[]): number =>
   groups.reduce((euros, group) => euros + group.count * priceOf(list, group), 0);
 
 /**
- * The servers that wait for customers. They do not count where an order is decided: it takes one of them, or
- * they give way.
+ * The servers that wait for customers. They do not count where an order is decided: they must not keep it
+ * waiting, and no more of them are made while all together cost too much.
  */
 async function listSlots(database: Database): Promise<ServerGroup[]> {
   const { rows } = await sql<ServerGroup>`

@@ -64,6 +64,8 @@ const SUPPLY_CURE =
   'It is tried again by itself. If it lasts, name other server types or a higher price for the plan in BILLING_PLANS, or refund the payment.';
 const WORKER_CURE =
   'Start one: npm start -- --role worker, or restart the service. The end of its log says why the last one stopped.';
+const POOL_CURE =
+  'Orders get new servers meanwhile. It is tried again by itself; mend the cause, or set POOL to less.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** Each source: its class, since when, a key that is unique within the class, cause and cure. */
@@ -110,6 +112,9 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
       ${sql.lit(SUPPLY_CURE)}
     from operations where waits_for is not null and run_after > now() - interval '30 seconds'
       and created_at < now() - interval '10 minutes'`,
+  sql`select 'configuration', paused_until - interval '15 minutes', null, 'pool ' || location || ' ' || plan,
+      'No server is made to wait in ' || location || ' for plan ' || plan || ': ' || error, ${sql.lit(POOL_CURE)}
+    from pools where size > 0 and error is not null and paused_until is not null`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 

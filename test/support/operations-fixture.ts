@@ -52,6 +52,8 @@ export async function openOperations(): Promise<OperationsFixture> {
         'foundations',
         'operation_events',
         'orders',
+        'tailnet_join_names',
+        'server_names',
         'pool_misses',
         'slots',
         'pools',

@@ -13,6 +13,7 @@ import { machineFacts } from './machine.ts';
 import { measureMachines } from './machines.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { measurePages } from './pages.ts';
+import { measurePool } from './pool.ts';
 import { measureProvisions } from './provision.ts';
 import { type Results, report } from './report.ts';
 import { measureSweep } from './sweep.ts';
@@ -90,8 +91,12 @@ async function measure(
   const machineTools = config.tools.machines;
   const ansibleBin = config.tools.ansible;
   const results: Results = { machine: machineFacts(root, config.tools.pulumi ?? 'pulumi') };
-  const open: OpenInstallation = async (name, machines = 'simulated') => {
-    const environment = { ...childEnvironment(config), ...machinesEnvironment(machines, machineTools) };
+  const open: OpenInstallation = async (name, machines = 'simulated', variables = {}) => {
+    const environment = {
+      ...childEnvironment(config),
+      ...machinesEnvironment(machines, machineTools),
+      ...variables,
+    };
     const folderOfIt = join(folder, name);
     const installation = await openInstallation({
       root,
@@ -117,7 +122,11 @@ async function measure(
   return results;
 }
 
-type OpenInstallation = (name: string, machines?: 'simulated' | 'real') => Promise<Installation>;
+type OpenInstallation = (
+  name: string,
+  machines?: 'simulated' | 'real',
+  variables?: Record<string, string>,
+) => Promise<Installation>;
 type Measure = (
   /** The installation shared by measurements that do not disturb each other. */
   openShared: () => Promise<Installation>,
@@ -141,6 +150,15 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
     const webhook = await measureWebhook(api, installation.watch, tell);
     await api.stop();
     return { webhook };
+  },
+  pool: async (_, { open, slots }) => {
+    const installation = await open('pool', 'simulated', {
+      POOL: `fsn1/starter:${slots}`,
+      POOL_REFILLS: '4',
+    });
+    const pool = await measurePool(installation, { slots, tell });
+    await installation.service.stop();
+    return { pool };
   },
   aging: async (openShared) => {
     const { service, ours, watch, countStateRows } = await openShared();

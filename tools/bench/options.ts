@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import { count, readArguments } from '../arguments.ts';
 
-export const MEASUREMENTS = ['provision', 'webhook', 'aging', 'sweep', 'machines', 'pages'] as const;
+export const MEASUREMENTS = ['provision', 'webhook', 'pool', 'aging', 'sweep', 'machines', 'pages'] as const;
 export type Measurement = (typeof MEASUREMENTS)[number];
 
 export interface Options {
   measurements: readonly Measurement[];
   rounds: number;
+  /** Servers that wait, where the pool is measured. */
+  slots: number;
   /** Agents bought in sequence on real machines. */
   purchases: number;
   /** Also writes all figures to this file, as JSON. */
@@ -15,7 +17,7 @@ export interface Options {
   secretsProvider: string | undefined;
 }
 
-export const USAGE = `Usage: npm run bench -- [--only ${MEASUREMENTS.join(',')}] [--rounds N] [--purchases N] [--json FILE] [--secrets-provider ADDRESS]`;
+export const USAGE = `Usage: npm run bench -- [--only ${MEASUREMENTS.join(',')}] [--rounds N] [--purchases N] [--slots N] [--json FILE] [--secrets-provider ADDRESS]`;
 
 const schema = z.object({
   only: z
@@ -25,6 +27,7 @@ const schema = z.object({
     .optional(),
   rounds: count('--rounds', 100).default(3),
   purchases: count('--purchases', 100).default(5),
+  slots: count('--slots', 200).default(50),
   json: z.string().optional(),
   'secrets-provider': z.string().optional(),
 });
@@ -33,8 +36,15 @@ const text = { type: 'string' } as const;
 
 /** @throws Error that says what is wrong with the arguments. */
 export function readOptions(args: string[]): Options {
-  const options = { only: text, rounds: text, purchases: text, json: text, 'secrets-provider': text };
+  const options = {
+    only: text,
+    rounds: text,
+    purchases: text,
+    slots: text,
+    json: text,
+    'secrets-provider': text,
+  };
   const read = readArguments(args, options, schema);
-  const { only, rounds, purchases, json, 'secrets-provider': secretsProvider } = read;
-  return { measurements: only ?? MEASUREMENTS, rounds, purchases, json, secretsProvider };
+  const { only, rounds, purchases, slots, json, 'secrets-provider': secretsProvider } = read;
+  return { measurements: only ?? MEASUREMENTS, rounds, purchases, slots, json, secretsProvider };
 }

@@ -3,6 +3,7 @@ import type { MachineFacts } from './machine.ts';
 import type { LeftOut, MachinesResult } from './machines.ts';
 import type { Usage } from './meter.ts';
 import type { PagesResult } from './pages.ts';
+import type { PoolResult } from './pool.ts';
 import type { Phase, Round } from './provision.ts';
 import { machinesText } from './report-machines.ts';
 import { median, spread, summarize } from './statistics.ts';
@@ -15,6 +16,7 @@ export interface Results {
   machine: MachineFacts;
   provision?: Round[];
   webhook?: WebhookResult;
+  pool?: PoolResult;
   aging?: AgingResult;
   sweep?: SweepResult;
   machines?: MachinesResult | LeftOut;
@@ -22,10 +24,12 @@ export interface Results {
 }
 
 /** Formats the results as text. */
-export function report({ machine, provision, webhook, aging, sweep, machines, pages }: Results): string {
+export function report(results: Results): string {
+  const { machine, provision, webhook, pool, aging, sweep, machines, pages } = results;
   const parts = [head(machine)];
   if (provision !== undefined) parts.push(provisionTable(provision));
   if (webhook !== undefined) parts.push(webhookText(webhook));
+  if (pool !== undefined) parts.push(poolText(pool));
   if (aging !== undefined) parts.push(agingText(aging));
   if (sweep !== undefined) parts.push(sweepText(sweep));
   if (machines !== undefined) parts.push(machinesText(machines));
@@ -124,6 +128,16 @@ function provisionTable(rounds: readonly Round[]): string {
 
 function ratio(ours: number, theirs: number, better: 'less' | 'more'): number {
   return better === 'less' ? theirs / ours : ours / theirs;
+}
+
+function poolText(result: PoolResult): string {
+  const { slots, orders, hits, misses, milliseconds, servers, doubled } = result;
+  return [
+    `Pool: ${slots} slots, ${orders} orders within a second`,
+    `${hits} hits, ${misses} misses; ${servers} servers, ${doubled} with two owners`,
+    `posted → running, of the hits: median ${milliseconds.median.toFixed(0)} ms, ` +
+      `99th percentile ${milliseconds.p99.toFixed(0)} ms, at most ${milliseconds.max.toFixed(0)} ms`,
+  ].join('\n');
 }
 
 function webhookText(result: WebhookResult): string {

@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Vault } from '../../agents/secrets.ts';
 import { getAgent } from '../../agents/store.ts';
 import { LEASE_SECONDS } from '../../config/timing.ts';
-import type { Database, Transaction } from '../../database/connect.ts';
+import { type Database, isDatabaseUnavailable, type Transaction } from '../../database/connect.ts';
 import { CancelledError, errorMessage, LostError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { beginOperation, type Claim, lockClaim, type OperationRow } from '../../operations/claims.ts';
@@ -96,10 +97,27 @@ async function serve(deps: HandOverDeps, operationId: string): Promise<void> {
     if (begun === undefined) return;
     const signal = new AbortController().signal;
     const outputs = await handOver(deps, { ...begun, signal }).catch((error: unknown) => ({ error }));
-    if ('error' in outputs) await goCold(deps, begun, outputs.error);
-    else await settle(deps, begun, outputs);
+    const write = () =>
+      'error' in outputs ? goCold(deps, begun, outputs.error) : settle(deps, begun, outputs);
+    await persist(write, Date.now() + PERSIST_MS);
   } catch (error) {
     if (!(error instanceof LostError)) tell(deps.log, error);
+  }
+}
+
+/** Shorter than a lease: after that the next attempt does it. */
+const PERSIST_MS = 10_000;
+
+/** Retries a write while the database is unavailable: the customer's server has its agent already. */
+async function persist(write: () => Promise<void>, until: number): Promise<void> {
+  for (;;) {
+    try {
+      await write();
+      return;
+    } catch (error) {
+      if (!isDatabaseUnavailable(error) || Date.now() > until) throw error;
+      await sleep(250);
+    }
   }
 }
 

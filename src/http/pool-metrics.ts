@@ -1,0 +1,38 @@
+import type { Database } from '../database/connect.ts';
+import { listPools, type PoolState } from '../pool/listing.ts';
+
+/** A metric of the pools: its name, type, help and the value of each pool; null: not known. */
+const METRICS: [string, string, string, (pool: PoolState) => number | null][] = [
+  ['pool_size', 'gauge', 'Slots that there should be now', (pool) => pool.size],
+  ['pool_ready', 'gauge', 'Slots that are ready', (pool) => pool.ready],
+  ['pool_hits_total', 'counter', 'Orders that got a slot', (pool) => pool.hits],
+  [
+    'pool_misses_total',
+    'counter',
+    'Orders that a pool was there for, and that found no slot',
+    (pool) => pool.misses,
+  ],
+  ['pool_age_seconds', 'gauge', 'Mean age of the slots that are ready', (pool) => pool.ageSeconds],
+  ['pool_euros_per_hour', 'gauge', 'What the slots cost', (pool) => pool.eurosPerHour],
+];
+
+export interface PoolMetric {
+  name: string;
+  type: string;
+  help: string;
+  samples: { labels: Record<string, string>; value: number }[];
+}
+
+/** The pools in numbers, by location and plan. */
+export async function poolMetrics(database: Database): Promise<PoolMetric[]> {
+  const pools = await listPools(database);
+  return METRICS.map(([name, type, help, toValue]) => ({
+    name,
+    type,
+    help,
+    samples: pools.flatMap((pool) => {
+      const value = toValue(pool);
+      return value === null ? [] : [{ labels: { location: pool.location, plan: pool.plan }, value }];
+    }),
+  }));
+}

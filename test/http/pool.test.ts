@@ -1,0 +1,31 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startService, type TestService } from '../support/http-service.ts';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await startService();
+});
+afterAll(() => service.stop());
+
+test('API, metrics and attention show the pools', async () => {
+  expect(await (await service.ask('/api/pool')).json()).toEqual({ pools: [], slots: [] });
+  await sql`insert into pools (project, location, plan, size, fingerprint, error, paused_until)
+    values ('default', 'fsn1', 'starter', 2, 'f', 'no capacity', now() + interval '15 minutes')`.execute(
+    service.database,
+  );
+  await service.ask('/api/agents', {
+    json: { agentId: 'a1', userId: 'u1', region: 'eu-west', plan: 'starter' },
+  });
+  await sql`insert into slots (slot_id, project, location, plan, fingerprint)
+    values (${`slot-${'0'.repeat(24)}`}, 'default', 'fsn1', 'starter', 'f')`.execute(service.database);
+  expect(await (await service.ask('/api/pool')).json()).toMatchObject({
+    pools: [{ location: 'fsn1', plan: 'starter', size: 2, making: 1, ready: 0, hits: 0, misses: 1 }],
+    slots: [{ status: 'making', agentId: null, attempt: 0 }],
+  });
+  const metrics = await (await service.ask('/metrics')).text();
+  for (const line of ['pool_size', 'pool_misses_total', 'pool_ready'])
+    expect(metrics).toMatch(new RegExp(`^agent_stacks_${line}\\{location="fsn1",plan="starter"\\} \\d`, 'm'));
+  const { items } = (await (await service.ask('/api/attention')).json()) as { items: { cause: string }[] };
+  expect(items).toMatchObject([{ class: 'configuration', cause: expect.stringContaining('no capacity') }]);
+});
