@@ -121,7 +121,7 @@ test('a refresh notices a server that was deleted by hand', async () => {
   const refreshed = await agent.stack.refresh(quiet);
   expect(refreshed.summary.resourceChanges).toMatchObject({ delete: 1 });
   expect((await agent.preview(inputs)).changeSummary).toMatchObject({ create: 1 });
-}, 60_000);
+}, 180_000);
 
 test('a server that a crash kept out of the state is imported, not created again', async () => {
   await using agent = await setup();
@@ -131,7 +131,7 @@ test('a server that a crash kept out of the state is imported, not created again
   expect(taken.summary.resourceChanges).toEqual({ import: 1, create: 1, same: 4 });
   expect(await agent.list('servers')).toMatchObject([{ id: Number(serverId!.value) }]);
   expect((await agent.up(inputs)).summary.resourceChanges).toEqual({ same: 6 });
-}, 60_000);
+}, 180_000);
 
 test('a server whose creation fails after the order is in the state, and the next run continues with it', async () => {
   await using parts = new AsyncDisposableStack();
@@ -156,4 +156,4 @@ test('a server whose creation fails after the order is in the state, and the nex
   expect(resources).toContainEqual(expect.objectContaining(recorded));
   await agent.up(inputs);
   expect([...hetzner.servers.keys()]).toEqual([server]);
-}, 60_000);
+}, 180_000);
