@@ -16,6 +16,7 @@ import { recorded, toProgram } from './reconfigure.ts';
 import { findDevice, identify, isExpired, type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { keepSnapshot } from './steps/keep-snapshot.ts';
+import { withOutdated } from './steps/outdated-snapshots.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources, hasOwnLabels, lookUpServer } from './steps/own-server.ts';
 import { recordedSnapshot } from './steps/own-snapshots.ts';
@@ -104,7 +105,10 @@ async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Waking> {
     healthPort: parts.settings.healthPort,
     configurationVersion: parts.settings.configurationVersion,
   };
-  const kept = hibernated === undefined ? inputs : { ...inputs, hibernated };
+  // Recorded before the server is switched on, or runs on.
+  const marked =
+    server === undefined ? hibernated : await withOutdated(parts, attempt, { server, hibernated });
+  const kept = marked === undefined ? inputs : { ...inputs, hibernated: marked };
   await parts.recordInputs(attempt, { inputs: kept, secrets: parts.vault.seal(inputs.agentId, keys) });
   return { device, server, snapshotId, inputs, keys };
 }

@@ -609,6 +609,80 @@ describe('wake', () => {
     expect(await agent()).toMatchObject({ status: 'running', server_id: '42', snapshot_id: null });
   });
 
+  describe('of a server that the hibernate had not deleted, and that has run since', () => {
+    const device = () => ({
+      ...{ nodeId: 'n1', name: OUTPUTS.tailnetName, hostname: 'agent-a1' },
+      ...{ addresses: [OUTPUTS.tailnetIp], tags: ['tag:agent'] },
+    });
+    /** Hetzner refuses to begin a snapshot. */
+    const withoutSnapshot = (parts: RunbookParts): RunbookParts => ({
+      ...parts,
+      hetzner: { ...parts.hetzner, createSnapshot: () => Promise.reject(error) },
+    });
+
+    /** It was switched on, wrote data, and did not answer. Its snapshot 9001 is from before. */
+    beforeEach(async () => {
+      await begin();
+      fixture.answers['up agent'] = [new PermanentError('the stack is broken')];
+      await request('hibernate');
+      await attempt();
+      fixture.servers[0]!.imageId = '114690387';
+      fixture.answers.healthy = [error];
+      await release(at, 'a1');
+      expect((await attempt()).calls).toContain('power on 42');
+      expect(fixture.servers).toMatchObject([{ id: '42', status: 'running' }]);
+    });
+
+    test('a hibernate keeps what it has written, also if its first attempt makes no snapshot', async () => {
+      await hold(at, 'a1');
+      expect((await attempt(withoutSnapshot)).thrown).toBe(error);
+      expect(fixture.servers).toMatchObject([{ id: '42', status: 'off' }]);
+      const { calls } = await attempt();
+      expect(calls).toContain('snapshot 42');
+      expect(fixture.servers).toEqual([]);
+      expect(fixture.snapshots.map(({ id }) => id)).toEqual(['9002']);
+      expect(await agent()).toMatchObject({ inputs: { hibernated: { snapshotId: '9002' } } });
+      expect((await agent()).inputs?.hibernated).not.toHaveProperty('outdated');
+    });
+
+    test('so does the next hibernate, after one that has failed for good', async () => {
+      await hold(at, 'a1');
+      const failure = new PermanentError('Hetzner allows no more snapshots');
+      await attempt((parts) => ({
+        ...parts,
+        hetzner: { ...parts.hetzner, createSnapshot: () => Promise.reject(failure) },
+      }));
+      expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
+      expect(await attempt()).toMatchObject({ kind: 'hibernate', thrown: undefined });
+      expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9002' });
+    });
+
+    test('a wake that has to replace it does too', async () => {
+      fixture.devices.length = 0;
+      expect((await attempt(withoutSnapshot)).thrown).toBe(error);
+      expect(fixture.servers).toMatchObject([{ id: '42', status: 'off' }]);
+      expect((await attempt()).calls).toContain('snapshot 42');
+      expect(fixture.servers).toMatchObject([{ imageId: '9002', status: 'running' }]);
+      expect((await agent()).status).toBe('running');
+    });
+
+    test('a snapshot that this wake had begun before is not taken for a new one', async () => {
+      fixture.devices.length = 0;
+      fixture.answers.snapshot = [new LostError('killed')];
+      await attempt();
+      expect(fixture.snapshots).toHaveLength(2);
+      fixture.devices.push(device());
+      fixture.answers.healthy = [new LostError('killed')];
+      expect((await attempt()).calls).toContain('power on 42');
+      fixture.devices.length = 0;
+      await attempt(withoutSnapshot);
+      const { calls } = await attempt();
+      expect(calls).not.toContain('await snapshot 9002');
+      expect(calls).toContain('snapshot 42');
+      expect(fixture.servers).toMatchObject([{ imageId: '9003', status: 'running' }]);
+    });
+  });
+
   test('is not undone by a snapshot that Hetzner does not delete', async () => {
     fixture.deps.hetzner.deleteSnapshot = () => Promise.reject(error);
     await release(at, 'a1');
