@@ -4,14 +4,22 @@ import { findReceipt } from '../../src/agents/receipts.ts';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { getAgent, recordInputs } from '../../src/agents/store.ts';
 import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
+import {
+  type RunnerRecord,
+  recordForRunner,
+  recordSchema,
+} from '../../src/executors/github-actions/record.ts';
+import type { Attempt } from '../../src/operations/attempt.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import { NotJoinedError } from '../../src/pulumi/errors.ts';
 import { destroy } from '../../src/runbooks/destroy.ts';
 import { hibernate } from '../../src/runbooks/hibernate.ts';
 import { resume } from '../../src/runbooks/resume.ts';
+import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
 import { suspend } from '../../src/runbooks/suspend.ts';
 import { wake } from '../../src/runbooks/wake.ts';
+import { Secret } from '../../src/secret.ts';
 import { toSnapshotLabels } from '../../stacks/labels.ts';
 import type { AgentProgram } from '../../stacks/program.ts';
 import { hold, release } from '../support/holds.ts';
@@ -64,6 +72,23 @@ async function begin(): Promise<void> {
   await hold(at, 'a1');
   await attempt();
   expect(await agent()).toMatchObject({ status: 'suspended' });
+}
+
+/** Records as a runner does, whose callbacks reach the service. */
+function recordingAsRunner(): Pick<RunbookParts, 'recordInputs' | 'recordSnapshot'> {
+  const deps = { database: at.database, callbackSecret: new Secret('secret') };
+  const foundations = createFoundationStore(at.database, { evict: async () => {} });
+  const send = async ({ operation: { operation_id: jobId } }: Attempt, record: RunnerRecord) => {
+    await sql`update operations set executor = 'github-actions' where operation_id = ${jobId}`.execute(
+      at.database,
+    );
+    await recordForRunner({ ...deps, foundations }, { jobId }, recordSchema.parse(record));
+  };
+  return {
+    recordInputs: (run, { inputs, secrets }) =>
+      send(run, { kind: 'inputs', inputs, sealedKeys: secrets.toString('base64') }),
+    recordSnapshot: (run, snapshotId) => send(run, { kind: 'snapshot', snapshotId }),
+  };
 }
 
 const request = (kind: 'hibernate' | 'wake' | 'destroy') => ask(at, 'a1', kind);
@@ -505,6 +530,16 @@ describe('wake', () => {
         'delete server 2',
       ]);
       expect(await agent()).toMatchObject({ ...JOINED, tailnet_node_id: 'n3' });
+      await joinedAnew('9002');
+    });
+
+    test('replaces its server on a runner too, which records by callbacks', async () => {
+      fixture.servers.push({ ...server('a1', 77), imageId: '9001' });
+      await release(at, 'a1');
+      const { thrown, calls } = await attempt((parts) => ({ ...parts, ...recordingAsRunner() }));
+      expect(thrown).toBeUndefined();
+      expect(calls).toContain('delete server 77');
+      expect(await agent()).toMatchObject(JOINED);
       await joinedAnew('9002');
     });
 
