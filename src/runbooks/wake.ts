@@ -141,12 +141,18 @@ async function joinAnew(parts: RunbookParts, attempt: Attempt, joining: Joining)
 /** Keeps a server's disk in a snapshot, and deletes the server. @returns the snapshot's id */
 async function replaceServer(parts: RunbookParts, attempt: Attempt, server: Server): Promise<string> {
   const { id } = await keepSnapshot(parts, attempt, server);
-  assertHeld(attempt);
-  await parts.hetzner.deleteServer(server.id, { wait: true });
+  await removeServer(parts, attempt, server);
   attempt.log(
     `deleted server ${server.name} (${server.id}), which could not join; snapshot ${id} has its disk`,
   );
   return id;
+}
+
+/** Deletes a server, also from the state: with a server in it, `up` would make none. */
+async function removeServer(parts: RunbookParts, attempt: Attempt, { id }: Server): Promise<void> {
+  assertHeld(attempt);
+  await parts.hetzner.deleteServer(id, { wait: true });
+  await clearPending(parts.executor, attempt);
 }
 
 /** The outputs with the device's id: the recorded one's, or that of the device that has just joined. */
@@ -220,8 +226,7 @@ async function findServerToWake(
   const isCopy = server.imageId === snapshotId && canMake;
   if (!isCopy || !(await parts.hetzner.failedToStart(server.id))) return server;
   attempt.log('Hetzner could not start the server: making another one');
-  assertHeld(attempt);
-  await parts.hetzner.deleteServer(server.id, { wait: true });
+  await removeServer(parts, attempt, server);
   return undefined;
 }
 

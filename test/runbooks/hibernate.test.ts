@@ -609,11 +609,20 @@ describe('wake', () => {
   });
 
   test('replaces a copy that Hetzner could not start', async () => {
-    fixture.servers.push({ ...server('a1', 77), imageId: '9001' });
-    fixture.failedServers.add('77');
+    fixture.answers.healthy = [error];
     await release(at, 'a1');
-    expect((await attempt()).calls).toContain('delete server 77');
-    expect(fixture.servers.map(({ id }) => id)).not.toContain('77');
+    await attempt();
+    expect(fixture.servers).toMatchObject([{ id: '2', imageId: '9001' }]);
+    fixture.failedServers.add('2');
+    const { calls, thrown } = await attempt();
+    expect(thrown).toBeUndefined();
+    // The state knows of the delete before `up`.
+    expect(calls.slice(calls.indexOf('delete server 2'))).toEqual([
+      'delete server 2',
+      'refresh agent',
+      ...WAKE.slice(2),
+    ]);
+    expect(fixture.servers).toMatchObject([{ imageId: '9001', status: 'running' }]);
   });
 
   test('a hold while it fails leads back to the snapshot alone', async () => {
