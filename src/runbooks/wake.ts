@@ -16,7 +16,7 @@ import { recorded, toProgram } from './reconfigure.ts';
 import { findDevice, identify, isExpired, type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { keepSnapshot } from './steps/keep-snapshot.ts';
-import { withOutdated } from './steps/outdated-snapshots.ts';
+import { recordVerdict, withOutdated } from './steps/outdated-snapshots.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources, hasOwnLabels, lookUpServer } from './steps/own-server.ts';
 import { recordedSnapshot } from './steps/own-snapshots.ts';
@@ -39,7 +39,8 @@ export const wake = defineOperation<z.infer<typeof effect>>({
   exclusive: true,
   runsAgent: true,
   followsHolds: true,
-  limitSeconds: 45 * 60,
+  // Like a hibernate: it may have to keep a server's disk in a snapshot.
+  limitSeconds: 90 * 60,
   effect,
   succeed: (trx, agentId, { outputs }) => markWoken(trx, agentId, outputs),
   reported: (agentId, report) => ({ kind: 'woken', outputs: reportedOutputs(agentId, report) }),
@@ -140,6 +141,7 @@ async function joinAnew(parts: RunbookParts, attempt: Attempt, joining: Joining)
 
 /** Keeps a server's disk in a snapshot, and deletes the server. @returns the snapshot's id */
 async function replaceServer(parts: RunbookParts, attempt: Attempt, server: Server): Promise<string> {
+  if (attempt.agent.inputs?.hibernated?.joinGeneration !== undefined) await recordVerdict(parts, attempt);
   const { id } = await keepSnapshot(parts, attempt, server);
   await removeServer(parts, attempt, server);
   attempt.log(

@@ -506,7 +506,8 @@ describe('wake', () => {
       await joinedAnew('9001');
     });
 
-    test('replaces a server that has not joined, by one with the next key and with what is on its disk', async () => {
+    /** The server is made from the snapshot, and runs, but never joins. */
+    async function notJoined(): Promise<void> {
       await release(at, 'a1');
       const { thrown } = await attempt((parts) => ({
         ...parts,
@@ -520,6 +521,36 @@ describe('wake', () => {
         },
       }));
       expect(thrown).toBeInstanceOf(NotJoinedError);
+    }
+
+    test.each(['before', 'after'] as const)(
+      'replaces a server that has not joined, also after a kill %s any change of that',
+      { timeout: 60_000 },
+      async (when) => {
+        for (let nth = 1; ; nth += 1) {
+          if (nth > 1) {
+            await begin();
+            await hibernated();
+            fixture.devices.length = 0;
+          }
+          await notJoined();
+          const { seen, wrap } = interrupting(nth, when, lose);
+          await attempt(wrap);
+          if (seen.calls < nth) {
+            expect(nth).toBeGreaterThan(8);
+            return;
+          }
+          const wasOff = fixture.servers[0]?.status === 'off';
+          fixture.deps.hetzner.powerOn = () => Promise.reject(new PermanentError('it has been switched on'));
+          await drain();
+          expect(await agent(), `kill ${when} call ${nth}`).toMatchObject({ status: 'running' });
+          if (wasOff) await joinedAnew('9002');
+        }
+      },
+    );
+
+    test('replaces a server that has not joined, by one with the next key and with what is on its disk', async () => {
+      await notJoined();
       const { calls } = await attempt();
       expect(calls.slice(2, 8)).toEqual([
         'step stopping_server',

@@ -27,8 +27,25 @@ export async function withOutdated(
 
 /** Records this for a hibernated agent's server that has run, before it is switched off. */
 export async function recordOutdated(parts: RunbookParts, attempt: Attempt, server: Server): Promise<void> {
+  const { hibernated } = recorded(parts.vault, attempt).known;
+  await recordHibernated(parts, attempt, await withOutdated(parts, attempt, { server, hibernated }));
+}
+
+/**
+ * Records that the server, which should have joined by itself, will be replaced: an interrupted attempt
+ * forgets why, and the next one would switch it on and wait for it again.
+ */
+export const recordVerdict = (parts: RunbookParts, attempt: Attempt): Promise<void> =>
+  recordHibernated(parts, attempt, recorded(parts.vault, attempt).known.hibernated);
+
+/** Without a generation with which the server joins: it is about to be switched off for its snapshot. */
+async function recordHibernated(
+  parts: RunbookParts,
+  attempt: Attempt,
+  hibernated: AgentInputs['hibernated'],
+): Promise<void> {
   const { known, keys } = recorded(parts.vault, attempt);
-  const hibernated = await withOutdated(parts, attempt, { server, hibernated: known.hibernated });
-  const inputs = { ...known, ...(hibernated === undefined ? {} : { hibernated }) };
+  const { joinGeneration, ...kept } = hibernated ?? {};
+  const inputs = 'snapshotId' in kept ? { ...known, hibernated: kept } : known;
   await parts.recordInputs(attempt, { inputs, secrets: parts.vault.seal(inputs.agentId, keys) });
 }
