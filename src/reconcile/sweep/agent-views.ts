@@ -47,6 +47,7 @@ const KEY_GENERATION = sql`
 
 const VIEW = sql`
   select a.agent_id as "agentId", a.status, a.server_id as "serverId", a.snapshot_id as "snapshotId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
+    coalesce(a.inputs->'hibernated'->'outdated' ? a.snapshot_id, false) as "isSnapshotOutdated",
     a.inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration",
     case when jsonb_typeof(a.inputs->'firewallId') = 'number' then (a.inputs->>'firewallId')::float8 end as "firewallId",
     exists (select 1 from operations o
