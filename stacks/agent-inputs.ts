@@ -70,11 +70,13 @@ export const agentInputsSchema = z.object({
   /**
    * Set while a snapshot is kept in place of a server: the stack then declares no server. `joinGeneration`:
    * the device was gone when the agent was woken, and each server since then joins with this key generation.
+   * `outdated`: snapshots of a server that may have run since they were made.
    */
   hibernated: z
     .object({
       snapshotId: serverIdSchema,
       joinGeneration: z.int().min(1).max(999_999_999).optional(),
+      outdated: z.array(serverIdSchema).max(1_000).optional(),
     })
     .optional(),
   /** The tailnet's login server, unless it is Tailscale's own. */

@@ -36,10 +36,13 @@ export async function markHibernated(
   const gone = { server_id: null, server_name: null, ipv4: null, ipv6: null };
   const columns = { ...gone, snapshot_id: snapshotId, health: 'unknown', error };
   await move(trx, agentId, { by: 'hibernate succeeds', orStays: true }, columns);
+  // After a failure the server may still exist, and hold what is newer than these.
+  const left =
+    error === null ? sql`'{}'::jsonb` : sql`(coalesce(inputs->'hibernated', '{}'::jsonb) - 'joinGeneration')`;
   await trx
     .updateTable('agents')
     .set({
-      inputs: sql`inputs || jsonb_build_object('hibernated', jsonb_build_object('snapshotId', snapshot_id))`,
+      inputs: sql`inputs || jsonb_build_object('hibernated', ${left} || jsonb_build_object('snapshotId', snapshot_id))`,
     })
     .where('agent_id', '=', agentId)
     .execute();

@@ -16,6 +16,7 @@ import { recorded, toProgram } from './steps/agent-program.ts';
 import { findDevice, identify, isExpired, type PresentDevice, presentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { keepSnapshot } from './steps/keep-snapshot.ts';
+import { recordVerdict, withOutdated } from './steps/outdated-snapshots.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources, hasOwnLabels, lookUpServer } from './steps/own-server.ts';
 import { recordedSnapshot } from './steps/own-snapshots.ts';
@@ -38,7 +39,8 @@ export const wake = defineOperation<z.infer<typeof effect>>({
   exclusive: true,
   runsAgent: true,
   followsHolds: true,
-  limitSeconds: 45 * 60,
+  // Like a hibernate: it may have to keep a server's disk in a snapshot.
+  limitSeconds: 90 * 60,
   effect,
   succeed: (trx, agentId, { outputs }) => markWoken(trx, agentId, outputs),
   reported: (agentId, report) => ({ kind: 'woken', outputs: reportedOutputs(agentId, report) }),
@@ -104,7 +106,10 @@ async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Waking> {
     healthPort: parts.settings.healthPort,
     configurationVersion: parts.settings.configurationVersion,
   };
-  const kept = hibernated === undefined ? inputs : { ...inputs, hibernated };
+  // Recorded before the server is switched on, or runs on.
+  const marked =
+    server === undefined ? hibernated : await withOutdated(parts, attempt, { server, hibernated });
+  const kept = marked === undefined ? inputs : { ...inputs, hibernated: marked };
   await parts.recordInputs(attempt, { inputs: kept, secrets: parts.vault.seal(inputs.agentId, keys) });
   return { device, server, snapshotId, inputs, keys };
 }
@@ -136,13 +141,20 @@ async function joinAnew(parts: RunbookParts, attempt: Attempt, joining: Joining)
 
 /** Keeps a server's disk in a snapshot, and deletes the server. @returns the snapshot's id */
 async function replaceServer(parts: RunbookParts, attempt: Attempt, server: Server): Promise<string> {
+  if (attempt.agent.inputs?.hibernated?.joinGeneration !== undefined) await recordVerdict(parts, attempt);
   const { id } = await keepSnapshot(parts, attempt, server);
-  assertHeld(attempt);
-  await parts.hetzner.deleteServer(server.id, { wait: true });
+  await removeServer(parts, attempt, server);
   attempt.log(
     `deleted server ${server.name} (${server.id}), which could not join; snapshot ${id} has its disk`,
   );
   return id;
+}
+
+/** Deletes a server, also from the state: with a server in it, `up` would make none. */
+async function removeServer(parts: RunbookParts, attempt: Attempt, { id }: Server): Promise<void> {
+  assertHeld(attempt);
+  await parts.hetzner.deleteServer(id, { wait: true });
+  await clearPending(parts.executor, attempt);
 }
 
 /** The outputs with the device's id: the recorded one's, or that of the device that has just joined. */
@@ -216,8 +228,7 @@ async function findServerToWake(
   const isCopy = server.imageId === snapshotId && canMake;
   if (!isCopy || !(await parts.hetzner.failedToStart(server.id))) return server;
   attempt.log('Hetzner could not start the server: making another one');
-  assertHeld(attempt);
-  await parts.hetzner.deleteServer(server.id, { wait: true });
+  await removeServer(parts, attempt, server);
   return undefined;
 }
 

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { findHoldingBreaker } from '../../src/limits/admission.ts';
 import { applyLimits } from '../../src/limits/apply-limits.ts';
@@ -208,6 +208,50 @@ test('an approved change waits for the end of another operation, and is withdraw
   await sql`update operations set status = 'cancelled', finished_at = now()`.execute(at.database);
   expect(await release(at)).toBe(1);
   expect(await isTripped(at, 'spend')).toBe(false);
+});
+
+describe('a tripped breaker of costs without a limit any more', () => {
+  const trip = sql`update breakers set tripped_at = now(), cause = 'too dear' where name = 'spend'`;
+  const lockWaits = async () => {
+    const { rows } = await sql`select 1 from pg_locks where locktype = 'advisory' and not granted`.execute(
+      at.database,
+    );
+    return rows.length;
+  };
+  beforeEach(async () => {
+    await sql`insert into server_prices values ('cx23', 'nbg1', 0.01, now())`.execute(at.database);
+    await trip.execute(at.database);
+  });
+
+  test('is approved only after the orders that hold themselves by it, so that none is left behind', async () => {
+    const { queue, clock } = at;
+    await sql`insert into stripe_events (id, type, livemode, payload, outcome, created_at)
+      values ('evt_b1', 't', false, '{}', 'acted', now())`.execute(at.database);
+    const agent = { agentId: 'b1', userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' };
+    const order = { agent, stripeEventId: 'evt_b1', actor: 'stripe', at: clock.now() };
+    const { approving } = await at.database.transaction().execute(async (trx) => {
+      expect(heldBy(await requestOrderedAgent(trx, queue, order))).toBe('spend');
+      const approving = approve(at, 'spend');
+      await Promise.race([
+        approving,
+        vi.waitFor(async () => expect(await lockWaits()).toBe(1), { timeout: 20_000 }),
+      ]);
+      return { approving };
+    });
+    expect(await approving).toBe(1);
+    expect(await release(at)).toBe(1);
+    expect(await held(at)).toEqual([]);
+    expect(await isTripped(at, 'spend')).toBe(false);
+  });
+
+  test('that was closed nevertheless lets go what waits, by an approval', async () => {
+    expect(heldBy(await buy(at, 'b1'))).toBe('spend');
+    await sql`update breakers set tripped_at = null, cause = null where name = 'spend'`.execute(at.database);
+    expect(await approve(at, 'spend')).toBe(1);
+    expect(await release(at)).toBe(1);
+    expect(await isTripped(at, 'spend')).toBe(false);
+    await expect(approve(at, 'spend')).rejects.toThrow('nothing to approve');
+  });
 });
 
 test('without an approval a tripped breaker stays tripped, even if nothing waits', async () => {

@@ -5,14 +5,22 @@ import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
+import {
+  type RunnerRecord,
+  recordForRunner,
+  recordSchema,
+} from '../../src/executors/github-actions/record.ts';
+import type { Attempt } from '../../src/operations/attempt.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import { NotJoinedError } from '../../src/pulumi/errors.ts';
 import { destroy } from '../../src/runbooks/destroy.ts';
 import { hibernate } from '../../src/runbooks/hibernate.ts';
 import { resume } from '../../src/runbooks/resume.ts';
+import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
 import { suspend } from '../../src/runbooks/suspend.ts';
 import { wake } from '../../src/runbooks/wake.ts';
+import { Secret } from '../../src/secret.ts';
 import { toSnapshotLabels } from '../../stacks/labels.ts';
 import type { AgentProgram } from '../../stacks/program.ts';
 import { hold, release } from '../support/holds.ts';
@@ -65,6 +73,23 @@ async function begin(): Promise<void> {
   await hold(at, 'a1');
   await attempt();
   expect(await agent()).toMatchObject({ status: 'suspended' });
+}
+
+/** Records as a runner does, whose callbacks reach the service. */
+function recordingAsRunner(): Pick<RunbookParts, 'recordInputs' | 'recordSnapshot'> {
+  const deps = { database: at.database, callbackSecret: new Secret('secret') };
+  const foundations = createFoundationStore(at.database, { evict: async () => {} });
+  const send = async ({ operation: { operation_id: jobId } }: Attempt, record: RunnerRecord) => {
+    await sql`update operations set executor = 'github-actions' where operation_id = ${jobId}`.execute(
+      at.database,
+    );
+    await recordForRunner({ ...deps, foundations }, { jobId }, recordSchema.parse(record));
+  };
+  return {
+    recordInputs: (run, { inputs, secrets }) =>
+      send(run, { kind: 'inputs', inputs, sealedKeys: secrets.toString('base64') }),
+    recordSnapshot: (run, snapshotId) => send(run, { kind: 'snapshot', snapshotId }),
+  };
 }
 
 const request = (kind: 'hibernate' | 'wake' | 'destroy') => ask(at, 'a1', kind);
@@ -482,7 +507,8 @@ describe('wake', () => {
       await joinedAnew('9001');
     });
 
-    test('replaces a server that has not joined, by one with the next key and with what is on its disk', async () => {
+    /** The server is made from the snapshot, and runs, but never joins. */
+    async function notJoined(): Promise<void> {
       await release(at, 'a1');
       const { thrown } = await attempt((parts) => ({
         ...parts,
@@ -496,6 +522,36 @@ describe('wake', () => {
         },
       }));
       expect(thrown).toBeInstanceOf(NotJoinedError);
+    }
+
+    test.each(['before', 'after'] as const)(
+      'replaces a server that has not joined, also after a kill %s any change of that',
+      { timeout: 60_000 },
+      async (when) => {
+        for (let nth = 1; ; nth += 1) {
+          if (nth > 1) {
+            await begin();
+            await hibernated();
+            fixture.devices.length = 0;
+          }
+          await notJoined();
+          const { seen, wrap } = interrupting(nth, when, lose);
+          await attempt(wrap);
+          if (seen.calls < nth) {
+            expect(nth).toBeGreaterThan(8);
+            return;
+          }
+          const wasOff = fixture.servers[0]?.status === 'off';
+          fixture.deps.hetzner.powerOn = () => Promise.reject(new PermanentError('it has been switched on'));
+          await drain();
+          expect(await agent(), `kill ${when} call ${nth}`).toMatchObject({ status: 'running' });
+          if (wasOff) await joinedAnew('9002');
+        }
+      },
+    );
+
+    test('replaces a server that has not joined, by one with the next key and with what is on its disk', async () => {
+      await notJoined();
       const { calls } = await attempt();
       expect(calls.slice(2, 8)).toEqual([
         'step stopping_server',
@@ -506,6 +562,16 @@ describe('wake', () => {
         'delete server 2',
       ]);
       expect(await agent()).toMatchObject({ ...JOINED, tailnet_node_id: 'n3' });
+      await joinedAnew('9002');
+    });
+
+    test('replaces its server on a runner too, which records by callbacks', async () => {
+      fixture.servers.push({ ...server('a1', 77), imageId: '9001' });
+      await release(at, 'a1');
+      const { thrown, calls } = await attempt((parts) => ({ ...parts, ...recordingAsRunner() }));
+      expect(thrown).toBeUndefined();
+      expect(calls).toContain('delete server 77');
+      expect(await agent()).toMatchObject(JOINED);
       await joinedAnew('9002');
     });
 
@@ -575,11 +641,20 @@ describe('wake', () => {
   });
 
   test('replaces a copy that Hetzner could not start', async () => {
-    fixture.servers.push({ ...server('a1', 77), imageId: '9001' });
-    fixture.failedServers.add('77');
+    fixture.answers.healthy = [error];
     await release(at, 'a1');
-    expect((await attempt()).calls).toContain('delete server 77');
-    expect(fixture.servers.map(({ id }) => id)).not.toContain('77');
+    await attempt();
+    expect(fixture.servers).toMatchObject([{ id: '2', imageId: '9001' }]);
+    fixture.failedServers.add('2');
+    const { calls, thrown } = await attempt();
+    expect(thrown).toBeUndefined();
+    // The state knows of the delete before `up`.
+    expect(calls.slice(calls.indexOf('delete server 2'))).toEqual([
+      'delete server 2',
+      'refresh agent',
+      ...WAKE.slice(2),
+    ]);
+    expect(fixture.servers).toMatchObject([{ imageId: '9001', status: 'running' }]);
   });
 
   test('a hold while it fails leads back to the snapshot alone', async () => {
@@ -608,6 +683,80 @@ describe('wake', () => {
     fixture.snapshots.length = 0;
     expect(await attempt()).toMatchObject({ kind: 'wake', thrown: undefined });
     expect(await agent()).toMatchObject({ status: 'running', server_id: '42', snapshot_id: null });
+  });
+
+  describe('of a server that the hibernate had not deleted, and that has run since', () => {
+    const device = () => ({
+      ...{ nodeId: 'n1', name: OUTPUTS.tailnetName, hostname: 'agent-a1' },
+      ...{ addresses: [OUTPUTS.tailnetIp], tags: ['tag:agent'] },
+    });
+    /** Hetzner refuses to begin a snapshot. */
+    const withoutSnapshot = (parts: RunbookParts): RunbookParts => ({
+      ...parts,
+      hetzner: { ...parts.hetzner, createSnapshot: () => Promise.reject(error) },
+    });
+
+    /** It was switched on, wrote data, and did not answer. Its snapshot 9001 is from before. */
+    beforeEach(async () => {
+      await begin();
+      fixture.answers['up agent'] = [new PermanentError('the stack is broken')];
+      await request('hibernate');
+      await attempt();
+      fixture.servers[0]!.imageId = '114690387';
+      fixture.answers.healthy = [error];
+      await release(at, 'a1');
+      expect((await attempt()).calls).toContain('power on 42');
+      expect(fixture.servers).toMatchObject([{ id: '42', status: 'running' }]);
+    });
+
+    test('a hibernate keeps what it has written, also if its first attempt makes no snapshot', async () => {
+      await hold(at, 'a1');
+      expect((await attempt(withoutSnapshot)).thrown).toBe(error);
+      expect(fixture.servers).toMatchObject([{ id: '42', status: 'off' }]);
+      const { calls } = await attempt();
+      expect(calls).toContain('snapshot 42');
+      expect(fixture.servers).toEqual([]);
+      expect(fixture.snapshots.map(({ id }) => id)).toEqual(['9002']);
+      expect(await agent()).toMatchObject({ inputs: { hibernated: { snapshotId: '9002' } } });
+      expect((await agent()).inputs?.hibernated).not.toHaveProperty('outdated');
+    });
+
+    test('so does the next hibernate, after one that has failed for good', async () => {
+      await hold(at, 'a1');
+      const failure = new PermanentError('Hetzner allows no more snapshots');
+      await attempt((parts) => ({
+        ...parts,
+        hetzner: { ...parts.hetzner, createSnapshot: () => Promise.reject(failure) },
+      }));
+      expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
+      expect(await attempt()).toMatchObject({ kind: 'hibernate', thrown: undefined });
+      expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9002' });
+    });
+
+    test('a wake that has to replace it does too', async () => {
+      fixture.devices.length = 0;
+      expect((await attempt(withoutSnapshot)).thrown).toBe(error);
+      expect(fixture.servers).toMatchObject([{ id: '42', status: 'off' }]);
+      expect((await attempt()).calls).toContain('snapshot 42');
+      expect(fixture.servers).toMatchObject([{ imageId: '9002', status: 'running' }]);
+      expect((await agent()).status).toBe('running');
+    });
+
+    test('a snapshot that this wake had begun before is not taken for a new one', async () => {
+      fixture.devices.length = 0;
+      fixture.answers.snapshot = [new LostError('killed')];
+      await attempt();
+      expect(fixture.snapshots).toHaveLength(2);
+      fixture.devices.push(device());
+      fixture.answers.healthy = [new LostError('killed')];
+      expect((await attempt()).calls).toContain('power on 42');
+      fixture.devices.length = 0;
+      await attempt(withoutSnapshot);
+      const { calls } = await attempt();
+      expect(calls).not.toContain('await snapshot 9002');
+      expect(calls).toContain('snapshot 42');
+      expect(fixture.servers).toMatchObject([{ imageId: '9003', status: 'running' }]);
+    });
   });
 
   test('is not undone by a snapshot that Hetzner does not delete', async () => {

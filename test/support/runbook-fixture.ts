@@ -10,6 +10,7 @@ import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
 import { Lease } from '../../src/processes/lease.ts';
 import type { StackResult } from '../../src/pulumi/engine/messages.ts';
 import type { EngineAttempt, StackEngine } from '../../src/pulumi/engine/stack-engine.ts';
+import { NotJoinedError } from '../../src/pulumi/errors.ts';
 import { ensureFoundation } from '../../src/runbooks/steps/foundation.ts';
 import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
 import { isLabelled } from '../../src/runbooks/steps/own-server.ts';
@@ -77,12 +78,22 @@ export function createRunbookFixture(at: OperationsFixture) {
         processes: 1,
       };
     };
-  /** Deletes the server of a hibernated agent, and makes one from a snapshot. */
+  /** The servers in the agents' stacks, by their ids. */
+  const stacked = new Set<string>();
+  /** Deletes the server of a hibernated agent, and makes one from a snapshot unless the stack has one. */
   const applyServer = ({ inputs, restoredFrom, found }: AgentProgram) => {
     const own = (one: Server) => one.name === `agent-${inputs.agentId}`;
-    if (inputs.hibernated !== undefined) remove(servers, own);
-    else if (restoredFrom !== undefined && found?.serverId === undefined)
-      servers.push({ ...server(inputs.agentId, Number(OUTPUTS.serverId) + 1), imageId: restoredFrom });
+    if (inputs.hibernated !== undefined) {
+      remove(servers, own);
+      stacked.clear();
+    } else if (found?.serverId !== undefined) stacked.add(found.serverId);
+    else if (restoredFrom !== undefined && stacked.size === 0) {
+      const made = server(inputs.agentId, Number(OUTPUTS.serverId) + 1);
+      servers.push({ ...made, imageId: restoredFrom });
+      stacked.add(made.id);
+    }
+    if (restoredFrom !== undefined && !servers.some(own))
+      throw new NotJoinedError('The server did not join the tailnet in time');
   };
   const agentOutputs = ({ restoredFrom, inputs }: AgentProgram) => {
     const own = servers.find(({ name }) => name === `agent-${inputs.agentId}`);
@@ -94,6 +105,8 @@ export function createRunbookFixture(at: OperationsFixture) {
     async (_: EngineAttempt, stackName: string): Promise<StackResult> => {
       const kind = stackName.startsWith('foundation-') ? 'foundation' : 'agent';
       await reach(`${verb} ${kind}`);
+      if (verb === 'refresh')
+        for (const id of stacked) if (servers.every((one) => one.id !== id)) stacked.delete(id);
       return { outputs: {}, changes: {}, processes: 1 };
     };
   /** Adds the device of a server that has joined, at the address in the outputs. */

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Transaction } from '../../database/connect.ts';
 import { FAILED_CHANGE_PAUSE_SECONDS } from '../../operations/follow-holds.ts';
+import type { Decision } from '../decision.ts';
 
 /** The resizes to a plan that have failed for good, one after another, with none that succeeded since. */
 export interface FailedResize {
@@ -21,6 +22,12 @@ const MOST_COUNTED = 50;
 /** How long to wait after this many failures in a row: ten minutes, half an hour, …, a day. */
 export function resizePauseSeconds(failures: number): number {
   return Math.min(FAILED_CHANGE_PAUSE_SECONDS * GROWTH ** (failures - 1), LONGEST_PAUSE_SECONDS);
+}
+
+/** How long the wanted plan is not asked for again: another plan than the one that failed does not wait. */
+export function pauseSecondsFor(wanted: Decision['plan'], failed: FailedResize | undefined): number {
+  if (failed === undefined || wanted === 'keep') return 0;
+  return wanted.resizeTo === failed.plan ? failed.pauseSeconds : 0;
 }
 
 /** Returns undefined if the agent's last resize did not fail. Cancelled ones do not count. */

@@ -13,6 +13,7 @@ import {
 } from './claims.ts';
 import type { FollowDeps } from './deps.ts';
 import { explainFindings } from './explain.ts';
+import { pauseSecondsFor } from './failed-resize.ts';
 import { replaceFindings } from './findings.ts';
 import { type JudgedAgent, judge, type Reading, readAll } from './judge.ts';
 import { describeAct, planActs } from './plan-acts.ts';
@@ -63,7 +64,7 @@ async function settle(
   const acts = planActs(judged.effective.decision, state.act, now);
   const would = deps.billing === 'observe' ? acts.map(describeAct) : [];
   const cancels = deps.billing === 'act' && deps.onDestroy === 'cancel';
-  const pauseMs = Math.ceil(state.failedResize?.pauseSeconds ?? 0) * 1000;
+  const pauseMs = Math.ceil(pauseSecondsFor(judged.effective.decision.plan, state.failedResize)) * 1000;
   const planAgainMs = deps.billing === 'act' ? Math.max(PLAN_AGAIN_MS, pauseMs) : undefined;
   await storeDecisions(trx, judged, { would, now, cancels, planAgainMs });
   await storePlanChoice(trx, agent, judged.planChoice);

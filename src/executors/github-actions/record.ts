@@ -40,7 +40,7 @@ export const recordSchema = z.discriminatedUnion('kind', [
     inputs: reportedInputsSchema,
     sealedKeys: z.base64().min(1).max(LONGEST_SEALED),
   }),
-  /** Sent before a hibernated agent's server is deleted. */
+  /** Sent before a server is deleted in whose place the snapshot is kept. Null forgets the recorded one. */
   z.object({ kind: z.literal('snapshot'), snapshotId: serverIdSchema.nullable() }),
   z.object({ kind: z.literal('result'), result: resultSchema }),
   z.object({ kind: z.literal('foundation-find'), inputs: foundationInputs }),
@@ -109,6 +109,14 @@ function refuseUnreadableKeys(deps: RecordDeps, row: OperationRow, record: Runne
     throw new InvalidInputError('sealedKeys cannot be opened with the service’s PULUMI_CONFIG_PASSPHRASE');
 }
 
+/** A wake that must replace its server records the new snapshot, and never forgets one. */
+function refuseForeignSnapshot({ kind }: OperationRow, snapshotId: string | null): void {
+  if (kind === 'hibernate' || (kind === 'wake' && snapshotId !== null)) return;
+  throw new InvalidInputError(
+    kind === 'wake' ? 'a wake forgets no snapshot' : 'only a hibernate or a wake records a snapshot',
+  );
+}
+
 async function write(trx: Transaction, row: OperationRow, record: RunnerRecord): Promise<void> {
   switch (record.kind) {
     case 'log': {
@@ -127,7 +135,7 @@ async function write(trx: Transaction, row: OperationRow, record: RunnerRecord):
         secrets: Buffer.from(record.sealedKeys, 'base64'),
       });
     case 'snapshot':
-      if (row.kind !== 'hibernate') throw new InvalidInputError('only a hibernate records a snapshot');
+      refuseForeignSnapshot(row, record.snapshotId);
       return recordSnapshot(trx, row.agent_id, record.snapshotId);
     case 'result': {
       const { result } = check(z.object({ result: resultSchemaFor(row, record.result) }), record);

@@ -51,6 +51,7 @@ const FIREWALL_ID = sql`
 const AGENTS = sql`
   select a.agent_id as "agentId", a.status,
     array(select n.name from server_names n where n.owner_id = a.agent_id) as "serverNames", a.server_id as "serverId", a.snapshot_id as "snapshotId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
+    coalesce(a.inputs->'hibernated'->'outdated' ? a.snapshot_id, false) as "isSnapshotOutdated",
     a.inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration",
     ${FIREWALL_ID} as "firewallId",
     exists (select 1 from operations o
@@ -71,7 +72,7 @@ const SLOTS = sql`
     array(select n.name from server_names n where n.owner_id = slot_id) as "serverNames",
     case when served_at is null then server_id end as "serverId", null as "snapshotId",
     case when served_at is null then tailnet_ip end as "tailnetIp",
-    case when served_at is null then tailnet_node_id end as "nodeId",
+    case when served_at is null then tailnet_node_id end as "nodeId", false as "isSnapshotOutdated",
     inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration", ${FIREWALL_ID} as "firewallId",
     status in ('making', 'claimed', 'removing') as unfinished, false as "lastBuildFailed"
   from slots`;

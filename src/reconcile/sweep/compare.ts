@@ -43,8 +43,8 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
 
 /**
  * Whether the resource that makes this one superfluous was listed too: the agent's own of its kind, or its
- * server in place of a snapshot. A hibernated agent's server is replaced only by a snapshot of that server:
- * another one may have run since a wake, and hold what is in no snapshot.
+ * server in place of a snapshot. A hibernated agent's server is replaced only by a snapshot of that server from
+ * after it last ran: any other server may have run since a wake, and hold what is in no snapshot.
  */
 function isReplaced(
   resource: Resource,
@@ -53,11 +53,18 @@ function isReplaced(
 ): boolean {
   const { kind, id, agentId } = resource;
   if (kind === 'server' && agent?.status === 'hibernated')
-    return cloud.resources.some(
-      (one) => one.kind === 'snapshot' && one.id === agent.snapshotId && one.serverId === id,
-    );
+    return cloud.resources.some((one) => one.kind === 'snapshot' && keepsServer(one, agent, id));
   const replacement = kind === 'snapshot' && agent?.status !== 'hibernated' ? 'server' : kind;
   return owned.kinds.has(ownKey(replacement, agentId));
+}
+
+/** Whether this is the agent's recorded snapshot, and what is on the server's disk. */
+export function keepsServer(
+  snapshot: { id: string; serverId: string | null },
+  agent: AgentView,
+  serverId: string,
+): boolean {
+  return snapshot.id === agent.snapshotId && snapshot.serverId === serverId && !agent.isSnapshotOutdated;
 }
 
 /**

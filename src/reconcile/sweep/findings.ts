@@ -10,6 +10,8 @@ export interface AgentView {
   serverId: string | null;
   /** The recorded snapshot, if any: what is kept in place of a hibernated agent's server. */
   snapshotId: string | null;
+  /** The server of which the recorded snapshot was made may have run since. */
+  isSnapshotOutdated: boolean;
   tailnetIp: string | null;
   /** The recorded id of its device, if any. */
   nodeId: string | null;

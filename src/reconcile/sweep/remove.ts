@@ -7,7 +7,7 @@ import { isComplete } from '../../runbooks/steps/snapshots.ts';
 import { isSlot, lockSlot } from '../../slots/slots.ts';
 import { readAgentView } from './agent-views.ts';
 import type { Budget } from './budget.ts';
-import { judge } from './compare.ts';
+import { judge, keepsServer } from './compare.ts';
 import type { AgentView, Finding } from './findings.ts';
 import type { SweptClouds } from './inventory.ts';
 import { REMOVAL_ORDER, type Resource } from './resources.ts';
@@ -59,7 +59,7 @@ async function removeInOrder(
       break;
     }
     try {
-      if (removal.reason === 'hibernated') await assertKept(deps, agent);
+      if (removal.reason === 'hibernated') await assertKept(deps, agent, removal.resource.id);
       await remove(deps, removal.resource);
     } catch (error) {
       // Stops here: a machine that still runs could rejoin with its key, so later removals need this one.
@@ -74,11 +74,17 @@ async function removeInOrder(
   return outcomes;
 }
 
-/** The snapshot that is kept in the server's place must be there at this moment. */
-async function assertKept({ hetzner }: SweptClouds, agent: AgentView | undefined): Promise<void> {
+/** The snapshot that is kept in the server's place must be there at this moment, and be what is on its disk. */
+async function assertKept(
+  { hetzner }: SweptClouds,
+  agent: AgentView | undefined,
+  serverId: string,
+): Promise<void> {
   const snapshotId = agent?.snapshotId ?? null;
   const kept = snapshotId === null ? undefined : await hetzner.getSnapshot(snapshotId);
   if (kept === undefined || !isComplete(kept)) throw new Error(`Snapshot ${snapshotId} is not complete`);
+  if (agent === undefined || !keepsServer(kept, agent, serverId))
+    throw new Error(`Snapshot ${snapshotId} is not what is on the disk of server ${serverId}`);
 }
 
 function inOrder(removals: readonly Removal[]): Removal[] {

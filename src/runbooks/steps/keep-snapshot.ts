@@ -2,6 +2,7 @@ import { PermanentError } from '../../errors.ts';
 import type { Server, Snapshot } from '../../hetzner/hetzner.ts';
 import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
+import { isOutdated, recordOutdated } from './outdated-snapshots.ts';
 import { recordedSnapshot } from './own-snapshots.ts';
 import { switchOff } from './power.ts';
 import { assertHeld } from './recovery.ts';
@@ -30,6 +31,7 @@ async function keep(parts: RunbookParts, attempt: Attempt, server: Server | unde
   const hasRun = server.status !== 'off';
   // While it is hibernated, the recorded snapshot may be all there is until the new one is recorded.
   if (hasRun && attempt.agent.status === 'suspended') await forgetSnapshots(parts, attempt);
+  else if (hasRun) await recordOutdated(parts, attempt, server);
   attempt.step('stopping_server');
   await switchOff(parts, attempt, server);
   attempt.step('creating_snapshot');
@@ -59,7 +61,8 @@ async function keptSnapshot(
   if (server === undefined || server.status === 'deleting') return snapshot;
   if (agent.status !== 'hibernated') return undefined;
   if (server.imageId === snapshot.id) return (await hetzner.failedToStart(server.id)) ? snapshot : undefined;
-  return server.status === 'off' && snapshot.serverId === server.id ? snapshot : undefined;
+  const isItsDisk = snapshot.serverId === server.id && !isOutdated(agent, snapshot);
+  return server.status === 'off' && isItsDisk ? snapshot : undefined;
 }
 
 function nothingLeft({ agent: { snapshot_id: snapshotId } }: Attempt): PermanentError {

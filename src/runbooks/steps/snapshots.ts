@@ -3,6 +3,7 @@ import { RetryableError } from '../../errors.ts';
 import type { HetznerClient, Server, Snapshot } from '../../hetzner/hetzner.ts';
 import type { SnapshotCalls } from '../../hetzner/snapshots.ts';
 import type { Attempt } from '../../operations/attempt.ts';
+import { isOutdated } from './outdated-snapshots.ts';
 import { ownName } from './own-server.ts';
 import { listOwnSnapshots } from './own-snapshots.ts';
 import { assertHeld } from './recovery.ts';
@@ -53,7 +54,8 @@ async function findBegun(
 ): Promise<Snapshot | undefined> {
   const own = await listOwnSnapshots({ hetzner }, agent);
   const usable = own.filter(
-    (one) => one.serverId === server.id && (one.status === 'creating' || isComplete(one)),
+    (one) =>
+      one.serverId === server.id && !isOutdated(agent, one) && (one.status === 'creating' || isComplete(one)),
   );
   return (
     usable.find(({ id }) => id === agent.snapshot_id) ??

@@ -230,6 +230,28 @@ test('a paid upgrade whose resize has failed for good is tried again ever less o
   expect(await at.findings()).toEqual([]);
 });
 
+test('another plan that cannot be asked for yet is asked for again soon, whatever has failed', async () => {
+  await buyStarter();
+  price('price_pro', 'in_2');
+  at.runbooks.resize = () => Promise.reject(new PermanentError('its disk is too large'));
+  await changed();
+  await at.settle();
+  await ago(11);
+  await lookWithin(11);
+  expect(await resizes()).toHaveLength(2);
+  // Another operation is under way when the price changes.
+  expect((await at.service.ask('/api/agents/a1/restart', { json: {} })).status).toBe(202);
+  price('price_max', 'in_3');
+  await changed();
+  await lookAtDue(at.deps);
+  expect(await resizes()).toHaveLength(2);
+  const { next_at: next } = await at.deps.database
+    .selectFrom('subscriptions')
+    .select('next_at')
+    .executeTakeFirstOrThrow();
+  expect((next!.getTime() - at.now().getTime()) / 60_000).toBeLessThanOrEqual(10);
+});
+
 test('the pause grows from ten minutes to a day', () => {
   expect([1, 2, 3, 4, 5, 6, 50].map((failures) => resizePauseSeconds(failures) / 60)).toEqual([
     10, 30, 90, 270, 810, 1440, 1440,

@@ -345,7 +345,7 @@ describe('what a runner records', () => {
     }
   });
 
-  test('a snapshot is stored before the server is deleted, and only by a hibernate', async () => {
+  test('a snapshot is stored before the server is deleted, and only by a hibernate or a wake', async () => {
     const jobId = await dispatch();
     await claim(jobId, 1);
     const message = { kind: 'snapshot' as const, snapshotId: '9001' };
@@ -364,6 +364,13 @@ describe('what a runner records', () => {
     expect(await getAgent(at.database, 'a1')).toMatchObject({ snapshot_id: '9001' });
     await record(jobId, 1, { ...message, snapshotId: null });
     expect(await getAgent(at.database, 'a1')).toMatchObject({ snapshot_id: null });
+    await sql`update agents set status = 'hibernated', snapshot_id = '9001', server_id = null`.execute(
+      at.database,
+    );
+    await sql`update operations set kind = 'wake'`.execute(at.database);
+    await record(jobId, 1, { ...message, snapshotId: '9002' });
+    await expect(record(jobId, 1, { ...message, snapshotId: null })).rejects.toThrow(InvalidInputError);
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ snapshot_id: '9002' });
   });
 
   test('keys sealed under another passphrase are refused before anything is created', async () => {

@@ -12,6 +12,7 @@ const agent = (view: Partial<AgentView> = {}): AgentView => ({
   serverNames: [],
   serverId: '1',
   snapshotId: null,
+  isSnapshotOutdated: false,
   tailnetIp: '100.64.0.1',
   nodeId: 'n1',
   operationId: 'op-1',
@@ -288,6 +289,9 @@ describe('a hibernated agent', () => {
     // It was made by a wake, and may have run: what it has written since is in no snapshot.
     const copy = server({ id: '2', isOff: true });
     expect(found([...kept, copy], [hibernated])).toEqual(['report half-woken server 2']);
+    // It has run since the snapshot was made.
+    const outdated = { ...hibernated, isSnapshotOutdated: true };
+    expect(found([...kept, off], [outdated])).toEqual(['report half-woken server 1']);
     const strange = server({ isOff: true, operationId: 'x' });
     expect(found([...kept, strange], [hibernated])).toEqual(['report not-ours server 1']);
   });

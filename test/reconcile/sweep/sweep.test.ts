@@ -487,6 +487,17 @@ describe('a hibernated agent', () => {
     expect((await fixture.sweep()).findings).toEqual([]);
   });
 
+  test('keeps that server if it has run since its snapshot was made', async () => {
+    const { serverId, snapshotId } = await hibernatedAgent('a1');
+    const hibernated = { snapshotId: String(snapshotId), outdated: [String(snapshotId)] };
+    await sql`update agents set inputs = inputs || ${JSON.stringify({ hibernated })}::jsonb`.execute(
+      fixture.database,
+    );
+    const report = await fixture.sweep();
+    expect(report.findings).toEqual([expect.stringContaining('the next one takes it over')]);
+    expect((await fixture.left()).servers).toEqual([serverId]);
+  });
+
   test('keeps that server if the snapshot was deleted, and becomes unhealthy', async () => {
     const { serverId, snapshotId } = await hibernatedAgent('a1');
     await fixture.hcloud('DELETE', `/images/${snapshotId}`);
