@@ -22,7 +22,8 @@ type RecordedDevice = Pick<AgentRow, 'tailnet_node_id' | 'tailnet_ip'>;
 
 /**
  * Finds the agent's device by its recorded id, also if it has lost its tag. Older agents have no recorded id
- * and are found by their address, which belongs to one device. Never matches by name: a machine can claim any hostname, including another agent's.
+ * and are found by their address, which belongs to one device. Never matches by name: a machine can claim any
+ * hostname, including another agent's.
  */
 export async function findDevice(
   tailscale: TailscaleClient,
