@@ -65,7 +65,7 @@ export async function reportUnmoved({
     class: 'configuration',
     key: 'unmoved stacks',
     cause: `Stacks whose secrets are not encrypted by ${describeProvider(secretsProvider)} yet: ${unmoved.length}. ${named.join(', ')}${more}`,
-    cure: 'Each moves at its next operation: npm run agents -- refresh AGENT. A hibernated one moves when it wakes. Until then the former provider must stay usable',
+    cure: 'Each moves at its next operation: npm run agents -- refresh AGENT. A hibernated one moves when it wakes, and a foundation with the next refresh or provision of an agent of its project. Until then the former provider must stay usable',
   } as const;
   await database
     .transaction()

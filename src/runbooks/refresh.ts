@@ -7,6 +7,7 @@ import { errorText } from '../operations/effects.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { DeviceMissingError, type PresentDevice, presentDevice } from './steps/device.ts';
+import { updateFoundation } from './steps/foundation.ts';
 import { recordedServer } from './steps/own-server.ts';
 import { bringUpToDate } from './steps/recovery.ts';
 import { restoreAttributes } from './steps/server-attributes.ts';
@@ -57,6 +58,7 @@ export const refresh = defineOperation<z.infer<typeof effect>>({
       tailnetName,
       tailnetNodeId,
     };
+    await updateFoundation(parts, attempt);
     if (notRestored !== undefined) return { kind: 'unhealthy', error: notRestored };
     return { kind: 'refreshed', outputs, health };
   },

@@ -13,9 +13,10 @@ import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { NOT_JOINED } from '../pulumi/errors.ts';
 import { followSteps, renewedKey } from './provision.ts';
 import { recorded, toProgram } from './steps/agent-program.ts';
-import { findDevice, identify, isExpired, type PresentDevice, presentDevice } from './steps/device.ts';
+import { identify, type PresentDevice } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { keepSnapshot } from './steps/keep-snapshot.ts';
+import { keptDevice } from './steps/kept-device.ts';
 import { recordVerdict, withOutdated } from './steps/outdated-snapshots.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources, hasOwnLabels, lookUpServer } from './steps/own-server.ts';
@@ -180,19 +181,6 @@ async function removeOutdated(parts: RunbookParts, attempt: Attempt): Promise<vo
     if (error instanceof LostError) throw error;
     attempt.log(`a snapshot stays until the next sweep: ${errorMessage(error)}`);
   }
-}
-
-/**
- * The agent's device, which stays while it is hibernated. Undefined if it was removed or has expired, or if
- * an earlier attempt has begun to join as a new one.
- * @throws PermanentError if it has lost its tag
- */
-async function keptDevice({ tailscale }: RunbookParts, attempt: Attempt): Promise<PresentDevice | undefined> {
-  const { agent } = attempt;
-  if (agent.inputs?.hibernated?.joinGeneration !== undefined) return undefined;
-  const device = await findDevice(tailscale, agent);
-  if (device === undefined || isExpired(device, new Date())) return undefined;
-  return presentDevice(tailscale, attempt);
 }
 
 /**

@@ -60,6 +60,16 @@ test('lists what has not moved, a hibernated agent too, until all have', async (
   await pool.query(
     "insert into pulumi_state (key, data) values ('pulumi/.pulumi/history/agents/agent-a5.json', '{}')",
   );
+  // Neither base64, nor JSON in it, nor UTF-8: they silence nothing about the others.
+  for (const [name, data] of [
+    ['agent-a6', '%'],
+    ['agent-a7', Buffer.from('{').toString('base64')],
+    ['agent-a8', Buffer.from([0xff]).toString('base64')],
+  ])
+    await pool.query('insert into pulumi_state (key, data) values ($1, $2)', [
+      `pulumi/.pulumi/stacks/agents/${name}.json`,
+      JSON.stringify({ data }),
+    ]);
   expect(await report()).toEqual(['agent-a1', 'agent-a2']);
   expect(await listed()).toEqual([
     'Stacks whose secrets are not encrypted by awskms://key yet: 2. ' +

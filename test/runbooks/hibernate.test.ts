@@ -631,6 +631,48 @@ describe('wake', () => {
     );
   });
 
+  describe('of an older agent, whose row has no device’s id', () => {
+    beforeEach(async () => {
+      await sql`update agents set tailnet_node_id = null`.execute(at.database);
+    });
+
+    /** It fails for good, and nothing joins beside the old device. */
+    async function refuses(why: string): Promise<void> {
+      await release(at, 'a1');
+      expect((await attempt()).thrown).toBeInstanceOf(PermanentError);
+      expect((await agent()).error).toContain(why);
+      expect(fixture.servers).toEqual([]);
+      expect(fixture.devices.map(({ nodeId }) => nodeId)).toEqual(['n1']);
+    }
+
+    test('finds the device by its address', async () => {
+      await release(at, 'a1');
+      expect((await attempt()).thrown).toBeUndefined();
+      expect(await agent()).toMatchObject({ status: 'running', tailnet_node_id: 'n1' });
+    });
+
+    test.each([undefined, '2020-01-01T00:00:00Z'])(
+      'lets no other join while it has lost its tag',
+      async (expires) => {
+        Object.assign(fixture.devices[0]!, { tags: [], expires });
+        await refuses('no longer has tag:agent');
+      },
+    );
+
+    test('lets no other join while its device is unknown', async () => {
+      await sql`update agents set tailnet_ip = null`.execute(at.database);
+      await refuses('device is unknown');
+    });
+
+    test('joins as a new one if no device has its address', async () => {
+      fixture.devices.length = 0;
+      await release(at, 'a1');
+      expect((await attempt()).thrown).toBeUndefined();
+      expect(await agent()).toMatchObject(JOINED);
+      await joinedAnew('9001');
+    });
+  });
+
   test('leaves another server of its name alone', async () => {
     fixture.servers.push({ ...server('a1', 77), imageId: '114690387' });
     await release(at, 'a1');

@@ -48,7 +48,7 @@ export async function openRealTailnet() {
     });
   const headscale = await start();
   const api = await setup(async (database) => {
-    const control = await createHeadscaleControl(headscale.client);
+    const control = await createHeadscaleControl(headscale);
     await enforceRecordedPolicy(database, control);
     return control;
   });

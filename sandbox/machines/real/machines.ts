@@ -68,7 +68,7 @@ export async function openMachinesNetwork(
   try {
     const headscale = await startControlServer(internet, options);
     stops.unshift(headscale.stop);
-    const control = await createHeadscaleControl(headscale.client);
+    const control = await createHeadscaleControl(headscale);
     await enforceRecordedPolicy(database, control);
     const controller = await internet.attach({ name: 'controller', ipv4: CONTROLLER_ADDRESS });
     return {

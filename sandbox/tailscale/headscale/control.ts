@@ -3,6 +3,7 @@ import type { ControlServer, Device, DeviceChange } from '../control-server.ts';
 import { TailscaleError } from '../errors.ts';
 import { SANDBOX_USER } from '../identity.ts';
 import { type HeadscaleClient, HeadscaleError, NOT_FOUND, type Node, toDate, toTimestamp } from './client.ts';
+import type { Headscale } from './headscale.ts';
 import { toHeadscalePolicy } from './policy.ts';
 
 /** The policy that the project's documentation recommends, so the sandbox enforces the same. */
@@ -14,9 +15,11 @@ const EPHEMERAL_MS = 100_000;
 const USER_NAME = 'operator';
 
 /** Creates the control server of real machines, which headscale implements. */
-export async function createHeadscaleControl(client: HeadscaleClient): Promise<ControlServer> {
+export async function createHeadscaleControl({
+  client,
+  startedAt,
+}: Pick<Headscale, 'client' | 'startedAt'>): Promise<ControlServer> {
   const userId = await ensureUser(client);
-  const startedAt = Date.now();
   return {
     initialPolicy: readFileSync(POLICY_FILE, 'utf8'),
     createKey: async ({ request, expiresAt, caller }) => {
@@ -47,7 +50,7 @@ export async function createHeadscaleControl(client: HeadscaleClient): Promise<C
     },
     listDevices: async () => {
       const devices = (await client.call('listNodes', {})).nodes.map(toDevice);
-      const stale = devices.filter((device) => isStale(device, startedAt));
+      const stale = devices.filter((device) => isStale(device, startedAt()));
       for (const { id } of stale) await isFound(client.call('deleteNode', { nodeId: id }));
       return devices.filter((device) => !stale.includes(device));
     },
@@ -94,7 +97,7 @@ async function readHostname(client: HeadscaleClient, id: string): Promise<string
  * been connected: it forgets one whose process was killed between joining and connecting.
  */
 function isStale({ ephemeral, connected, lastSeenAt, createdAt }: Device, startedAt: number): boolean {
-  // After a restart of the control server its devices need a moment to connect again.
+  // After a restart of the control server, also one by itself, its devices need a moment to connect again.
   const since = Math.max(startedAt, (lastSeenAt ?? createdAt).getTime());
   return ephemeral && !connected && Date.now() - since > EPHEMERAL_MS;
 }

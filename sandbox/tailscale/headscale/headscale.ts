@@ -15,12 +15,16 @@ export interface HeadscaleOptions {
   binary: string;
   address: string;
   port: number;
+  /** Default: a client on its socket. */
+  client?: HeadscaleClient;
 }
 
 export interface Headscale {
   client: HeadscaleClient;
   /** The argument of `tailscale up --login-server`. */
   loginServer: string;
+  /** When its present process was started, in milliseconds since 1970. */
+  startedAt(): number;
   stop(): Promise<void>;
 }
 
@@ -52,8 +56,12 @@ export async function startHeadscale(options: HeadscaleOptions): Promise<Headsca
     JSON.stringify(toHeadscaleSettings(location), undefined, 2),
   );
   const stopping = new AbortController();
-  const client = createHeadscaleClient(location.socket);
-  const keeping = keepRunning(options, location.socket, stopping.signal);
+  const client = options.client ?? createHeadscaleClient(location.socket);
+  let startedAt = Date.now();
+  const onStart = () => {
+    startedAt = Date.now();
+  };
+  const keeping = keepRunning({ ...options, onStart }, location.socket, stopping.signal);
   const stop = async () => {
     stopping.abort();
     client.close();
@@ -66,7 +74,8 @@ export async function startHeadscale(options: HeadscaleOptions): Promise<Headsca
     await stop();
     throw new Error(`headscale does not answer, see ${logPath(options.dir)}`, { cause: error });
   }
-  return { client, loginServer: `http://${options.address}:${options.port}`, stop };
+  const loginServer = `http://${options.address}:${options.port}`;
+  return { client, loginServer, startedAt: () => startedAt, stop };
 }
 
 async function waitUntilReady(client: HeadscaleClient): Promise<void> {
@@ -82,10 +91,15 @@ async function waitUntilReady(client: HeadscaleClient): Promise<void> {
   }
 }
 
-async function keepRunning(options: HeadscaleOptions, socket: string, signal: AbortSignal): Promise<void> {
+async function keepRunning(
+  { onStart, ...options }: HeadscaleOptions & { onStart: () => void },
+  socket: string,
+  signal: AbortSignal,
+): Promise<void> {
   let pauseMs = FIRST_PAUSE_MS;
   while (!signal.aborted) {
     const startedAt = Date.now();
+    onStart();
     await runOnce(options, socket, signal);
     if (signal.aborted) return;
     console.error('headscale exited unexpectedly: restarting it');

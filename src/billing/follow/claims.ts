@@ -19,8 +19,9 @@ const LONGEST_ERROR = 2_000;
 
 /**
  * Claims agents with a subscription that is due: one that was signalled, or whose next decision may differ by
- * now. The longest due come first, so that a burst delays nobody for long. Concurrent callers get different
- * agents.
+ * now. The longest due come first, so that a burst delays nobody for long. One that could not be read is due
+ * since its retry, so that those that fail again and again do not stand before all others. Concurrent callers
+ * get different agents.
  * @param now the business time
  */
 export async function claimDue(database: Database, now: Date, limit: number): Promise<ClaimedAgent[]> {
@@ -28,8 +29,9 @@ export async function claimDue(database: Database, now: Date, limit: number): Pr
     // Locks the agent first, as everything does. One that is locked is busy, and tried again soon.
     const { rows: due } = await sql<{ agent_id: string }>`
       select a.agent_id from agents a join (
-        select agent_id, max(greatest(
-          case when signals > seen_signals then now() - signalled_at end, ${now}::timestamptz - next_at)) as late
+        select agent_id, max(least(case when failures > 0 then now() - retry_at end, greatest(
+          case when signals > seen_signals then now() - signalled_at end,
+          ${now}::timestamptz - next_at))) as late
         from subscriptions
         where (signals > seen_signals or next_at <= ${now})
           and retry_at <= now() and (claimed_until is null or claimed_until <= now())

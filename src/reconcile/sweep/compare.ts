@@ -43,8 +43,8 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
 
 /**
  * Whether the resource that makes this one superfluous was listed too: the agent's own of its kind, or its
- * server in place of a snapshot. A hibernated agent's server is replaced only by a snapshot of that server
- * from after it last ran: any other server may have run since a wake, and hold what is in no snapshot.
+ * server in place of a snapshot. A hibernated agent's server is replaced only by a snapshot of that server,
+ * made after it last ran: any other may have run since a wake, and hold what is in no snapshot.
  */
 function isReplaced(
   resource: Resource,

@@ -74,9 +74,7 @@ async function removeInOrder(
   return outcomes;
 }
 
-/**
- * The snapshot that is kept in the server's place must be there at this moment, and be what is on its disk.
- */
+/** The snapshot that is kept in the server's place must be there at this moment, and hold its disk. */
 async function assertKept(
   { hetzner }: SweptClouds,
   agent: AgentView | undefined,

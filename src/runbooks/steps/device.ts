@@ -21,8 +21,9 @@ export function isExpired({ expires, keyExpiryDisabled }: TailnetDevice, now: Da
 type RecordedDevice = Pick<AgentRow, 'tailnet_node_id' | 'tailnet_ip'>;
 
 /**
- * Finds the agent's device by its recorded id. Older agents have no recorded id and are found by their
- * address. Never matches by name: a machine can claim any hostname, including another agent's.
+ * Finds the agent's device by its recorded id, also if it has lost its tag. Older agents have no recorded id
+ * and are found by their address, which belongs to one device. Never matches by name: a machine can claim any
+ * hostname, including another agent's.
  */
 export async function findDevice(
   tailscale: TailscaleClient,
@@ -30,7 +31,8 @@ export async function findDevice(
 ): Promise<TailnetDevice | undefined> {
   if (recorded.tailnet_node_id !== null) return tailscale.getDevice(recorded.tailnet_node_id);
   if (recorded.tailnet_ip === null) return undefined;
-  return deviceAt(await tailscale.listDevices(), recorded.tailnet_ip);
+  const { tailnet_ip: address } = recorded;
+  return (await tailscale.listDevices()).find(({ addresses }) => addresses.includes(address));
 }
 
 /** Whether this is the device that the agent's row names. */

@@ -1,6 +1,8 @@
 import { type FoundationInputs, firewallName, foundationName } from '../../../stacks/inputs.ts';
+import { errorMessage, LostError } from '../../errors.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
 import type { Attempt } from '../../operations/attempt.ts';
+import type { RunbookParts } from '../../operations/runbook-parts.ts';
 import { poll } from '../../processes/poll.ts';
 import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import type { FoundationStore, Holder } from './foundation-store.ts';
@@ -10,6 +12,25 @@ export interface FoundationDeps {
   foundations: FoundationStore;
   executor: StackEngine;
   hetzner: Pick<HetznerClient, 'findFirewall'>;
+}
+
+/**
+ * Updates the foundation of the agent's project if it is outdated, e.g. encrypted by a former secrets
+ * provider: without a new agent, nothing else would. Its failure says nothing about the agent.
+ */
+export async function updateFoundation(
+  { state, ensureFoundation }: Pick<RunbookParts, 'state' | 'ensureFoundation'>,
+  attempt: Attempt,
+): Promise<void> {
+  const { project } = attempt.agent;
+  try {
+    const isKnown = (await state.secretsProvider(foundationName(project))) !== undefined;
+    if (isKnown) await ensureFoundation(attempt, project);
+  } catch (error) {
+    attempt.signal.throwIfAborted();
+    if (error instanceof LostError) throw error;
+    attempt.log(`the foundation of project ${project} stays as it was: ${errorMessage(error)}`);
+  }
 }
 
 const INTERVAL_MS = 200;

@@ -48,6 +48,21 @@ test('the longest due are claimed first, whether by a date or by a signal', asyn
   expect(await claim(9)).toEqual([]);
 });
 
+test('those that fail again and again do not stand before the others', async () => {
+  await due('a1', { late: 3600, by: 'date' });
+  await due('a2', { late: 7200, by: 'signal' });
+  await sql`update subscriptions set failures = 9, retry_at = now() - interval '2 seconds'`.execute(
+    at.database,
+  );
+  await due('a3', { late: 60, by: 'date' });
+  await due('a4', { late: 30, by: 'signal' });
+  expect(await claim(2)).toEqual([
+    ['a3', 'sub_a3'],
+    ['a4', 'sub_a4'],
+  ]);
+  expect(await claim(9)).toHaveLength(2);
+});
+
 test('another signal does not send one that waits to the end', async () => {
   await due('a1', { late: 60, by: 'signal' });
   await due('a2', { late: 30, by: 'signal' });
