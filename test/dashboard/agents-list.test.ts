@@ -98,11 +98,12 @@ describe('several agents at once', () => {
     page(
       `/bulk?${new URLSearchParams([['kind', kind], ...ids.map((id): [string, string] => ['agentId', id])])}`,
     );
-  const confirm = async (kind: string, ids: string[], count: string | number) => {
+  const confirm = async (kind: string, ids: string[], count: string | number, operations: string[] = []) => {
     const body = new URLSearchParams([
       ['kind', kind],
       ['count', String(count)],
       ...ids.map((id): [string, string] => ['agentId', id]),
+      ...operations.map((id): [string, string] => ['operationId', id]),
     ]);
     const response = await service.ask('/bulk', {
       method: 'POST',
@@ -154,10 +155,21 @@ describe('several agents at once', () => {
     await sql`update agents set status = 'failed', error = 'No.' where agent_id = 'f1'`.execute(
       service.database,
     );
-    expect(await choose('retry', ['f1', 'a001'])).toContain('<h1>Retry 1 agent?</h1>');
-    expect((await confirm('retry', ['f1'], 1)).text).toContain('Retry: requested for 1 agent');
+    const markup = await choose('retry', ['f1', 'a001']);
+    expect(markup).toContain('<h1>Retry 1 agent?</h1>');
+    expect(markup).toContain('<a href="/agents/f1">f1</a> (provision)');
+    expect(markup).toContain(`name="operationId" value="${operationId}"`);
+    expect((await confirm('retry', ['f1'], 1)).text).toContain('Refused for 1 agent');
+    expect((await confirm('retry', ['f1'], 1, [operationId])).text).toContain('Retry: requested for 1 agent');
     await finishProvision(service.database, { agentId: 'f1', operationId });
     expect(await choose('retry', ['f1'])).toContain('<h1>Retry 0 agents?</h1>');
+  });
+
+  test('no action is chosen beforehand, and none is taken without a choice', async () => {
+    const list = await page('/agents');
+    expect(list).toContain('<select name="kind" required><option value="">Choose…</option>');
+    expect(await page('/bulk?kind=&agentId=a001')).toContain('Nothing is chosen');
+    expect(await page('/bulk?agentId=a001')).toContain('Nothing is chosen');
   });
 
   test('unknown operations, ones with parameters, and too many agents are refused', async () => {

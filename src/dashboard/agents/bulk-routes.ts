@@ -8,7 +8,7 @@ import type { HttpDeps } from '../../http/deps.ts';
 import { requestOperation } from '../../operations/requests.ts';
 import { findRetryable, retryLatest } from '../../operations/retry-latest.ts';
 import { sendPage } from '../requests.ts';
-import { bulkKinds, bulkPage, bulkResultPage, RETRY, sortOut } from './bulk.ts';
+import { bulkKinds, bulkPage, bulkResultPage, nothingChosen, RETRY, sortOut } from './bulk.ts';
 
 /** As many as a page of the list has. */
 const MOST_AGENTS = 100;
@@ -20,8 +20,18 @@ const many = z
     z.array(agentIdSchema).max(MOST_AGENTS),
   )
   .transform((ids) => [...new Set(ids)]);
+/** The operations that a retry concerns, as the confirmation has named them. */
+const operations = z.preprocess(
+  (value) => (Array.isArray(value) || value === undefined ? (value ?? []) : [value]),
+  z.array(z.string().max(100)).max(MOST_AGENTS),
+);
 const choiceSchema = z.object({ kind: z.string().max(40).optional(), agentId: many });
-const confirmedSchema = z.object({ kind: z.string().max(40), agentId: many, count: z.coerce.number() });
+const confirmedSchema = z.object({
+  kind: z.string().max(40),
+  agentId: many,
+  operationId: operations,
+  count: z.coerce.number(),
+});
 
 /** Routes the confirmation of what is to be done to several agents, and its form. */
 export function addBulkRoutes(router: Router, deps: HttpDeps, operator: RequestHandler[]): void {
@@ -33,15 +43,13 @@ export function addBulkRoutes(router: Router, deps: HttpDeps, operator: RequestH
 function showChoice(deps: HttpDeps): RequestHandler {
   const { database } = deps;
   return async (request, response) => {
-    const { kind = RETRY, agentId: agentIds } = parse(choiceSchema, request.query);
-    if (!bulkKinds().includes(kind)) throw new NotFoundError('Page not found');
+    const { kind = '', agentId: agentIds } = parse(choiceSchema, request.query);
+    if (kind !== '' && !bulkKinds().includes(kind)) throw new NotFoundError('Page not found');
     const agents = await presentAgents(database, await readAgentRows(database, agentIds));
-    const retryable =
-      kind === RETRY ? await Promise.all(agents.map((agent) => findRetryable(database, agent))) : [];
-    const ids = new Set(retryable.flatMap((operation) => operation?.agent_id ?? []));
+    const retryable = await findRetryable(database, kind === RETRY ? agentIds : []);
     sendPage(response, deps, {
       title: 'Several agents',
-      main: bulkPage(sortOut(kind, agents, ids)),
+      main: kind === '' ? nothingChosen() : bulkPage(sortOut(kind, agents, retryable)),
       operator: true,
       place: 'agents',
     });
@@ -52,7 +60,12 @@ function showChoice(deps: HttpDeps): RequestHandler {
 function apply(deps: HttpDeps): RequestHandler {
   const { database, queue } = deps;
   return async (request, response) => {
-    const { kind, agentId: agentIds, count } = parse(confirmedSchema, request.body ?? {});
+    const {
+      kind,
+      agentId: agentIds,
+      operationId: operationIds,
+      count,
+    } = parse(confirmedSchema, request.body ?? {});
     if (!bulkKinds().includes(kind)) throw new NotFoundError('Page not found');
     if (count !== agentIds.length)
       throw new InvalidInputError(
@@ -61,7 +74,7 @@ function apply(deps: HttpDeps): RequestHandler {
     const requested: string[] = [];
     const refused: { agentId: string; why: string }[] = [];
     for (const agentId of agentIds) {
-      const wanted = { agentId, kind, actor: ACTOR };
+      const wanted = { agentId, kind, operationIds, actor: ACTOR };
       try {
         await database
           .transaction()
