@@ -165,6 +165,29 @@ describe('several agents at once', () => {
     expect(await choose('retry', ['f1'])).toContain('<h1>Retry 0 agents?</h1>');
   });
 
+  test('an error half-way breaks it off, and the page says for whom it was requested and for whom not', async () => {
+    await sql`create function break_one() returns trigger language plpgsql as $$
+      begin if new.agent_id = 'a022' then raise exception 'secret detail'; end if; return new; end $$`.execute(
+      service.database,
+    );
+    await sql`create trigger break_one before insert on operations for each row execute function break_one()`.execute(
+      service.database,
+    );
+    const { status, text } = await confirm('restart', ['a021', 'a022', 'a023', 'a024'], 4);
+    await sql`drop function break_one cascade`.execute(service.database);
+    expect(status).toBe(500);
+    expect(text).toContain('Restart: requested for 1 agent');
+    expect(text).toMatch(
+      /Refused for 1 agent<\/h2>\s*<ul><li><a href="\/agents\/a022">a022<\/a>: It broke off/,
+    );
+    expect(text).toMatch(
+      /Not tried for 2 agents<\/h2>\s*<p><a href="\/agents\/a023">a023<\/a>, <a href="\/agents\/a024">/,
+    );
+    expect(text).not.toContain('secret detail');
+    expect(service.logged).toContainEqual(expect.objectContaining({ event: 'bulk.broken', agentId: 'a022' }));
+    expect(await (await service.ask('/api/agents/a023/operations')).json()).toMatchObject({ items: [] });
+  });
+
   test('no action is chosen beforehand, and none is taken without a choice', async () => {
     const list = await page('/agents');
     expect(list).toContain('<select name="kind" required><option value="">Choose…</option>');

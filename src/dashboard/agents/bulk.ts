@@ -100,20 +100,30 @@ export function nothingChosen(): Html {
   )}`;
 }
 
+const linkAll = (agentIds: readonly string[]) =>
+  agentIds.map((agentId, index) => html`${index > 0 && ', '}<a href="/agents/${agentId}">${agentId}</a>`);
+
 export interface BulkResult {
   kind: string;
   requested: readonly string[];
   refused: readonly { agentId: string; why: string }[];
+  /** Not asked for any more after an error. */
+  untried: readonly string[];
 }
 
 /** Renders what became of it. */
-export function bulkResultPage({ kind, requested, refused }: BulkResult): Html {
+export function bulkResultPage({ kind, requested, refused, untried }: BulkResult): Html {
   return html`<h1>${capitalized(kind)}: requested for ${several(requested.length)}</h1>
 ${
   refused.length > 0 &&
   html`<section class="problem" aria-labelledby="refused-title"><h2 id="refused-title">Refused for ${several(refused.length)}</h2>
 <ul>${refused.map(({ agentId, why }) => html`<li><a href="/agents/${agentId}">${agentId}</a>: ${why}</li>`)}</ul></section>`
 }
-<p>${requested.map((agentId, index) => html`${index > 0 && ', '}<a href="/agents/${agentId}">${agentId}</a>`)}</p>
+${
+  untried.length > 0 &&
+  html`<section class="problem" aria-labelledby="untried-title"><h2 id="untried-title">Not tried for ${several(untried.length)}</h2>
+<p>${linkAll(untried)}</p></section>`
+}
+<p>${linkAll(requested)}</p>
 <p><a class="button primary" href="/agents">All agents</a></p>`;
 }
