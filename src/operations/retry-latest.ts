@@ -13,8 +13,8 @@ export type Retryable = Pick<OperationRow, 'operation_id' | 'agent_id' | 'kind'>
 
 /**
  * Finds for each of these agents the operation that a person means by "retry", if it may be retried without
- * being confirmed: its newest one, if that has failed. What the service does by itself, such as a rollback, is
- * no obstacle.
+ * being confirmed: its newest one, if that has failed. What the service does by itself, such as a rollback,
+ * is no obstacle.
  * @returns by the agent's id
  */
 export async function findRetryable(
