@@ -46,6 +46,12 @@ describe('the search', () => {
     expect(markup).toContain('<a class="button primary" href="/agents">Show all agents</a>');
   });
 
+  test.each(['%00', 'a01%00', '%0Aa01%1F'])('control characters are left out: %s', async (text) => {
+    const response = await service.ask(`/agents?q=${text}`);
+    expect(response.status).toBe(200);
+    expect(found(await response.text())).toBe(text === '%00' ? '120 agents' : '10 agents match');
+  });
+
   test('an unknown filter counts as none', async () => {
     expect(found(await page('/agents?status=flying&order=backwards&held=7&region=<b>'))).toBe('120 agents');
   });
