@@ -4,18 +4,20 @@ import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
 import type { StoredEvent } from '../operations/events/events.ts';
 import type { Ledger } from '../operations/ledger.ts';
+import type { Retryable } from '../operations/retry-latest.ts';
 import { badge } from './design/badge.ts';
 import { when } from './design/when.ts';
 import { holdActions, holdBanner } from './holds.ts';
 import { type Html, html, type Renderable } from './html.ts';
 import { ledgerSection } from './ledger-section.ts';
 import { agentActions, agentState, timelineList, totalSeconds } from './parts.ts';
+import { retryButton } from './retry-button.ts';
 import { capitalized, duration, stepWords } from './words.ts';
 
 export interface AgentPage {
   agent: AgentJson;
-  /** Whether its newest operation has failed and may be retried. */
-  canRetry: boolean;
+  /** Its newest operation, if that has failed and may be retried with one click. */
+  retryable: Retryable | undefined;
   /** Newest first. */
   operations: OperationJson[];
   /**
@@ -38,7 +40,7 @@ export function agentPage(page: AgentPage): Html {
   const { agent, operations, log, buyersPage, followsPayments, history, receipt, ledger } = page;
   const [latest, ...earlier] = operations;
   return html`<div id="summary" data-live>
-<div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page', html`${page.canRetry && retryButton(agent)}${holdActions(agent)}`)}</div>
+<div class="title"><h1>${agent.agentId}</h1>${agentActions(agent, 'page', html`${page.retryable !== undefined && retryButton(page.retryable)}${holdActions(agent)}`)}</div>
 <p>${agentState(agent)} ${agent.status !== 'destroyed' && badge(agent.health)}${
     agent.unhealthySince !== null && html` <span class="muted">since ${when(agent.unhealthySince)}</span>`
   }</p>
@@ -52,11 +54,6 @@ ${latest !== undefined && operationSection(latest, log)}
 <div id="ledger" data-live>${ledger !== undefined && ledgerSection(ledger)}</div>
 <div id="receipt" data-live>${receipt !== undefined && receiptSection(receipt)}</div>
 <div id="history" data-live>${history.length > 0 && historyTable(history)}</div>`;
-}
-
-function retryButton({ agentId }: AgentJson): Html {
-  return html`<form method="post" action="/agents/${agentId}/retry"><button id="retry-${agentId}" class="primary">Retry<span class="visually-hidden"> ${agentId}</span></button></form>
-`;
 }
 
 function facts(agent: AgentJson): Html {

@@ -1,4 +1,5 @@
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
+import { z } from 'zod';
 import { findReceipt } from '../agents/receipts.ts';
 import { listAudit } from '../audit/listing.ts';
 import { NotFoundError } from '../errors.ts';
@@ -82,7 +83,7 @@ function showAgent(deps: HttpDeps): RequestHandler {
         : await readLogTail(database, latest.operation_id, LOG_LINES_SHOWN);
     const main = agentPage({
       agent,
-      canRetry: (await findRetryable(database, agent)) !== undefined,
+      retryable: (await findRetryable(database, [agent.agentId])).get(agent.agentId),
       operations: await presentOperations(database, rows),
       log,
       buyersPage: links.statusUrl(agent.agentId),
@@ -120,11 +121,15 @@ function ask({ database, queue }: HttpDeps): RequestHandler {
   };
 }
 
+const retrySchema = z.strictObject({ operationId: z.string().max(100) });
+
 function retry({ database, queue }: HttpDeps): RequestHandler {
   return async (request, response) => {
-    const wanted = { agentId: parseAgentId(request.params.agentId), actor: 'operator' };
+    const agentId = parseAgentId(request.params.agentId);
+    const { operationId } = read(retrySchema, request.body ?? {}, 'form')!;
+    const wanted = { agentId, operationIds: [operationId], actor: 'operator' };
     await database.transaction().execute((trx) => retryLatest(trx, queue, wanted));
-    response.redirect(303, `/agents/${wanted.agentId}`);
+    response.redirect(303, `/agents/${agentId}`);
   };
 }
 

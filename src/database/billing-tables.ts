@@ -47,7 +47,7 @@ export interface UnresolvedSignalTable {
 
 /** What a person should know about payments and agents that do not fit. */
 export interface FindingTable {
-  /** Who found it, and removes it again: `follower`, `nightly`, `stripe`. */
+  /** Who found it, and removes it again: `follower`, `nightly`, `stripe`, `secrets`, `sweep`. */
   source: string;
   key: string;
   class: AttentionClass;
@@ -57,6 +57,8 @@ export interface FindingTable {
   cure: string;
   /** Business time. */
   since: Timestamp;
+  /** Of a sweep's: the cycle of sweeps that saw it last, named by its first sweep; null otherwise. */
+  seen_in: number | null;
 }
 
 /** When regular work last began. */

@@ -21,6 +21,7 @@ import * as secretsProvider from './migrations/0019-secrets-provider.ts';
 import * as serverNames from './migrations/0020-server-names.ts';
 import * as slots from './migrations/0021-slots.ts';
 import * as pages from './migrations/0022-pages.ts';
+import * as sweepCycles from './migrations/0023-sweep-cycles.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -44,6 +45,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0020-server-names': serverNames,
   '0021-slots': slots,
   '0022-pages': pages,
+  '0023-sweep-cycles': sweepCycles,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

@@ -31,6 +31,11 @@ export interface SweepCursor {
   page: number;
   /** The highest server id on the previous pages. */
   afterServerId: number;
+  /**
+   * The first sweep of the cycle, if every mismatch since then was stored. Without it the end of the cycle
+   * shows nothing about the mismatches of earlier ones.
+   */
+  cycle?: number | undefined;
 }
 
 export interface SweepTable {

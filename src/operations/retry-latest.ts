@@ -1,5 +1,6 @@
+import { sql } from 'kysely';
 import type { AgentStatus } from '../agents/states.ts';
-import { getAgent } from '../agents/store.ts';
+import { lockAgent } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -7,44 +8,74 @@ import { operationDefinitions } from './registry.ts';
 import { retryOperation } from './retry.ts';
 import type { OperationRow } from './rows.ts';
 
+/** What a person may retry with one click. */
+export type Retryable = Pick<OperationRow, 'operation_id' | 'agent_id' | 'kind'>;
+
 /**
- * Finds the operation that a person means by "retry" on an agent in this status: its newest one, if that has
- * failed or was cancelled and may be retried. What the service does by itself, such as a rollback, is no
- * obstacle.
+ * Finds for each of these agents the operation that a person means by "retry", if it may be retried without
+ * being confirmed: its newest one, if that has failed. What the service does by itself, such as a rollback,
+ * is no obstacle.
+ * @returns by the agent's id
  */
 export async function findRetryable(
   database: Database,
-  { agentId, status }: { agentId: string; status: AgentStatus },
-): Promise<OperationRow | undefined> {
-  const hastened = operationDefinitions().filter(({ hastenedIn }) => hastenedIn === status);
-  const retried = operationDefinitions().filter(({ retryFrom, from }) =>
-    (retryFrom ?? from)?.includes(status),
-  );
-  const newest = await database
-    .selectFrom('operations')
-    .selectAll()
-    .where('agent_id', '=', agentId)
-    .where('kind', 'in', ['', ...[...hastened, ...retried].map(({ kind }) => kind)])
-    // The successor of a failed one already waits for its time.
-    .$if(hastened.length > 0, (query) => query.where('status', 'in', ['failed', 'cancelled']))
-    .orderBy('sequence', 'desc')
-    .limit(1)
-    .executeTakeFirst();
-  return newest !== undefined && ['failed', 'cancelled'].includes(newest.status) ? newest : undefined;
+  agentIds: readonly string[],
+): Promise<Map<string, Retryable>> {
+  if (agentIds.length === 0) return new Map();
+  const { rows } = await sql<Newest>`
+    select distinct on (o.agent_id) o.operation_id, o.agent_id, o.kind, o.status, o.asks_again, a.status as agent_status,
+      exists (select 1 from operations later where later.agent_id = o.agent_id and later.kind = o.kind
+        and later.status = 'queued' and later.dispatched_at is null) as has_successor
+    from operations o join agents a using (agent_id)
+    where o.agent_id = any(${[...agentIds]}::text[]) and o.kind = any(${comparedKinds()}::text[])
+      -- The successor of a destroy that has failed waits for its time.
+      and not (a.status = 'destroying' and o.status = 'queued')
+    order by o.agent_id, o.sequence desc`.execute(database);
+  return new Map(rows.filter(isRetryable).map((row) => [row.agent_id, row]));
+}
+
+interface Newest extends Retryable {
+  status: OperationRow['status'];
+  asks_again: boolean;
+  agent_status: AgentStatus;
+  /** Another one of its kind waits for its time. */
+  has_successor: boolean;
+}
+
+/** Those that a person may request or retry. */
+function comparedKinds(): string[] {
+  return operationDefinitions()
+    .filter(({ from, retryFrom = [] }) => from !== undefined || retryFrom.length > 0)
+    .map(({ kind }) => kind);
+}
+
+function isRetryable({ kind, status, asks_again, agent_status, has_successor }: Newest): boolean {
+  const definition = operationDefinitions().find((one) => one.kind === kind);
+  if (definition === undefined || status !== 'failed') return false;
+  // It was confirmed, cannot be undone any more, and is repeated anyway: the click only saves the wait.
+  if (definition.hastenedIn === agent_status) return has_successor;
+  const { from, retryFrom = from, confirm, followsHolds = false, runsAgent = false } = definition;
+  // The service repeats what holds demand for as long as they do; afterwards it would only do harm.
+  const isHarm = followsHolds && !runsAgent;
+  return confirm === undefined && !asks_again && !isHarm && retryFrom?.includes(agent_status) === true;
 }
 
 /**
- * Retries the agent's newest operation.
+ * Retries the agent's newest operation if it is one of `operationIds`: what a person has seen.
  * @throws NotFoundError
- * @throws ConflictError if it cannot be retried
+ * @throws ConflictError if it is another one by now, or cannot be retried
  */
 export async function retryLatest(
   trx: Transaction,
   queue: Queue,
-  { agentId, actor }: { agentId: string; actor: string },
+  { agentId, operationIds, actor }: { agentId: string; operationIds: readonly string[]; actor: string },
 ): Promise<OperationRow> {
-  const { status } = await getAgent(trx, agentId);
-  const operation = await findRetryable(trx, { agentId, status });
+  await lockAgent(trx, agentId);
+  const operation = (await findRetryable(trx, [agentId])).get(agentId);
   if (operation === undefined) throw new ConflictError(`Nothing of agent ${agentId} can be retried now`);
+  if (!operationIds.includes(operation.operation_id))
+    throw new ConflictError(
+      `The newest operation of agent ${agentId} is another one by now, a ${operation.kind}: look at it first`,
+    );
   return retryOperation(trx, queue, { operationId: operation.operation_id, actor });
 }

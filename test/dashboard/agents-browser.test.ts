@@ -79,6 +79,32 @@ test('the numbers of a chart stay open while the page is updated', async () => {
   expect(browser.complaints).toEqual([]);
 });
 
+test('the overview gathers events for two seconds before it is asked for again', async () => {
+  const tab = await browser.context.newPage();
+  // The tab's clock stands still but for `runFor`, so that nothing depends on the machine's pace.
+  await tab.clock.install({ time: new Date('2026-12-01T08:00:00Z') });
+  await tab.clock.pauseAt(new Date('2026-12-01T08:00:01Z'));
+  let asked = 0;
+  tab.on('request', (request) => {
+    if (request.resourceType() === 'fetch') asked += 1;
+  });
+  await tab.goto(service.url);
+  await tab.getByText('Live', { exact: true }).waitFor();
+  const answered = tab.waitForResponse((response) => response.request().resourceType() === 'fetch');
+  await tab.clock.runFor(300);
+  await answered;
+  expect(asked).toBe(1);
+  await service.ask('/api/agents/ada-9/refresh', { method: 'POST' });
+  await tab.locator('#announcement', { hasText: 'ada-9: refresh queued' }).waitFor({ state: 'attached' });
+  await tab.clock.runFor(1_000);
+  expect(await tab.evaluate('document.title')).toContain('Overview');
+  expect(asked).toBe(1);
+  await tab.clock.runFor(1_500);
+  await tab.getByRole('link', { name: 'Refresh of ada-9' }).waitFor();
+  expect(asked).toBe(2);
+  await tab.close();
+});
+
 test('without scripts: search, filters, keyboard’s list and confirmation work', async () => {
   const plain = await openBrowser({ javaScriptEnabled: false });
   const plainPage = await plain.signIn(`${service.url}/agents`);

@@ -46,6 +46,12 @@ describe('the search', () => {
     expect(markup).toContain('<a class="button primary" href="/agents">Show all agents</a>');
   });
 
+  test.each(['%00', 'a01%00', '%0Aa01%1F'])('control characters are left out: %s', async (text) => {
+    const response = await service.ask(`/agents?q=${text}`);
+    expect(response.status).toBe(200);
+    expect(found(await response.text())).toBe(text === '%00' ? '120 agents' : '10 agents match');
+  });
+
   test('an unknown filter counts as none', async () => {
     expect(found(await page('/agents?status=flying&order=backwards&held=7&region=<b>'))).toBe('120 agents');
   });
@@ -98,11 +104,12 @@ describe('several agents at once', () => {
     page(
       `/bulk?${new URLSearchParams([['kind', kind], ...ids.map((id): [string, string] => ['agentId', id])])}`,
     );
-  const confirm = async (kind: string, ids: string[], count: string | number) => {
+  const confirm = async (kind: string, ids: string[], count: string | number, operations: string[] = []) => {
     const body = new URLSearchParams([
       ['kind', kind],
       ['count', String(count)],
       ...ids.map((id): [string, string] => ['agentId', id]),
+      ...operations.map((id): [string, string] => ['operationId', id]),
     ]);
     const response = await service.ask('/bulk', {
       method: 'POST',
@@ -154,10 +161,44 @@ describe('several agents at once', () => {
     await sql`update agents set status = 'failed', error = 'No.' where agent_id = 'f1'`.execute(
       service.database,
     );
-    expect(await choose('retry', ['f1', 'a001'])).toContain('<h1>Retry 1 agent?</h1>');
-    expect((await confirm('retry', ['f1'], 1)).text).toContain('Retry: requested for 1 agent');
+    const markup = await choose('retry', ['f1', 'a001']);
+    expect(markup).toContain('<h1>Retry 1 agent?</h1>');
+    expect(markup).toContain('<a href="/agents/f1">f1</a> (provision)');
+    expect(markup).toContain(`name="operationId" value="${operationId}"`);
+    expect((await confirm('retry', ['f1'], 1)).text).toContain('Refused for 1 agent');
+    expect((await confirm('retry', ['f1'], 1, [operationId])).text).toContain('Retry: requested for 1 agent');
     await finishProvision(service.database, { agentId: 'f1', operationId });
     expect(await choose('retry', ['f1'])).toContain('<h1>Retry 0 agents?</h1>');
+  });
+
+  test('an error half-way breaks it off, and the page says for whom it was requested and for whom not', async () => {
+    await sql`create function break_one() returns trigger language plpgsql as $$
+      begin if new.agent_id = 'a022' then raise exception 'secret detail'; end if; return new; end $$`.execute(
+      service.database,
+    );
+    await sql`create trigger break_one before insert on operations for each row execute function break_one()`.execute(
+      service.database,
+    );
+    const { status, text } = await confirm('restart', ['a021', 'a022', 'a023', 'a024'], 4);
+    await sql`drop function break_one cascade`.execute(service.database);
+    expect(status).toBe(500);
+    expect(text).toContain('Restart: requested for 1 agent');
+    expect(text).toMatch(
+      /Refused for 1 agent<\/h2>\s*<ul><li><a href="\/agents\/a022">a022<\/a>: It broke off/,
+    );
+    expect(text).toMatch(
+      /Not tried for 2 agents<\/h2>\s*<p><a href="\/agents\/a023">a023<\/a>, <a href="\/agents\/a024">/,
+    );
+    expect(text).not.toContain('secret detail');
+    expect(service.logged).toContainEqual(expect.objectContaining({ event: 'bulk.broken', agentId: 'a022' }));
+    expect(await (await service.ask('/api/agents/a023/operations')).json()).toMatchObject({ items: [] });
+  });
+
+  test('no action is chosen beforehand, and none is taken without a choice', async () => {
+    const list = await page('/agents');
+    expect(list).toContain('<select name="kind" required><option value="">Choose…</option>');
+    expect(await page('/bulk?kind=&agentId=a001')).toContain('Nothing is chosen');
+    expect(await page('/bulk?agentId=a001')).toContain('Nothing is chosen');
   });
 
   test('unknown operations, ones with parameters, and too many agents are refused', async () => {

@@ -79,20 +79,26 @@ test('a limit at Hetzner: one cause for all its agents, with its own cure, and a
   expect(textOf(one)).toContain('Agent ada has failed');
   expect(textOf(one)).toContain('server limit exceeded (resource_limit_exceeded)');
   expect(textOf(one)).toContain(CURES_BY_CODE['limit-reached']);
-  expect(one).toContain('<form method="post" action="/agents/ada/retry">');
+  expect(textOf(one)).toContain('Retry provision of ada');
+  const operationId =
+    /action="\/agents\/ada\/retry"><input type="hidden" name="operationId" value="([^"]+)"/.exec(one)![1]!;
   for (const agentId of ['b1', 'b2'])
     await failed(agentId, `server limit exceeded (${agentId})`, 'limit-reached');
   const several = await needs();
   expect(textOf(several)).toMatch(/2 agents have failed .* server limit exceeded \(b[12]\)/);
   expect(several).toContain('href="/agents?status=failed"');
 
-  const answer = await service.ask('/agents/ada/retry', { method: 'POST', body: new URLSearchParams() });
+  const answer = await service.ask('/agents/ada/retry', {
+    method: 'POST',
+    body: new URLSearchParams({ operationId }),
+  });
   expect(answer.headers.get('location')).toBe('/agents/ada');
   expect(await (await service.ask('/api/agents/ada/operations')).json()).toMatchObject({
     items: [{ kind: 'provision', status: 'queued' }],
   });
   expect(
-    (await service.ask('/agents/ada/retry', { method: 'POST', body: new URLSearchParams() })).status,
+    (await service.ask('/agents/ada/retry', { method: 'POST', body: new URLSearchParams({ operationId }) }))
+      .status,
   ).toBe(409);
 });
 

@@ -20,17 +20,16 @@ const LONGEST_TEXT = 2_000;
 /**
  * Replaces what a source has found, about one agent or at all. A finding that lasts keeps its `since`; one
  * that is no longer there is removed. A new mismatch is told to the operator, once.
- * @param keepsOthers whether findings that are not named are left alone
  * @param now the business time
  */
 export async function replaceFindings(
   trx: Transaction,
-  { source, agentId, keepsOthers = false }: { source: string; agentId?: string; keepsOthers?: boolean },
+  { source, agentId }: { source: string; agentId?: string },
   findings: readonly NewFinding[],
   now: Date,
 ): Promise<void> {
   const keys = findings.map(({ key }) => cutText(key, LONGEST_KEY));
-  if (!keepsOthers) await removeOthers(trx, { source, agentId }, keys);
+  await removeOthers(trx, { source, agentId }, keys);
   for (const finding of findings) await upsertFinding(trx, source, finding, now);
 }
 

@@ -122,7 +122,7 @@ function sortingBy(query: AgentsQuery): Sorting {
 /** The boxes in the table belong to this form. */
 function bulkForm(): Html {
   return html`<form class="bulk" id="bulk" action="/bulk">
-<label>With those ticked: <select name="kind">${bulkKinds().map((kind) => html`<option value="${kind}">${capitalized(kind)}</option>`)}</select></label>
+<label>With those ticked: <select name="kind" required><option value="">Choose…</option>${bulkKinds().map((kind) => html`<option value="${kind}">${capitalized(kind)}</option>`)}</select></label>
 <button>Continue…</button> <span class="muted" id="ticked"></span>
 </form>`;
 }

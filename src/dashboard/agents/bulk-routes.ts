@@ -5,14 +5,26 @@ import { readAgentRows } from '../../agents/search.ts';
 import { ConflictError, InvalidInputError, NotFoundError } from '../../errors.ts';
 import { presentAgents } from '../../http/agents/present-agents.ts';
 import type { HttpDeps } from '../../http/deps.ts';
+import type { Log } from '../../log.ts';
 import { requestOperation } from '../../operations/requests.ts';
 import { findRetryable, retryLatest } from '../../operations/retry-latest.ts';
 import { sendPage } from '../requests.ts';
-import { bulkKinds, bulkPage, bulkResultPage, RETRY, sortOut } from './bulk.ts';
+import {
+  type BulkResult,
+  bulkKinds,
+  bulkPage,
+  bulkResultPage,
+  nothingChosen,
+  RETRY,
+  sortOut,
+} from './bulk.ts';
 
 /** As many as a page of the list has. */
 const MOST_AGENTS = 100;
 const ACTOR = 'operator';
+/** The error's own text may hold what only the log should. */
+const BROKEN =
+  'It broke off with an error, which the log has. Look at the agent: it may have been requested.';
 
 const many = z
   .preprocess(
@@ -20,8 +32,18 @@ const many = z
     z.array(agentIdSchema).max(MOST_AGENTS),
   )
   .transform((ids) => [...new Set(ids)]);
+/** The operations that a retry concerns, as the confirmation has named them. */
+const operations = z.preprocess(
+  (value) => (Array.isArray(value) || value === undefined ? (value ?? []) : [value]),
+  z.array(z.string().max(100)).max(MOST_AGENTS),
+);
 const choiceSchema = z.object({ kind: z.string().max(40).optional(), agentId: many });
-const confirmedSchema = z.object({ kind: z.string().max(40), agentId: many, count: z.coerce.number() });
+const confirmedSchema = z.object({
+  kind: z.string().max(40),
+  agentId: many,
+  operationId: operations,
+  count: z.coerce.number(),
+});
 
 /** Routes the confirmation of what is to be done to several agents, and its form. */
 export function addBulkRoutes(router: Router, deps: HttpDeps, operator: RequestHandler[]): void {
@@ -33,54 +55,73 @@ export function addBulkRoutes(router: Router, deps: HttpDeps, operator: RequestH
 function showChoice(deps: HttpDeps): RequestHandler {
   const { database } = deps;
   return async (request, response) => {
-    const { kind = RETRY, agentId: agentIds } = parse(choiceSchema, request.query);
-    if (!bulkKinds().includes(kind)) throw new NotFoundError('Page not found');
+    const { kind = '', agentId: agentIds } = parse(choiceSchema, request.query);
+    if (kind !== '' && !bulkKinds().includes(kind)) throw new NotFoundError('Page not found');
     const agents = await presentAgents(database, await readAgentRows(database, agentIds));
-    const retryable =
-      kind === RETRY ? await Promise.all(agents.map((agent) => findRetryable(database, agent))) : [];
-    const ids = new Set(retryable.flatMap((operation) => operation?.agent_id ?? []));
+    const retryable = await findRetryable(database, kind === RETRY ? agentIds : []);
     sendPage(response, deps, {
       title: 'Several agents',
-      main: bulkPage(sortOut(kind, agents, ids)),
+      main: kind === '' ? nothingChosen() : bulkPage(sortOut(kind, agents, retryable)),
       operator: true,
       place: 'agents',
     });
   };
 }
 
-/** Requests the operation for one agent after the other: what one refuses keeps no other from it. */
 function apply(deps: HttpDeps): RequestHandler {
   const { database, queue } = deps;
   return async (request, response) => {
-    const { kind, agentId: agentIds, count } = parse(confirmedSchema, request.body ?? {});
+    const {
+      kind,
+      agentId: agentIds,
+      operationId: operationIds,
+      count,
+    } = parse(confirmedSchema, request.body ?? {});
     if (!bulkKinds().includes(kind)) throw new NotFoundError('Page not found');
     if (count !== agentIds.length)
       throw new InvalidInputError(
         `This concerns ${agentIds.length} agents; you confirmed ${count}. Nothing was done.`,
       );
-    const requested: string[] = [];
-    const refused: { agentId: string; why: string }[] = [];
-    for (const agentId of agentIds) {
-      const wanted = { agentId, kind, actor: ACTOR };
-      try {
-        await database
-          .transaction()
-          .execute((trx) =>
-            kind === RETRY ? retryLatest(trx, queue, wanted) : requestOperation(trx, queue, wanted),
-          );
-        requested.push(agentId);
-      } catch (error) {
-        if (!(error instanceof ConflictError || error instanceof NotFoundError)) throw error;
-        refused.push({ agentId, why: error.message });
-      }
-    }
+    const result = await requestEach(agentIds, deps.log, (agentId) =>
+      database.transaction().execute((trx) => {
+        const wanted = { agentId, kind, operationIds, actor: ACTOR };
+        return kind === RETRY ? retryLatest(trx, queue, wanted) : requestOperation(trx, queue, wanted);
+      }),
+    );
+    if (result.untried.length > 0) response.status(500);
     sendPage(response, deps, {
       title: 'Several agents',
-      main: bulkResultPage({ kind, requested, refused }),
+      main: bulkResultPage({ kind, ...result }),
       operator: true,
       place: 'agents',
     });
   };
+}
+
+/**
+ * Requests the operation for one agent after the other: what one refuses keeps no other from it. After any
+ * other error the rest is not tried, because the database may be away; the page still says what was done.
+ */
+async function requestEach(
+  agentIds: readonly string[],
+  log: Log,
+  request: (agentId: string) => Promise<unknown>,
+): Promise<Omit<BulkResult, 'kind'>> {
+  const requested: string[] = [];
+  const refused: { agentId: string; why: string }[] = [];
+  for (const [index, agentId] of agentIds.entries()) {
+    try {
+      await request(agentId);
+      requested.push(agentId);
+    } catch (error) {
+      const isRefusal = error instanceof ConflictError || error instanceof NotFoundError;
+      refused.push({ agentId, why: isRefusal ? error.message : BROKEN });
+      if (isRefusal) continue;
+      log.error({ event: 'bulk.broken', agentId, err: error }, 'an action on several agents broke off');
+      return { requested, refused, untried: agentIds.slice(index + 1) };
+    }
+  }
+  return { requested, refused, untried: [] };
 }
 
 /** @throws InvalidInputError */

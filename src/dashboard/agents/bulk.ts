@@ -1,11 +1,12 @@
 import type { AgentJson } from '../../http/agents/agent-json.ts';
 import { requestableOperations } from '../../operations/registry.ts';
+import type { Retryable } from '../../operations/retry-latest.ts';
 import { emptyState } from '../design/banner.ts';
 import { type Html, html } from '../html.ts';
 import { isPossible } from '../parts.ts';
 import { capitalized } from '../words.ts';
 
-/** Retries each agent's newest operation, whichever it is. */
+/** Retries each agent's newest operation, which the confirmation names. */
 export const RETRY = 'retry';
 
 /** What can be done to several agents at once: operations without parameters, by rank. */
@@ -26,35 +27,39 @@ export interface BulkChoice {
   /** Those whose state allows it, and the others. */
   possible: readonly AgentJson[];
   impossible: readonly AgentJson[];
+  /** What a retry concerns, by the agent's id. */
+  retryable: ReadonlyMap<string, Retryable>;
 }
 
 export function sortOut(
   kind: string,
   agents: readonly AgentJson[],
-  retryable: ReadonlySet<string>,
+  retryable: ReadonlyMap<string, Retryable>,
 ): BulkChoice {
   const operation = requestableOperations().find((one) => one.kind === kind);
   const allows = (agent: AgentJson) =>
     operation === undefined ? retryable.has(agent.agentId) : isPossible(agent, operation);
-  return { kind, possible: agents.filter(allows), impossible: agents.filter((agent) => !allows(agent)) };
+  const [possible, impossible] = [agents.filter(allows), agents.filter((agent) => !allows(agent))];
+  return { kind, possible, impossible, retryable };
 }
 
 const several = (count: number) => (count === 1 ? '1 agent' : `${count} agents`);
 
 /** Renders the confirmation: how many agents, which ones, and which ones not. */
-export function bulkPage({ kind, possible, impossible }: BulkChoice): Html {
+export function bulkPage({ kind, possible, impossible, retryable }: BulkChoice): Html {
   const verb = capitalized(kind);
   const count = possible.length;
   if (count + impossible.length === 0) return nothingChosen();
   return html`<h1>${verb} ${several(count)}?</h1>
 ${explain(kind, possible)}
-${impossible.length > 0 && html`<p class="notice">${several(impossible.length)} of those you ticked cannot be chosen for it now: ${nameAll(impossible, true)}.</p>`}
+${impossible.length > 0 && html`<p class="notice">${several(impossible.length)} of those you ticked cannot be chosen for it now: ${nameAll(impossible, ({ status }) => status)}.</p>`}
 ${
   count === 0
     ? html`<p><a class="button" href="/agents">All agents</a></p>`
-    : html`<p>${nameAll(possible, false)}</p>
+    : html`<p>${nameAll(possible, ({ agentId }) => retryable.get(agentId)?.kind)}</p>
 <form class="actions" method="post" action="/bulk"><input type="hidden" name="kind" value="${kind}">
 ${possible.map(({ agentId }) => html`<input type="hidden" name="agentId" value="${agentId}">`)}
+${possible.map(({ agentId }) => operationField(retryable.get(agentId)))}
 ${
   losesSomething(kind)
     ? html`<label>Type ${count} to confirm <input name="count" required inputmode="numeric" pattern="${count}" autocomplete="off"></label>`
@@ -62,6 +67,11 @@ ${
 }<button${losesSomething(kind) ? html` class="danger"` : html` class="primary"`}>${verb} ${several(count)}</button>
 <a class="button" href="/agents">Cancel</a></form>`
 }`;
+}
+
+function operationField(retried: Retryable | undefined): Html | undefined {
+  if (retried === undefined) return undefined;
+  return html`<input type="hidden" name="operationId" value="${retried.operation_id}">`;
 }
 
 function explain(kind: string, agents: readonly AgentJson[]): Html | undefined {
@@ -74,13 +84,15 @@ function explain(kind: string, agents: readonly AgentJson[]): Html | undefined {
   return html`<p>${isFinal ? `For each of them: ${operation.confirm?.explain('the same id')}` : `${capitalized(operation.cli)}.`}</p>`;
 }
 
-const nameAll = (agents: readonly AgentJson[], withState: boolean) =>
-  agents.map(
-    ({ agentId, status }, index) =>
-      html`${index > 0 && ', '}<a href="/agents/${agentId}">${agentId}</a>${withState && ` (${status})`}`,
-  );
+const nameAll = (agents: readonly AgentJson[], note: (agent: AgentJson) => string | undefined) =>
+  agents.map((agent, index) => {
+    const { agentId } = agent;
+    const noted = note(agent);
+    return html`${index > 0 && ', '}<a href="/agents/${agentId}">${agentId}</a>${noted !== undefined && ` (${noted})`}`;
+  });
 
-function nothingChosen(): Html {
+/** Renders the page for a form without agents, or without what to do with them. */
+export function nothingChosen(): Html {
   return html`<h1>Several agents at once</h1>${emptyState(
     'Nothing is chosen',
     'Tick agents in the list, then choose what to do with them.',
@@ -88,20 +100,30 @@ function nothingChosen(): Html {
   )}`;
 }
 
+const linkAll = (agentIds: readonly string[]) =>
+  agentIds.map((agentId, index) => html`${index > 0 && ', '}<a href="/agents/${agentId}">${agentId}</a>`);
+
 export interface BulkResult {
   kind: string;
   requested: readonly string[];
   refused: readonly { agentId: string; why: string }[];
+  /** Not asked for any more after an error. */
+  untried: readonly string[];
 }
 
 /** Renders what became of it. */
-export function bulkResultPage({ kind, requested, refused }: BulkResult): Html {
+export function bulkResultPage({ kind, requested, refused, untried }: BulkResult): Html {
   return html`<h1>${capitalized(kind)}: requested for ${several(requested.length)}</h1>
 ${
   refused.length > 0 &&
   html`<section class="problem" aria-labelledby="refused-title"><h2 id="refused-title">Refused for ${several(refused.length)}</h2>
 <ul>${refused.map(({ agentId, why }) => html`<li><a href="/agents/${agentId}">${agentId}</a>: ${why}</li>`)}</ul></section>`
 }
-<p>${requested.map((agentId, index) => html`${index > 0 && ', '}<a href="/agents/${agentId}">${agentId}</a>`)}</p>
+${
+  untried.length > 0 &&
+  html`<section class="problem" aria-labelledby="untried-title"><h2 id="untried-title">Not tried for ${several(untried.length)}</h2>
+<p>${linkAll(untried)}</p></section>`
+}
+<p>${linkAll(requested)}</p>
 <p><a class="button primary" href="/agents">All agents</a></p>`;
 }

@@ -4,7 +4,12 @@ import { AGENT_STATUSES, HEALTHS } from '../../agents/states.ts';
 
 /** The list's address: filters, order and page. What is unknown or too long counts as not given. */
 const querySchema = z.object({
-  q: z.string().max(200).catch(''),
+  // Control characters are in nothing that is searched, and Postgres rejects one of them.
+  q: z
+    .string()
+    .max(200)
+    .transform((text) => text.replaceAll(/\p{Cc}/gu, ''))
+    .catch(''),
   status: z
     .enum(['present', ...AGENT_STATUSES])
     .optional()

@@ -5,6 +5,8 @@
 
 const REFRESH_EVERY_MS = 10_000;
 const GATHER_MS = 250;
+/** The overview counts the whole fleet and changes with every event: each tab asks for it less often. */
+const APART_MS = location.pathname === '/' ? 2_000 : 0;
 
 const connection = document.getElementById('connection');
 const announcement = document.getElementById('announcement');
@@ -12,13 +14,20 @@ const announcement = document.getElementById('announcement');
 let pending;
 /** Coalesces a burst of events into one refresh. */
 function refreshSoon() {
-  if (pending === undefined) pending = setTimeout(refresh, GATHER_MS);
+  isDue = true;
+  if (pending !== undefined) return;
+  pending = setTimeout(refresh, Math.max(GATHER_MS, refreshedAt + APART_MS - performance.now()));
 }
+let refreshedAt = -APART_MS;
+/** Something has happened since the last refresh began. */
+let isDue = false;
 
 /** Of the refreshes that are under way only the last one counts: answers may come in another order. */
 let lastRefresh = 0;
 async function refresh() {
   lastRefresh += 1;
+  refreshedAt = performance.now();
+  isDue = false;
   const own = lastRefresh;
   try {
     const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' });
@@ -30,6 +39,7 @@ async function refresh() {
     // The service is unreachable. The event stream reconnects on its own and refreshes then.
   } finally {
     pending = undefined;
+    if (isDue) refreshSoon();
   }
 }
 

@@ -1,11 +1,13 @@
 import type { AttentionClass } from '../../database/vocabulary.ts';
 import type { BreakerState } from '../../limits/listing.ts';
+import type { Retryable } from '../../operations/retry-latest.ts';
 import type { InstallationCheck } from '../../reconcile/checks/store.ts';
 import type { NeedGroup } from '../../reconcile/needs.ts';
 import { breakerBanner } from '../attention-page.ts';
 import { emptyState, needBanner } from '../design/banner.ts';
 import { when } from '../design/when.ts';
 import { type Html, html, type Renderable } from '../html.ts';
+import { retryButton } from '../retry-button.ts';
 import { capitalized } from '../words.ts';
 
 export interface Needs {
@@ -13,10 +15,12 @@ export interface Needs {
   breakers: readonly BreakerState[];
   /** Failed checks of the workers' configuration. */
   problems: readonly InstallationCheck[];
+  /** What may be retried with one click, by the agent's id. */
+  retryable: ReadonlyMap<string, Retryable>;
 }
 
 /** Renders what needs a person, one banner a cause, each with its cure and the button for that. */
-export function needsSection({ groups, breakers, problems }: Needs, isEmptyFleet: boolean): Html {
+export function needsSection({ groups, breakers, problems, retryable }: Needs, isEmptyFleet: boolean): Html {
   if (groups.length === 0)
     return html`<h2>Needs you</h2>
 ${isEmptyFleet ? html`<p class="muted">Nothing.</p>` : emptyState('All is well', 'Nothing needs you. What does appears here, with its cause and its cure.')}`;
@@ -29,7 +33,7 @@ ${groups.map((group, index) => {
     title: html`${titleOf(group, problems)} <span class="muted">${sinceWords(group)}</span>`,
     cause: group.cause,
     cure: group.cure,
-    actions: actionsFor(group),
+    actions: actionsFor(group, retryable),
   });
 })}
 <p class="muted"><a href="/attention">Everything that needs you, one by one</a></p>`;
@@ -80,15 +84,16 @@ const LISTS: Partial<Record<AttentionClass, string>> = {
 };
 
 /** At most two clicks to what is to be done: the button itself, or the page that has it. */
-function actionsFor(group: NeedGroup): Renderable {
+function actionsFor(group: NeedGroup, retryable: Needs['retryable']): Renderable {
   const { class: name, count, agentIds } = group;
   const [agentId] = agentIds;
   if (name === 'configuration') return undefined;
   if (count > 1)
     return html`<a class="button primary" href="${LISTS[name] ?? '/attention'}">Show all ${count.toLocaleString('en')}</a>`;
   if (agentId === undefined) return html`<a class="button primary" href="/attention">Show it</a>`;
+  const retried = name === 'failed' ? retryable.get(agentId) : undefined;
   return html`${name === 'unhealthy' && form(agentId, 'restart', 'Restart')}${
-    name === 'failed' && form(agentId, 'retry', 'Retry')
+    retried !== undefined && retryButton(retried)
   }<a class="button" href="/agents/${agentId}#operation">Open ${agentId}</a>`;
 }
 

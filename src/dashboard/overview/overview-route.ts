@@ -5,6 +5,7 @@ import { presentAgents } from '../../http/agents/present-agents.ts';
 import { businessNow, type HttpDeps } from '../../http/deps.ts';
 import { listBreakers } from '../../limits/listing.ts';
 import { listFailureReasons, readProvisionFigures } from '../../operations/figures.ts';
+import { findRetryable } from '../../operations/retry-latest.ts';
 import { listWaiting } from '../../operations/waiting.ts';
 import { readChecks } from '../../reconcile/checks/store.ts';
 import { listNeeds } from '../../reconcile/needs.ts';
@@ -33,8 +34,14 @@ export function showOverview(deps: HttpDeps): RequestHandler {
         readWorkforce(database),
         listAgents(database, { limit: AGENTS_SHOWN }),
       ]);
+    const alone = groups.flatMap((group) => (group.count === 1 ? group.agentIds : []));
     const main = overviewPage({
-      needs: { groups, breakers, problems: checks.filter(({ ok }) => !ok) },
+      needs: {
+        groups,
+        breakers,
+        problems: checks.filter(({ ok }) => !ok),
+        retryable: await findRetryable(database, alone),
+      },
       fleet,
       figures: { provisions, failures, breakers, workforce },
       waiting,

@@ -1,8 +1,10 @@
 import { sql } from 'kysely';
-import { type NewFinding, replaceFindings } from '../../billing/follow/findings.ts';
-import type { Database } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
+import { cutText, jsonText } from '../../database/storable.ts';
+import { queueNotice } from '../../notices/queue-notice.ts';
 import { explain } from './compare.ts';
 import type { DeviceFinding, Finding, ReportReason } from './findings.ts';
+import { toName } from './resources.ts';
 
 /** What the sweep leaves to a person, besides what is gone: that makes its agent unhealthy. */
 export type Unclear = Extract<Finding, { action: 'report'; resource: unknown }>;
@@ -22,30 +24,111 @@ const CURES: Record<Reason, string> = {
   'address-shared': `${LOOK} Two agents claim one address: compare the devices with the agents’ pages and delete the device that is not theirs.`,
 };
 
+interface Mismatch {
+  key: string;
+  reason: Reason;
+  name: string;
+  /** What its labels say: nobody may have that id, or a server that waits for its agent. */
+  ownerId: string | null;
+  cause: string;
+  cure: string;
+}
+
+const LONGEST_KEY = 600;
+const LONGEST_TEXT = 2_000;
+
 /**
- * Keeps what a sweep could not decide, for people to see. Only a sweep of all lists knows which earlier
- * findings have gone.
+ * Keeps what a sweep could not decide, for people to see, and tells the operator what is new: one notice a
+ * reason, because an installation that shares its clouds with another one finds thousands at once.
  */
 export async function storeMismatches(
   database: Database,
   unclear: readonly Unclear[],
-  { isComplete }: { isComplete: boolean },
+  { sweepId, cycle }: { sweepId: number; cycle: number },
 ): Promise<void> {
-  const findings = unclear.map(toFinding);
+  // A page that moves while it is read can name a resource twice.
+  const mismatches = new Map(unclear.map(toMismatch).map((one) => [one.key, one]));
+  if (mismatches.size === 0) return;
   await database.transaction().execute(async (trx) => {
     const { rows } = await sql<{ now: Date }>`select business_now() as now`.execute(trx);
-    await replaceFindings(trx, { source: 'sweep', keepsOthers: !isComplete }, findings, rows[0]!.now);
+    const { now } = rows[0]!;
+    const known = await readKnown(trx, [...mismatches.keys()]);
+    await upsertAll(trx, [...mismatches.values()], { now, cycle });
+    const fresh = [...mismatches.values()].filter(({ key }) => !known.has(key));
+    for (const [reason, found] of Map.groupBy(fresh, (one) => one.reason))
+      await tell(trx, found, { key: `sweep ${sweepId} ${reason}`, now });
   });
 }
 
-function toFinding(finding: Unclear): NewFinding {
+/** Removes what the whole cycle has not seen. */
+export async function forgetMismatches(database: Database, cycle: number): Promise<void> {
+  await database
+    .deleteFrom('findings')
+    .where('source', '=', SOURCE)
+    .where((where) => where.or([where('seen_in', 'is', null), where('seen_in', '<', cycle)]))
+    .execute();
+}
+
+const SOURCE = 'sweep';
+
+async function readKnown(trx: Transaction, keys: readonly string[]): Promise<Set<string>> {
+  const { rows } = await sql<{ key: string }>`
+    select key from findings where source = ${SOURCE} and key = any(${[...keys]}::text[])`.execute(trx);
+  return new Set(rows.map(({ key }) => key));
+}
+
+async function upsertAll(
+  trx: Transaction,
+  mismatches: readonly Mismatch[],
+  { now, cycle }: { now: Date; cycle: number },
+): Promise<void> {
+  await sql`
+    insert into findings (source, key, class, agent_id, cause, cure, since, seen_in)
+    select ${SOURCE}, f.key, 'mismatch', a.agent_id, f.cause, f.cure, ${now}::timestamptz, ${cycle}::bigint
+    from jsonb_to_recordset(${jsonText([...mismatches])}::jsonb) as f(key text, "ownerId" text, cause text, cure text)
+      left join agents a on a.agent_id = f."ownerId"
+    on conflict (source, key) do update
+      set agent_id = excluded.agent_id, cause = excluded.cause, cure = excluded.cure, seen_in = excluded.seen_in`.execute(
+    trx,
+  );
+}
+
+const NAMES_TOLD = 10;
+
+/** Without the agent, because this notice is the operator's and must not wait for the buyer's. */
+async function tell(
+  trx: Transaction,
+  found: readonly Mismatch[],
+  { key, now }: { key: string; now: Date },
+): Promise<void> {
+  const [first] = found;
+  const names = found.slice(0, NAMES_TOLD).map(({ name }) => cutText(name, 100));
+  const more = found.length - names.length;
+  const list = `${names.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const cause =
+    found.length === 1 ? first!.cause : `${found.length} resources: ${list}. The first: ${first!.cause}`;
+  await queueNotice(trx, {
+    type: 'fleet.mismatch',
+    key,
+    data: {
+      class: 'mismatch',
+      agentId: null,
+      subscriptionId: null,
+      cause: cutText(cause, LONGEST_TEXT),
+      cure: first!.cure,
+    },
+    at: now,
+  });
+}
+
+function toMismatch(finding: Unclear): Mismatch {
   const { reason, resource } = finding;
-  const owner = 'agentId' in finding ? finding.agentId : resource.agentId;
   return {
-    class: 'mismatch',
-    key: `${reason} ${resource.kind} ${resource.id}`,
-    agentId: reason === 'unknown-agent' ? undefined : (owner ?? undefined),
-    cause: `${explain(finding)}.`,
+    key: cutText(`${reason} ${resource.kind} ${resource.id}`, LONGEST_KEY),
+    reason,
+    name: toName(resource),
+    ownerId: 'agentId' in finding ? finding.agentId : resource.agentId,
+    cause: cutText(`${explain(finding)}.`, LONGEST_TEXT),
     cure: CURES[reason],
   };
 }

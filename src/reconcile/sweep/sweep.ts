@@ -12,7 +12,7 @@ import { attributeDevices } from './devices.ts';
 import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, type GoneSnapshot, reportGone, reportGoneSnapshot } from './gone.ts';
 import { movedUp, START, type SweptClouds, takeInventory } from './inventory.ts';
-import { storeMismatches, type Unclear } from './mismatches.ts';
+import { forgetMismatches, storeMismatches, type Unclear } from './mismatches.ts';
 import { type Removal, removeFromAgent } from './remove.ts';
 import { type ResourceKind, toCarriedName } from './resources.ts';
 import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
@@ -46,7 +46,7 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
     if (!known.has(text)) deps.log.warn({ event: 'sweep.finding', sweepId, agentId }, text);
   };
   try {
-    await run(deps, { budget, report, say, start: before?.next ?? START, signal });
+    await run(deps, { sweepId, budget, report, say, start: before?.next ?? START, signal });
   } catch (error) {
     report.note = `It ended early: ${errorMessage(error)}`;
     throw error;
@@ -62,6 +62,7 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
 type Say = (agentId: string | null, text: string) => void;
 
 interface Running {
+  sweepId: number;
   budget: Budget;
   report: SweepReport;
   say: Say;
@@ -69,22 +70,39 @@ interface Running {
   signal: AbortSignal;
 }
 
-async function run(deps: SweepDeps, { budget, report, say, start, signal }: Running): Promise<void> {
+async function run(deps: SweepDeps, running: Running): Promise<void> {
+  const { sweepId, budget, report, say, start, signal } = running;
   const clouds = deps.openClouds(budget);
   const { cloud, next } = await takeInventory(clouds, budget, { start, signal });
   report.listed = cloud.resources.length;
   const findings = await findAll(deps.database, cloud);
-  const acting = { ...deps, ...clouds, budget, report, say, signal };
+  const acting = { ...deps, ...clouds, sweepId, budget, report, say, signal };
   const removed = await removeAll(acting, findings.filter(isRemoval));
   await adoptAll(acting, findings.filter(isAdoption));
   await mendAll(acting, findings.filter(isMend));
   const reports = findings.filter((finding) => finding.action === 'report');
   await reportAll(acting, reports);
-  const isComplete = start === START && next === null;
-  await storeMismatches(deps.database, reports.filter(isUnclear), { isComplete });
-  if (next === null) return;
-  const cursor = movedUp(next, removed[KIND_OF_LIST[next.list]]);
-  report.next = cursor;
+  if (next !== null) continueAt(movedUp(next, removed[KIND_OF_LIST[next.list]]), running);
+  await keepMismatches(deps.database, reports.filter(isUnclear), running);
+}
+
+/**
+ * Stores the mismatches, and after a whole cycle removes those that it has not seen. If that fails, the next
+ * sweep goes on all the same, in a cycle that removes none: some are stored as seen too long ago.
+ */
+async function keepMismatches(
+  database: Database,
+  unclear: readonly Unclear[],
+  { sweepId, report, start }: Running,
+): Promise<void> {
+  const cycle = start === START ? sweepId : start.cycle;
+  await storeMismatches(database, unclear, { sweepId, cycle: cycle ?? sweepId });
+  if (report.next !== null) report.next = { ...report.next, cycle };
+  else if (cycle !== undefined) await forgetMismatches(database, cycle);
+}
+
+function continueAt(cursor: SweepCursor, { budget, report }: Running): void {
+  report.next = { ...cursor, cycle: undefined };
   const shortened =
     `The budget of ${budget.used + budget.left} API calls was too small for all lists: ` +
     `the next sweep continues at page ${cursor.page} of the ${cursor.list}`;
