@@ -168,6 +168,21 @@ export async function lockClaim(trx: Transaction, claim: Claim): Promise<Operati
   return row;
 }
 
+/**
+ * Writes for an attempt in a transaction that locks its claim.
+ * @throws LostError if the claim no longer holds
+ */
+export async function whileHeld(
+  database: Database,
+  { operation_id: operationId, attempt, worker_id: workerId }: OperationRow,
+  write: (trx: Transaction) => Promise<unknown>,
+): Promise<void> {
+  await database.transaction().execute(async (trx) => {
+    await lockClaim(trx, { operationId, attempt, workerId: workerId ?? '' });
+    await write(trx);
+  });
+}
+
 /** Appends an attempt's events. @throws LostError if the claim no longer holds */
 export async function recordEvents(
   database: Database,
