@@ -172,8 +172,8 @@ function agentServer(
   return new Server(
     'server',
     {
-      // It is recorded before the server is created and never replaced by another, and is unique in a project:
-      // Hetzner rejects a second server for this agent.
+      // Recorded before the server is created, never replaced by another, and unique in a project: Hetzner
+      // rejects a second server for this agent.
       name: toServerName(inputs),
       serverType: inputs.serverType,
       image,

@@ -9,7 +9,7 @@ import { recordServerName } from './server-names.ts';
 /**
  * Records the stack's inputs before the stack is touched, so that every created resource is named in a row.
  * The caller's transaction holds the attempt's claim.
- * @throws ConflictError for a join name, or a server's name, that belongs to another agent, and for a server's
+ * @throws ConflictError for a join name or a server's name that belongs to another agent, and for a server's
  * name other than the recorded one: a server may exist under that
  */
 export async function recordInputs(
