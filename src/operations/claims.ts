@@ -21,9 +21,9 @@ export interface Claim {
 
 /**
  * Claims the next operation that may run: the highest priority first, then the oldest. An operation waits
- * while its agent has an active one or an older queued one that does not just wait for stock, and while
- * `waitsForNews`. A claim increments the
- * attempt and starts a lease. Concurrent callers get different operations. Kinds in `waiting` are skipped.
+ * while its agent has an active one or an older queued one that it does not pass (`isPassedBy`), and while
+ * `waitsForNews`. A claim increments the attempt and starts a lease. Concurrent callers get different
+ * operations. Kinds in `waiting` are skipped.
  */
 export async function claimNext(
   database: Database,

@@ -1,6 +1,5 @@
-import { recordAdopted } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
-import { findClaimed, giveSlotUp, markAdopted, takeOverSlot } from '../slots/claim.ts';
+import { findClaimed, giveSlotUp, takeOverSlot } from '../slots/claim.ts';
 import type { HandOver } from '../tailnet/hand-over.ts';
 import type { Attempt } from './attempt.ts';
 import { whileHeld } from './claims.ts';
@@ -14,11 +13,6 @@ export function createSlotParts(database: Database, handOver: HandOver): SlotPar
     find: ({ agent }) => findClaimed(database, agent.agent_id),
     takeOver: (run, taken) => held(run, (trx) => takeOverSlot(trx, run.agent.agent_id, taken)),
     giveUp: (run, why) => held(run, (trx) => giveSlotUp(trx, run.agent.agent_id, why)),
-    adopted: (run, outputs) =>
-      held(run, async (trx) => {
-        await recordAdopted(trx, run.agent.agent_id, outputs);
-        await markAdopted(trx, run.agent.agent_id);
-      }),
     handOver,
   };
 }
