@@ -79,6 +79,7 @@ describe('a pool', () => {
           ...{ project: 'default', location: 'nbg1', plan: 'starter', fingerprint: FINGERPRINT },
           status: 'removed',
           error: 'the image does not boot',
+          failure_code: 'not_made',
         })
         .execute();
     expect((await plan(1)).added).toBe(0);
@@ -86,6 +87,13 @@ describe('a pool', () => {
       error: expect.stringContaining('the image does not boot'),
       paused_until: expect.any(Date),
     });
+  });
+
+  test('is refilled after slots were withdrawn while they were made', async () => {
+    expect((await plan(4)).added).toBe(4);
+    expect((await plan(0)).retired).toBe(4);
+    expect(await plan(1)).toEqual({ retired: 0, added: 1 });
+    expect(await pool()).toMatchObject({ error: null, paused_until: null });
   });
 
   test('is not refilled while a breaker has tripped, nor beyond what an hour allows', async () => {
@@ -183,7 +191,7 @@ test('a slot that cannot be made is removed after three tries', async () => {
     .selectAll()
     .where('status', '=', 'removed')
     .executeTakeFirst();
-  expect(gone).toMatchObject({ error: 'failure 3', ready_at: null });
+  expect(gone).toMatchObject({ error: 'failure 3', failure_code: 'not_made', ready_at: null });
 });
 
 test('no slot is begun while an order waits for a worker', async () => {
