@@ -172,7 +172,8 @@ function agentServer(
   return new Server(
     'server',
     {
-      // Names are unique in a project, so Hetzner rejects a second server for this agent.
+      // Recorded before the server is created, never replaced by another, and unique in a project: Hetzner
+      // rejects a second server for this agent.
       name: toServerName(inputs),
       serverType: inputs.serverType,
       image,

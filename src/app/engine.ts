@@ -20,7 +20,7 @@ import { createStackEngine, type StackEngine } from '../pulumi/engine/stack-engi
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import '../runbooks/all.ts';
-import { completeAdoption } from '../runbooks/steps/adoption.ts';
+import { takeStackOver } from '../runbooks/steps/adoption.ts';
 import { ensureFoundation } from '../runbooks/steps/foundation.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
@@ -90,7 +90,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     recordSnapshot: parts.recordSnapshot,
     ...(parts.slots && {
       slots: parts.slots,
-      completeAdoption: (run) => completeAdoption(runbookParts, run),
+      takeStackOver: (run) => takeStackOver(runbookParts, run),
     }),
   };
   return {

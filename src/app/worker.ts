@@ -1,14 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { recordSnapshot } from '../agents/hibernation.ts';
-import { recordInputs } from '../agents/record-inputs.ts';
 import { deriveAuditKey } from '../audit/chain.ts';
 import { startSealing } from '../audit/seal.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
 import { type Connections, fingerprint } from '../connections/connections.ts';
-import type { Database } from '../database/connect.ts';
 import { type DispatcherDeps, startDispatcher } from '../executors/github-actions/dispatcher.ts';
 import { settleDeadWorkers } from '../executors/worker/expired.ts';
 import { startWorker } from '../executors/worker/worker.ts';
@@ -16,6 +13,7 @@ import { createGithubClient } from '../github/github.ts';
 import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
+import { createRecorders } from '../operations/recorders.ts';
 import { createSlotParts } from '../operations/slot-parts.ts';
 import { withdrawWaitingHarm } from '../operations/withdraw.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
@@ -31,7 +29,7 @@ import { noHandOver } from '../tailnet/hand-over.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
-import { type Engine, type EngineParts, openEngine, runsDir } from './engine.ts';
+import { type Engine, openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
 import { startPool, toHandOver } from './pool.ts';
 import { type Pulse, startPulse } from './pulse.ts';
@@ -154,20 +152,11 @@ function openLocalEngine(
     state,
     foundations: createFoundationStore(database, fence, connections.pulumi.secrets.url),
     planServers: config.billing.plans.servers,
-    ...recordersOf(database),
+    ...createRecorders(database),
     slots: createSlotParts(database, toHandOver(connections) ?? noHandOver),
     idle: config.workerConcurrency,
     checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),
   });
-}
-
-/** What an attempt records in its agent's row before it changes anything at the clouds. */
-function recordersOf(database: Database): Pick<EngineParts, 'recordInputs' | 'recordSnapshot'> {
-  return {
-    recordInputs: (run, { inputs, secrets }) =>
-      recordInputs(database, run.agent.agent_id, { inputs, secrets }),
-    recordSnapshot: (run, snapshotId) => recordSnapshot(database, run.agent.agent_id, snapshotId),
-  };
 }
 
 /** Starts the live checks. Sandbox mode needs none, because it has set everything up itself. */

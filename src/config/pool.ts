@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { PLANS, type Plan } from './plans.ts';
+import { REGIONS, toLocation } from './regions.ts';
 
 /** How many servers of a plan wait for customers in a location. */
 export interface PoolEntry {
+  /** Hetzner's own name of it; written as that or as a region. */
   location: string;
   plan: Plan;
   size: number;
@@ -33,17 +35,21 @@ export const NO_POOL: PoolConfig = { entries: [], timezone: 'Etc/UTC', refills: 
 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
 const FORM =
-  'must be entries such as fsn1/starter:2, or fsn1/starter:5@mon-fri/08:00-18:00, separated by commas';
+  'must be entries such as eu-central/starter=2, or nbg1/starter=5@mon-fri/08:00-18:00, separated by commas';
 const ENTRY =
-  /^([a-z0-9-]{1,20})\/([a-z]+):(\d{1,3})(?:@(?:(\w{3})(?:-(\w{3}))?\/)?(\d{2}):(\d{2})-(\d{2}):(\d{2}))?$/;
+  /^([a-z0-9-]{1,20})\/([a-z]+)[=:](\d{1,3})(?:@(?:(\w{3})(?:-(\w{3}))?\/)?(\d{2}):(\d{2})-(\d{2}):(\d{2}))?$/;
 
-function parseEntry(text: string): PoolEntry | undefined {
+/** @returns the entry, or what is wrong with it */
+function parseEntry(text: string): PoolEntry | string {
   const found = ENTRY.exec(text);
-  if (found === null) return undefined;
-  const [, location = '', name, size, ...when] = found;
+  if (found === null) return FORM;
+  const [, region = '', name, size, ...when] = found;
+  const location = toLocation(region);
   const plan = PLANS.find((one) => one === name);
   const hours = when[2] === undefined ? undefined : parseHours(when);
-  if (plan === undefined || hours === 'malformed') return undefined;
+  if (location === undefined) return `names an unknown region ${region}; known: ${REGIONS.join(', ')}`;
+  if (plan === undefined) return `names an unknown plan ${name}; known: ${PLANS.join(', ')}`;
+  if (hours === 'malformed') return FORM;
   return { location, plan, size: Number(size), hours };
 }
 
@@ -60,8 +66,9 @@ function parseHours(parts: (string | undefined)[]): PoolHours | 'malformed' {
 
 const entries = z.string().transform((text, context) => {
   const parsed = text.split(',').map((entry) => parseEntry(entry.trim()));
-  if (parsed.every((entry) => entry !== undefined)) return parsed;
-  context.addIssue({ code: 'custom', message: FORM });
+  const wrong = new Set(parsed.filter((entry) => typeof entry === 'string'));
+  if (wrong.size === 0) return parsed.filter((entry) => typeof entry !== 'string');
+  context.addIssue({ code: 'custom', message: [...wrong].join(', and ') });
   return z.NEVER;
 });
 const timezone = z

@@ -2,7 +2,7 @@ import type { ServerNameTable } from './bookkeeping-tables.ts';
 import type { Defaulted, DefaultTimestamp, NullableJson, Timestamp } from './column-types.ts';
 
 /** In lifecycle order. `claimed`: it is an order's; `adopted`: everything of it is the agent's. */
-export const SLOT_STATUSES = ['making', 'ready', 'claimed', 'adopted', 'removing', 'removed'] as const;
+const SLOT_STATUSES = ['making', 'ready', 'claimed', 'adopted', 'removing', 'removed'] as const;
 export type SlotStatus = (typeof SLOT_STATUSES)[number];
 
 export interface SlotTables {

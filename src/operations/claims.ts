@@ -21,9 +21,9 @@ export interface Claim {
 
 /**
  * Claims the next operation that may run: the highest priority first, then the oldest. An operation waits
- * while its agent has an active one or an older queued one that does not just wait for stock, and while
- * `waitsForNews`. A claim increments the
- * attempt and starts a lease. Concurrent callers get different operations. Kinds in `waiting` are skipped.
+ * while its agent has an active one or an older queued one that it does not pass (`isPassedBy`), and while
+ * `waitsForNews`. A claim increments the attempt and starts a lease. Concurrent callers get different
+ * operations. Kinds in `waiting` are skipped.
  */
 export async function claimNext(
   database: Database,
@@ -166,6 +166,21 @@ export async function lockClaim(trx: Transaction, claim: Claim): Promise<Operati
     .executeTakeFirst();
   if (row === undefined) throw lost(claim);
   return row;
+}
+
+/**
+ * Writes for an attempt in a transaction that locks its claim.
+ * @throws LostError if the claim no longer holds
+ */
+export async function whileHeld(
+  database: Database,
+  { operation_id: operationId, attempt, worker_id: workerId }: OperationRow,
+  write: (trx: Transaction) => Promise<unknown>,
+): Promise<void> {
+  await database.transaction().execute(async (trx) => {
+    await lockClaim(trx, { operationId, attempt, workerId: workerId ?? '' });
+    await write(trx);
+  });
 }
 
 /** Appends an attempt's events. @throws LostError if the claim no longer holds */

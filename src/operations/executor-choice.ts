@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
 import type { Database } from '../database/connect.ts';
+import { giveUnservedUp } from '../slots/claim.ts';
 import { changeExecutor } from './transitions.ts';
 
 /**
@@ -16,5 +17,6 @@ export async function chooseExecutor(database: Database, executor: ExecutorName)
       where status = 'queued' and executor <> ${executor} and dispatched_at is not null and workflow_run_id is not null
       on conflict do nothing`.execute(trx);
     await changeExecutor(trx, executor);
+    if (executor !== 'local') await giveUnservedUp(trx);
   });
 }

@@ -11,14 +11,19 @@ import { exclusiveKinds, findOperation, operationDefinitions } from './registry.
 import type { OperationRow } from './rows.ts';
 import type { OperationKind } from './states.ts';
 
-/** Whether a queued operation waits for stock, so that later ones of its agent pass it by. */
+/**
+ * Whether later operations of its agent pass a queued one by: it waits for stock, or adopts a slot, which may
+ * fail for as long as the server does not answer.
+ */
 export function isPassedBy(table: 'p' | 'operations'): RawBuilder<boolean> {
   const patient = operationDefinitions().flatMap(({ kind, waitsUntouched }) =>
     waitsUntouched ? [kind] : [],
   );
+  const adopting = operationDefinitions().flatMap(({ kind, adopts }) => (adopts ? [kind] : []));
   const column = (name: string) => sql.ref(`${table}.${name}`);
-  return sql<boolean>`(${column('waits_for')} is not null and ${column('run_after')} > now()
-    and ${column('dispatched_at')} is null and ${column('kind')} = any(${patient}::text[]))`;
+  return sql<boolean>`(${column('dispatched_at')} is null and (${column('kind')} = any(${adopting}::text[])
+    or (${column('waits_for')} is not null and ${column('run_after')} > now()
+      and ${column('kind')} = any(${patient}::text[]))))`;
 }
 
 type Waiting = Pick<OperationRow, 'kind' | 'status' | 'waits_for' | 'dispatched_at' | 'attempt'>;

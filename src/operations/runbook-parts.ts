@@ -1,5 +1,4 @@
 import type { AgentInputs } from '../../stacks/inputs.ts';
-import type { AgentOutputs } from '../agents/outputs.ts';
 import type { Vault } from '../agents/secrets.ts';
 import type { PlanServers } from '../config/plans.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
@@ -42,8 +41,6 @@ export interface SlotParts {
   takeOver(run: Attempt, taken: { slotId: string; inputs: AgentInputs; secrets: Buffer }): Promise<void>;
   /** Takes the slot away from the agent, which does not run on it yet. @throws LostError */
   giveUp(run: Attempt, why: string): Promise<void>;
-  /** Records that everything of the slot is the agent's. @throws LostError */
-  adopted(run: Attempt, outputs: AgentOutputs): Promise<void>;
   /** Gives the server its agent. */
   handOver: HandOver;
 }
@@ -64,8 +61,8 @@ export interface RunbookParts {
   recordSnapshot: RecordSnapshot;
   /** The slots that agents have claimed; absent on a runner, which hands none over. */
   slots?: SlotParts;
-  /** Completes the adoption of a slot that the agent runs on, if it is not complete. */
-  completeAdoption?: (run: Attempt) => Promise<void>;
+  /** Gives the stack of a slot that the agent has not adopted yet the agent's name. */
+  takeStackOver?: (run: Attempt) => Promise<void>;
   /** Names new servers; default: random names. */
   newServerName?: (agentId: string) => string;
   /** How long a system may take to shut down before its power is cut; default a minute. */

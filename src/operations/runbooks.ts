@@ -9,17 +9,20 @@ import type { RunbookParts } from './runbook-parts.ts';
 /** The runbooks of all kinds. */
 export function createRunbooks(parts: RunbookParts): Runbooks {
   return Object.fromEntries(
-    operationDefinitions().map((definition) => [definition.kind, withAdoption(parts, definition)]),
+    operationDefinitions().map((definition) => [definition.kind, withOwnStack(parts, definition)]),
   );
 }
 
-/** What changes an agent needs its own stack, even if the operation that adopts it has failed. */
-function withAdoption(parts: RunbookParts, definition: OperationDefinition): Runbook {
+/**
+ * What changes an agent needs a stack of its name, even if the operation that adopts its slot has not
+ * succeeded yet. The rest of the adoption needs a server that answers: a stop or a rebuild must not wait.
+ */
+function withOwnStack(parts: RunbookParts, definition: OperationDefinition): Runbook {
   const { createsAgent, freesResources, adopts } = definition;
   const runbook = definition.run(parts);
   if (createsAgent || freesResources || adopts) return runbook;
   return async (attempt) => {
-    await parts.completeAdoption?.(attempt);
+    await parts.takeStackOver?.(attempt);
     return runbook(attempt);
   };
 }

@@ -1,28 +1,18 @@
-import { recordAdopted } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
-import { findClaimed, giveSlotUp, markAdopted, takeOverSlot } from '../slots/claim.ts';
+import { findClaimed, giveSlotUp, takeOverSlot } from '../slots/claim.ts';
 import type { HandOver } from '../tailnet/hand-over.ts';
 import type { Attempt } from './attempt.ts';
-import { lockClaim } from './claims.ts';
+import { whileHeld } from './claims.ts';
 import type { SlotParts } from './runbook-parts.ts';
 
 /** The slots of agents in this database. Every write is that of an attempt that still holds its operation. */
 export function createSlotParts(database: Database, handOver: HandOver): SlotParts {
-  const whileHeld = ({ operation }: Attempt, write: (trx: Transaction) => Promise<unknown>) =>
-    database.transaction().execute(async (trx) => {
-      const { operation_id: operationId, attempt, worker_id: workerId } = operation;
-      await lockClaim(trx, { operationId, attempt, workerId: workerId ?? '' });
-      await write(trx);
-    });
+  const held = ({ operation }: Attempt, write: (trx: Transaction) => Promise<unknown>) =>
+    whileHeld(database, operation, write);
   return {
     find: ({ agent }) => findClaimed(database, agent.agent_id),
-    takeOver: (run, taken) => whileHeld(run, (trx) => takeOverSlot(trx, run.agent.agent_id, taken)),
-    giveUp: (run, why) => whileHeld(run, (trx) => giveSlotUp(trx, run.agent.agent_id, why)),
-    adopted: (run, outputs) =>
-      whileHeld(run, async (trx) => {
-        await recordAdopted(trx, run.agent.agent_id, outputs);
-        await markAdopted(trx, run.agent.agent_id);
-      }),
+    takeOver: (run, taken) => held(run, (trx) => takeOverSlot(trx, run.agent.agent_id, taken)),
+    giveUp: (run, why) => held(run, (trx) => giveSlotUp(trx, run.agent.agent_id, why)),
     handOver,
   };
 }

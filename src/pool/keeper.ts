@@ -52,13 +52,30 @@ export async function keep(deps: KeeperDeps, signal: AbortSignal): Promise<void>
   const at = new Date();
   const wanted = toWanted(deps, at);
   if (wanted.length === 0 && !(await hasAny(deps))) return;
-  if (pool.eurosPerHour !== undefined)
-    await refreshPrices({ database, hetzner: parts.hetzner }, (deps.clock ?? systemClock).now(), true);
+  if (pool.eurosPerHour !== undefined) await tryPrices(deps);
   const { retired, added } = await planSlots(database, { wanted, eurosPerHour: pool.eurosPerHour });
   if (retired + added > 0) log.info({ event: 'pool.planned', retired, added }, 'the pools have changed');
   const deps2 = { health: parts.health, canReach: deps.canReach };
   for (const slotId of await checkSlots(database, deps2, signal))
     log.warn({ event: 'slot.silent', slotId }, 'a slot does not answer: it is removed');
+}
+
+/** How long after a failure Hetzner is asked for its prices again. */
+const PRICES_AGAIN_MS = 5 * 60_000;
+const pricesFailedAt = new WeakMap<KeeperDeps, number>();
+
+/** Old prices still count: without an answer of Hetzner the pool is kept with those. */
+async function tryPrices(deps: KeeperDeps): Promise<void> {
+  const { database, parts, log } = deps;
+  const now = (deps.clock ?? systemClock).now();
+  if (now.getTime() < (pricesFailedAt.get(deps) ?? Number.NEGATIVE_INFINITY) + PRICES_AGAIN_MS) return;
+  try {
+    await refreshPrices({ database, hetzner: parts.hetzner }, now, true);
+    pricesFailedAt.delete(deps);
+  } catch (error) {
+    pricesFailedAt.set(deps, now.getTime());
+    log.warn({ event: 'pool.prices_failed', error: errorMessage(error) }, 'could not fetch the prices');
+  }
 }
 
 function toWanted({ pool, parts }: KeeperDeps, at: Date): WantedPool[] {

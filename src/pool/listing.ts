@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
-import type { SlotStatus } from '../database/slot-tables.ts';
 
 /** A pool with what is in it, and how its orders fared. */
 export interface PoolState {
@@ -47,43 +46,41 @@ export async function listPools(database: Database): Promise<PoolState[]> {
   return rows;
 }
 
+/** A slot as people see it. */
 export interface SlotState {
   slotId: string;
+  project: string;
   location: string;
   plan: string;
-  status: SlotStatus;
-  step: string | null;
-  attempt: number;
-  error: string | null;
-  serverName: string | null;
-  agentId: string | null;
+  status: SlotStanding;
+  /** The version of the playbook that it was configured with; null until its inputs are recorded. */
+  release: string | null;
+  /** When it last answered. */
+  healthyAt: Date | null;
   createdAt: Date;
-  readyAt: Date | null;
-  checkedAt: Date | null;
 }
+
+/** `retired`: given to nobody any more, its server is being removed. */
+export const SLOT_STANDINGS = ['preparing', 'ready', 'claimed', 'retired'] as const;
+export type SlotStanding = (typeof SLOT_STANDINGS)[number];
 
 const MOST_SLOTS = 1_000;
 
 /** Returns the slots that exist, the oldest first. */
 export async function listPresentSlots(database: Database): Promise<SlotState[]> {
-  return database
-    .selectFrom('slots')
-    .select([
-      'slot_id as slotId',
-      'location',
-      'plan',
-      'status',
-      'step',
-      'attempt',
-      'error',
-      'server_name as serverName',
-      'agent_id as agentId',
-      'created_at as createdAt',
-      'ready_at as readyAt',
-      'checked_at as checkedAt',
-    ])
-    .where('status', 'in', ['making', 'ready', 'claimed', 'removing'])
-    .orderBy('created_at')
-    .limit(MOST_SLOTS)
-    .execute();
+  const { rows } = await sql<SlotState>`
+    select slot_id as "slotId", project, location, plan, inputs->>'configurationVersion' as release,
+      case status when 'making' then 'preparing' when 'removing' then 'retired' else status end as status,
+      checked_at as "healthyAt", created_at as "createdAt"
+    from slots where status in ('making', 'ready', 'claimed', 'removing')
+    order by created_at, slot_id limit ${MOST_SLOTS}`.execute(database);
+  return rows;
+}
+
+/** Counts the orders that got a slot, and those that a pool was there for and that found none. */
+export async function countOrders(database: Database): Promise<{ hits: number; misses: number }> {
+  const { rows } = await sql<{ hits: number; misses: number }>`
+    select (select count(*) from slots where served_at is not null) as hits,
+      (select count(*) from pool_misses) as misses`.execute(database);
+  return rows[0]!;
 }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
 import { currentSpend } from '../limits/spend.ts';
-import { insertSlot, type PoolName, retireSlot } from '../slots/slots.ts';
+import { insertSlot, NOT_MADE, type PoolName, retireSlot } from '../slots/slots.ts';
 
 /** A pool as it should be now. */
 export interface WantedPool extends PoolName {
@@ -79,7 +79,14 @@ async function retireUnfit(trx: Transaction): Promise<number> {
 async function giveUpMaking(trx: Transaction, slotId: string, why: string): Promise<void> {
   await trx
     .updateTable('slots')
-    .set({ status: 'removing', tries: 0, error: why, run_after: sql`now()`, updated_at: sql`now()` })
+    .set({
+      status: 'removing',
+      tries: 0,
+      error: why,
+      failure_code: null,
+      run_after: sql`now()`,
+      updated_at: sql`now()`,
+    })
     .where('slot_id', '=', slotId)
     .where('status', '=', 'making')
     .where(sql<boolean>`(lease_until is null or lease_until < now())`)
@@ -90,10 +97,9 @@ async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number |
   const { project, location, plan } = pool;
   const { rows } = await sql<{ present: number; failed: number; error: string | null; isPaused: boolean }>`
     select count(*) filter (where status in ('making', 'ready')) as present,
-      count(*) filter (where ready_at is null and status in ('removing', 'removed')
-        and updated_at > now() - interval '1 hour' and created_at > now() - interval '1 hour'
-        and error is not null) as failed,
-      (array_agg(error order by updated_at desc) filter (where error is not null and ready_at is null))[1] as error,
+      count(*) filter (where failure_code = ${NOT_MADE} and updated_at > now() - interval '1 hour'
+        and created_at > now() - interval '1 hour') as failed,
+      (array_agg(error order by updated_at desc) filter (where failure_code = ${NOT_MADE}))[1] as error,
       coalesce((select paused_until > now() from pools p
         where (p.project, p.location, p.plan) = (${project}, ${location}, ${plan})), false) as "isPaused"
     from slots where (project, location, plan) = (${project}, ${location}, ${plan})`.execute(trx);

@@ -10,7 +10,7 @@ const effect = z.object({ kind: z.literal('adopted'), outputs: agentOutputsSchem
 
 /**
  * Makes everything of the slot that an agent runs on the agent's: stack, labels, names. The agent runs
- * already; whatever else is done to it completes this first.
+ * already, and whatever else is done to it goes first.
  */
 export const adopt = defineOperation<z.infer<typeof effect>>({
   kind: 'adopt',

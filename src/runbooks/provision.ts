@@ -77,6 +77,7 @@ async function adoptLater({ trx, queue, agentId, operationId }: FollowUp): Promi
       cause: 'it runs on a server that waited',
       delaySeconds: ADOPTION_SECONDS,
     });
+  else await giveSlotUp(trx, agentId, 'the agent that had claimed it got a server of its own');
 }
 
 interface Creation {

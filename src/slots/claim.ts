@@ -98,7 +98,12 @@ export async function takeOverSlot(
   agentId: string,
   { slotId, inputs, secrets }: { slotId: string; inputs: AgentInputs; secrets: Buffer },
 ): Promise<void> {
-  await moveNames(trx, slotId, agentId);
+  await trx.updateTable('server_names').set({ owner_id: agentId }).where('owner_id', '=', slotId).execute();
+  await trx
+    .updateTable('tailnet_join_names')
+    .set({ agent_id: agentId })
+    .where('agent_id', '=', slotId)
+    .execute();
   await trx
     .updateTable('agents')
     .set({ inputs: jsonText(inputs), secrets, updated_at: sql`now()` })
@@ -106,13 +111,9 @@ export async function takeOverSlot(
     .execute();
 }
 
-async function moveNames(trx: Transaction, from: string, to: string): Promise<void> {
-  await trx.updateTable('server_names').set({ owner_id: to }).where('owner_id', '=', from).execute();
-  await trx.updateTable('tailnet_join_names').set({ agent_id: to }).where('agent_id', '=', from).execute();
-}
-
 /**
- * The agent runs on its slot's server, by this provision. @returns whether it has a slot that was not served
+ * The agent, whose row names its server, runs on its slot's, by this provision.
+ * @returns whether it had a slot with this server that was not served
  */
 export async function markServed(trx: Transaction, agentId: string, operationId: string): Promise<boolean> {
   const { numUpdatedRows } = await trx
@@ -121,6 +122,9 @@ export async function markServed(trx: Transaction, agentId: string, operationId:
     .where('agent_id', '=', agentId)
     .where('status', '=', 'claimed')
     .where('served_at', 'is', null)
+    .where('server_id', '=', ({ selectFrom }) =>
+      selectFrom('agents').select('agents.server_id').where('agents.agent_id', '=', agentId),
+    )
     .executeTakeFirst();
   return numUpdatedRows > 0n;
 }
@@ -144,7 +148,8 @@ export async function markAdopted(database: Database, agentId: string): Promise<
 
 /**
  * Takes the slot that the agent has claimed away from it, if it does not run on it yet: the slot is removed
- * and never given to anybody else. Clears what the agent has from it, so that it gets a server of its own.
+ * and never given to anybody else. Clears what the agent has from it, so that it gets a server of its own;
+ * what it has besides stays.
  * @returns whether there was one
  */
 export async function giveSlotUp(trx: Transaction, agentId: string, why: string): Promise<boolean> {
@@ -154,16 +159,51 @@ export async function giveSlotUp(trx: Transaction, agentId: string, why: string)
     .where('agent_id', '=', agentId)
     .where('status', '=', 'claimed')
     .where('served_at', 'is', null)
-    .returning(['slot_id', 'server_name', 'tailnet_node_id'])
+    .returning(['slot_id', 'inputs'])
     .executeTakeFirst();
   if (given === undefined) return false;
-  const { slot_id: slotId } = given;
-  // The agent has no names but the slot's.
-  await moveNames(trx, agentId, slotId);
+  const { serverName = '', joinName = '' } = parseRecordedInputs(given.inputs) ?? {};
+  await trx
+    .updateTable('server_names')
+    .set({ owner_id: given.slot_id })
+    .where('owner_id', '=', agentId)
+    .where('name', '=', serverName)
+    .execute();
+  await trx
+    .updateTable('tailnet_join_names')
+    .set({ agent_id: given.slot_id })
+    .where('agent_id', '=', agentId)
+    .where('name', '=', joinName)
+    .execute();
   await trx
     .updateTable('agents')
     .set({ inputs: null, secrets: null, updated_at: sql`now()` })
     .where('agent_id', '=', agentId)
+    .where(sql<boolean>`inputs->>'serverName' = ${serverName}`)
     .execute();
   return true;
+}
+
+/**
+ * Gives up the slots of agents whose hand-over has not begun, because the executor that is chosen now hands
+ * none over.
+ */
+export async function giveUnservedUp(trx: Transaction): Promise<void> {
+  const claimed = await trx
+    .selectFrom('agents')
+    .select('agent_id')
+    .where('agent_id', 'in', ({ selectFrom }) =>
+      selectFrom('slots')
+        .select(sql<string>`slots.agent_id`.as('agent_id'))
+        .where('status', '=', 'claimed')
+        .where('served_at', 'is', null),
+    )
+    .orderBy('agent_id')
+    .forNoKeyUpdate()
+    .execute();
+  for (const { agent_id: agentId } of claimed) {
+    const { rows } = await sql`
+      select 1 from operations where agent_id = ${agentId} and status = 'active'`.execute(trx);
+    if (rows.length === 0) await giveSlotUp(trx, agentId, 'the executor that was chosen hands no slots over');
+  }
 }

@@ -30,6 +30,8 @@ export interface SlotWork {
 export const LONGEST_ERROR = 8_000;
 /** After so many tries a slot that cannot be made is removed. */
 const MOST_TRIES = 3;
+/** The failure code of a slot that is removed because it could not be made. */
+export const NOT_MADE = 'not_made';
 const RETRY_SECONDS = 10;
 const LONGEST_RETRY_SECONDS = 600;
 
@@ -145,12 +147,14 @@ export async function settleSlotFailure(
   { error, counts = true }: { error: unknown; counts?: boolean },
 ): Promise<void> {
   const tries = slot.tries + (counts ? 1 : 0);
+  const isMaking = slot.status === 'making';
   const why = {
     error: cutText(errorMessage(error), LONGEST_ERROR),
-    failure_code: getFailureCode(error) ?? null,
+    // A removal keeps the reason why there is one.
+    ...(isMaking && { failure_code: getFailureCode(error) ?? null }),
   };
-  if (slot.status === 'making' && tries >= MOST_TRIES) {
-    await settle(database, work, { ...toRemoval(), ...why, ...RELEASED });
+  if (isMaking && tries >= MOST_TRIES) {
+    await settle(database, work, { ...toRemoval(), ...why, failure_code: NOT_MADE, ...RELEASED });
     return;
   }
   const seconds = counts ? Math.min(RETRY_SECONDS * 2 ** (tries - 1), LONGEST_RETRY_SECONDS) : 0;

@@ -32,7 +32,9 @@ async function agentWithKeys(agentId: string, vault = right): Promise<void> {
     plan: 'starter',
   });
   const secrets = vault.seal(agentId, generateAgentKeys(agentId));
-  await recordInputs(at.database, agentId, { inputs: agentInputs(agentId), secrets });
+  await at.database
+    .transaction()
+    .execute((trx) => recordInputs(trx, agentId, { inputs: agentInputs(agentId), secrets }));
 }
 
 test('the first start seals a canary; another passphrase is refused, and the canary stays', async () => {

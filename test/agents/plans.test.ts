@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { IMAGES } from '../../sandbox/hetzner/catalogue/images.ts';
 import { SERVER_TYPES } from '../../sandbox/hetzner/catalogue/server-types.ts';
 import { PLANS, serverFor } from '../../src/agents/plans.ts';
-import { REGIONS, toLocation } from '../../src/agents/regions.ts';
+import { REGIONS, toLocation } from '../../src/config/regions.ts';
 
 it('maps each plan and region to a server type that Hetzner offers there', () => {
   expect(REGIONS.map(toLocation)).toEqual(['ash', 'hil', 'nbg1', 'fsn1', 'hel1', 'sin']);

@@ -160,7 +160,9 @@ test('an id is never reused, and the refusal leaves the caller’s transaction u
 
 test('a destroyed agent keeps no secrets, inputs or addresses', async () => {
   await agentIn('destroying');
-  await recordInputs(at.database, 'a1', { inputs: agentInputs('a1'), secrets: Buffer.from('sealed') });
+  await inTransaction((trx) =>
+    recordInputs(trx, 'a1', { inputs: agentInputs('a1'), secrets: Buffer.from('sealed') }),
+  );
   await inTransaction((trx) => markDestroyed(trx, 'a1'));
   expect(await getAgent(at.database, 'a1')).toMatchObject({
     inputs: null,

@@ -14,6 +14,27 @@ test('without settings there is no pool', () => {
   });
 });
 
+test('an entry names a region or a location, and a number after = or :', () => {
+  const { pool, problems } = read({ POOL: 'eu-central/starter=3, us-east/pro=1,hel1/max:2' });
+  expect(problems).toEqual([]);
+  expect(pool.entries).toEqual([
+    { location: 'nbg1', plan: 'starter', size: 3, hours: undefined },
+    { location: 'ash', plan: 'pro', size: 1, hours: undefined },
+    { location: 'hel1', plan: 'max', size: 2, hours: undefined },
+  ]);
+  const twice = read({ POOL: 'eu-central/starter=3,nbg1/starter=4' }).pool;
+  expect(poolSizesAt(twice, new Date())).toEqual([{ location: 'nbg1', plan: 'starter', size: 4 }]);
+});
+
+test('unknown regions and plans are named together', () => {
+  const { problems } = read({ POOL: 'moon/starter=1, nbg1/huge=1' });
+  expect(problems).toEqual([
+    expect.stringMatching(
+      /^POOL names an unknown region moon; known: us-east.* unknown plan huge; known: st/,
+    ),
+  ]);
+});
+
 test('the highest entry that counts at the moment decides, in the time zone of the hours', () => {
   const { pool, problems } = read({
     POOL: 'fsn1/starter:1, fsn1/starter:5@mon-fri/08:00-18:00,nbg1/pro:2@sat/00:00-24:00',
@@ -31,7 +52,7 @@ test('the highest entry that counts at the moment decides, in the time zone of t
 test.each([
   'fsn1',
   'fsn1/starter',
-  'fsn1/huge:1',
+  'fsn1/starter=1000',
   'fsn1/starter:-1',
   'fsn1/starter:1@mon-fri',
   'fsn1/starter:1@fri-mon/08:00-18:00',

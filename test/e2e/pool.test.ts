@@ -11,7 +11,7 @@ useInstallation(
   (started) => {
     installation = started;
   },
-  { POOL: 'fsn1/starter:2', EXECUTOR: 'local' },
+  { POOL: 'eu-west/starter=2', EXECUTOR: 'local' },
 );
 
 const unique = randomBytes(4).toString('hex');

@@ -9,7 +9,7 @@ beforeAll(async () => {
 afterAll(() => service.stop());
 
 test('API, metrics and attention show the pools', async () => {
-  expect(await (await service.ask('/api/pool')).json()).toEqual({ pools: [], slots: [] });
+  expect(await (await service.ask('/api/pool')).json()).toEqual({ items: [], hits: 0, misses: 0 });
   await sql`insert into pools (project, location, plan, size, fingerprint, error, paused_until)
     values ('default', 'fsn1', 'starter', 2, 'f', 'no capacity', now() + interval '15 minutes')`.execute(
     service.database,
@@ -19,9 +19,17 @@ test('API, metrics and attention show the pools', async () => {
   });
   await sql`insert into slots (slot_id, project, location, plan, fingerprint)
     values (${`slot-${'0'.repeat(24)}`}, 'default', 'fsn1', 'starter', 'f')`.execute(service.database);
+  const createdAt = expect.stringMatching(/^\d{4}-.*Z$/);
+  const slot = { slotId: `slot-${'0'.repeat(24)}`, project: 'default', location: 'fsn1', plan: 'starter' };
+  expect(await (await service.ask('/api/pool')).json()).toEqual({
+    items: [{ ...slot, status: 'preparing', release: null, healthyAt: null, createdAt }],
+    hits: 0,
+    misses: 1,
+  });
+  await sql`update slots set status = 'removing', inputs = '{"configurationVersion": "v1"}',
+    checked_at = now()`.execute(service.database);
   expect(await (await service.ask('/api/pool')).json()).toMatchObject({
-    pools: [{ location: 'fsn1', plan: 'starter', size: 2, making: 1, ready: 0, hits: 0, misses: 1 }],
-    slots: [{ status: 'making', agentId: null, attempt: 0 }],
+    items: [{ status: 'retired', release: 'v1', healthyAt: createdAt }],
   });
   const metrics = await (await service.ask('/metrics')).text();
   for (const line of ['pool_size', 'pool_misses_total', 'pool_ready'])

@@ -6,8 +6,9 @@ import { RetryableError } from '../../src/errors.ts';
 import { applyLimits } from '../../src/limits/apply-limits.ts';
 import { checkSlots } from '../../src/pool/check-slots.ts';
 import { fingerprintFor } from '../../src/pool/fingerprint.ts';
-import { type KeeperDeps, startPoolKeeper } from '../../src/pool/keeper.ts';
+import { type KeeperDeps, keep, startPoolKeeper } from '../../src/pool/keeper.ts';
 import { planSlots } from '../../src/pool/plan-slots.ts';
+import { systemClock } from '../../src/processes/clock.ts';
 import { noFence } from '../../src/pulumi/fence.ts';
 import { Secret } from '../../src/secret.ts';
 import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
@@ -78,6 +79,7 @@ describe('a pool', () => {
           ...{ project: 'default', location: 'nbg1', plan: 'starter', fingerprint: FINGERPRINT },
           status: 'removed',
           error: 'the image does not boot',
+          failure_code: 'not_made',
         })
         .execute();
     expect((await plan(1)).added).toBe(0);
@@ -85,6 +87,13 @@ describe('a pool', () => {
       error: expect.stringContaining('the image does not boot'),
       paused_until: expect.any(Date),
     });
+  });
+
+  test('is refilled after slots were withdrawn while they were made', async () => {
+    expect((await plan(4)).added).toBe(4);
+    expect((await plan(0)).retired).toBe(4);
+    expect(await plan(1)).toEqual({ retired: 0, added: 1 });
+    expect(await pool()).toMatchObject({ error: null, paused_until: null });
   });
 
   test('is not refilled while a breaker has tripped, nor beyond what an hour allows', async () => {
@@ -182,7 +191,7 @@ test('a slot that cannot be made is removed after three tries', async () => {
     .selectAll()
     .where('status', '=', 'removed')
     .executeTakeFirst();
-  expect(gone).toMatchObject({ error: 'failure 3', ready_at: null });
+  expect(gone).toMatchObject({ error: 'failure 3', failure_code: 'not_made', ready_at: null });
 });
 
 test('no slot is begun while an order waits for a worker', async () => {
@@ -191,6 +200,29 @@ test('no slot is begun while an order waits for a worker', async () => {
   await vi.waitFor(async () => expect(await statuses()).toEqual(['making']), WAIT);
   await running.stop();
   expect(fixture.calls).toEqual([]);
+});
+
+test('prices that cannot be fetched are asked for once in minutes, and the pool is kept with the old ones', async () => {
+  let asked = 0;
+  fixture.deps.hetzner.listServerPrices = async () => {
+    asked += 1;
+    throw new RetryableError('503');
+  };
+  await at.database.deleteFrom('server_prices').execute();
+  await at.database
+    .insertInto('server_prices')
+    .values({ server_type: 'cx23', location: 'nbg1', euros_per_hour: '0.01', fetched_at: new Date(0) })
+    .execute();
+  let now = 0;
+  const deps = { ...keeper(1), clock: { ...systemClock, now: () => new Date(1e12 + now) } };
+  deps.pool = { ...deps.pool, eurosPerHour: 1 };
+  const { signal } = new AbortController();
+  for (let look = 0; look < 3; look++) await keep(deps, signal);
+  expect(asked).toBe(1);
+  expect(await statuses()).toEqual(['making']);
+  now = 6 * 60_000;
+  await keep(deps, signal);
+  expect(asked).toBe(2);
 });
 
 test('the fingerprint changes with whatever a server is made by and from', () => {

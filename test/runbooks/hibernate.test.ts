@@ -60,10 +60,12 @@ async function begin(): Promise<void> {
   fixture = createRunbookFixture(at);
   await order(at, 'a1');
   const { claim: mine } = await claim(at);
-  await recordInputs(at.database, 'a1', {
-    inputs: agentInputs('a1'),
-    secrets: fixture.vault.seal('a1', generateAgentKeys('a1')),
-  });
+  await at.database.transaction().execute((trx) =>
+    recordInputs(trx, 'a1', {
+      inputs: agentInputs('a1'),
+      secrets: fixture.vault.seal('a1', generateAgentKeys('a1')),
+    }),
+  );
   const outputs = { ...OUTPUTS, serverId: '42', tailnetNodeId: 'n1' };
   await succeed(at, mine, { kind: 'running', outputs });
   fixture.servers.push(server('a1', 42));

@@ -1,12 +1,24 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { parseRecordedInputs } from '../../src/agents/inputs.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { getAgent } from '../../src/agents/store.ts';
+import { jsonText } from '../../src/database/storable.ts';
+import { chooseExecutor } from '../../src/operations/executor-choice.ts';
 import { requestAgent } from '../../src/operations/first-provision.ts';
 import { requestOperation } from '../../src/operations/requests.ts';
+import { succeed } from '../../src/operations/settle.ts';
+import { beginOnWorker } from '../../src/operations/transitions.ts';
 import { Secret } from '../../src/secret.ts';
 import { findClaimed } from '../../src/slots/claim.ts';
-import { listOperations, type OperationsFixture, openOperations } from '../support/operations-fixture.ts';
+import {
+  claim,
+  listOperations,
+  type OperationsFixture,
+  OUTPUTS,
+  openOperations,
+  waitOver,
+} from '../support/operations-fixture.ts';
 import { addPool, addSlot, slot } from '../support/slots.ts';
 
 const vault = createVault(new Secret('passphrase'));
@@ -101,6 +113,55 @@ test('a destroy before the hand-over takes the slot away, and nobody else gets i
   expect(await slot(at, slotId)).toMatchObject({ status: 'removing', agent_id: null });
   expect(await findClaimed(at.database, 'a1')).toBeUndefined();
   expect((await getAgent(at.database, 'a1')).inputs).toBeNull();
+});
+
+const owners = async (names: string[]) =>
+  (await at.database.selectFrom('server_names').select('owner_id').where('name', 'in', names).execute()).map(
+    (row) => row.owner_id,
+  );
+
+/** An agent that has claimed a slot, and got a server of its own all the same. */
+async function claimedButOwn() {
+  await addPool(at, 1);
+  const slotId = await addSlot(at, vault);
+  const { inputs, secrets, server_name: name } = await slot(at, slotId);
+  await order('a1');
+  const own = { ...parseRecordedInputs(inputs), agentId: 'a1', serverName: 'srv-00000000000000000001' };
+  await at.database.insertInto('server_names').values({ name: own.serverName, owner_id: 'a1' }).execute();
+  await at.database
+    .updateTable('agents')
+    .set({ inputs: jsonText(own), secrets })
+    .execute();
+  return { slotId, name: name!, own };
+}
+
+test('an agent that runs on another server than its slot’s has not been served, and keeps what is its own', async () => {
+  const { slotId, name, own } = await claimedButOwn();
+  await waitOver(at);
+  const { claim: mine } = await claim(at);
+  await succeed(at, mine, { kind: 'running', outputs: OUTPUTS });
+  expect(await slot(at, slotId)).toMatchObject({ status: 'removing', served_at: null });
+  expect((await listOperations(at, 'a1')).map(({ kind }) => kind)).toEqual(['provision']);
+  expect((await getAgent(at.database, 'a1')).inputs).toEqual(own);
+  expect(await owners([name])).toEqual([slotId]);
+  expect(await owners([own.serverName])).toEqual(['a1']);
+});
+
+test('another executor gives up claims, except those whose hand-over has begun', async () => {
+  await addPool(at, 2);
+  const waiting = await addSlot(at, vault);
+  await order('a1');
+  const begun = await addSlot(at, vault);
+  await order('a2');
+  const { agent_id: first } = await slot(at, waiting);
+  const [provision] = await listOperations(at, 'a2');
+  await at.database
+    .transaction()
+    .execute((trx) => beginOnWorker(trx, provision!, { workerId: 'w1', leaseSeconds: 30 }));
+  await chooseExecutor(at.database, 'github-actions');
+  expect(first).toBe('a1');
+  expect(await slot(at, waiting)).toMatchObject({ status: 'removing', agent_id: null });
+  expect(await slot(at, begun)).toMatchObject({ status: 'claimed', agent_id: 'a2' });
 });
 
 test('no agent can be ordered under the id of a slot', async () => {

@@ -155,7 +155,7 @@ export function createRunbookFixture(at: OperationsFixture) {
     ensureFoundation: (run, project) =>
       ensureFoundation({ foundations, executor, hetzner: deps.hetzner }, run, project),
     recordInputs: (run, { inputs, secrets }) =>
-      recordInputs(at.database, run.agent.agent_id, { inputs, secrets }),
+      at.database.transaction().execute((trx) => recordInputs(trx, run.agent.agent_id, { inputs, secrets })),
     recordSnapshot: async (run, snapshotId) => {
       await reach(`record snapshot ${snapshotId}`);
       await recordSnapshot(at.database, run.agent.agent_id, snapshotId);

@@ -153,7 +153,7 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
   },
   pool: async (_, { open, slots }) => {
     const installation = await open('pool', 'simulated', {
-      POOL: `fsn1/starter:${slots}`,
+      POOL: `fsn1/starter=${slots}`,
       POOL_REFILLS: '4',
     });
     const pool = await measurePool(installation, { slots, tell });

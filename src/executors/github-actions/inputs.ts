@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type AgentInputs, agentInputsSchema } from '../../../stacks/agent-inputs.ts';
+import { toServerName } from '../../../stacks/inputs.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import { InvalidInputError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
@@ -22,6 +23,8 @@ export function refuseForeignInputs(inputs: AgentInputs, operation: OperationRow
     project: agent.project,
     location: agent.location,
   };
+  if (known !== null && toServerName({ agentId: agent.agent_id, ...known }) !== toServerName(inputs))
+    throw new InvalidInputError('inputs.serverName is not the recorded one');
   for (const [field, value] of Object.entries(own))
     if (inputs[field as keyof typeof inputs] !== value)
       throw new InvalidInputError(`inputs.${field} does not match this job's agent`);

@@ -40,10 +40,10 @@ export async function adoptSlot(parts: RunbookParts, attempt: Attempt): Promise<
   return outputs;
 }
 
-/** Completes an adoption before something else is done to the agent. */
-export async function completeAdoption(parts: RunbookParts, attempt: Attempt): Promise<void> {
-  const outputs = await adoptSlot(parts, attempt);
-  if (outputs !== undefined) await parts.slots?.adopted(attempt, outputs);
+/** Gives the stack of a slot that is not adopted yet the agent's name, before anything else is done to it. */
+export async function takeStackOver(parts: RunbookParts, attempt: Attempt): Promise<void> {
+  const slot = await parts.slots?.find(attempt);
+  if (slot !== undefined) await renameStack(parts, attempt, agentName(slot.slotId));
 }
 
 /** The device has its readable name from the row: the stack's outputs say it before Tailscale is told. */

@@ -339,6 +339,7 @@ describe('what a runner records', () => {
       { project: 'other' },
       { location: 'ash' },
       { keyGeneration: 0 },
+      { serverName: 'srv-0123456789abcdef0123' },
     ]) {
       const ofAnother = { kind: 'inputs' as const, inputs: { ...inputs, ...foreign }, sealedKeys: 'AAAA' };
       await expect(record(jobId, 1, ofAnother)).rejects.toThrow(InvalidInputError);

@@ -6,12 +6,16 @@ import { RetryableError } from '../../../src/errors.ts';
 import { settleExpired } from '../../../src/executors/worker/expired.ts';
 import { startHandOvers } from '../../../src/executors/worker/hand-over-lane.ts';
 import { readLedger } from '../../../src/operations/ledger.ts';
+import { createRunbooks } from '../../../src/operations/runbooks.ts';
+import { handBack } from '../../../src/operations/settle.ts';
 import { createSlotParts } from '../../../src/operations/slot-parts.ts';
 import { StackExistsError, StackNotFoundError } from '../../../src/pulumi/errors.ts';
 import { adopt } from '../../../src/runbooks/adopt.ts';
 import { provision } from '../../../src/runbooks/provision.ts';
+import { takeStackOver } from '../../../src/runbooks/steps/adoption.ts';
 import type { Tenant } from '../../../src/tailnet/hand-over.ts';
 import {
+  ask,
   claim,
   listOperations,
   type OperationsFixture,
@@ -212,4 +216,21 @@ test('an adoption that is killed at any call is completed by the next attempt', 
     expect(await adopt.run(adoptionParts())(next)).toMatchObject({ kind: 'adopted' });
   }
   expect(fixture.calls.filter((call) => call === `forget ${slotId}`)).toHaveLength(4);
+});
+
+test('what a person asks for passes a waiting adoption, and needs no more of it than the stack’s name', async () => {
+  const { slotId, row } = await served();
+  await handBack(at, { operationId: row.operation_id, attempt: row.attempt, workerId: 'w1' }, 'queued');
+  await ask(at, 'a1', 'stop');
+  const next = await claim(at);
+  expect(next.row.kind).toBe('stop');
+  const { run } = await prepareAttempt(at, next.row, fixture);
+  const parts = adoptionParts();
+  const runbooks = createRunbooks({ ...parts, takeStackOver: (attempt) => takeStackOver(parts, attempt) });
+  // The server can no longer be configured, and gives no healthy answer.
+  fixture.answers['up agent'] = [new RetryableError('Ansible was refused')];
+  expect(await runbooks.stop!(run)).toEqual({ kind: 'stopped' });
+  expect(fixture.calls).toEqual(expect.arrayContaining([`rename ${slotId} agent-a1`, 'refresh agent']));
+  expect(fixture.calls).not.toContain('up agent');
+  expect((await slot(at, slotId)).status).toBe('claimed');
 });
