@@ -2,6 +2,8 @@ import { sql } from 'kysely';
 import { type PoolConfig, poolSizesAt } from '../config/pool.ts';
 import { errorMessage } from '../errors.ts';
 import { refreshPrices } from '../limits/prices.ts';
+import { waitsForNews } from '../operations/claims.ts';
+import { isPassedBy } from '../operations/give-way.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import { repeatEvery } from '../processes/repeat.ts';
 import { type SlotRow, takeSlotWork } from '../slots/slots.ts';
@@ -98,8 +100,10 @@ async function hasAny({ database }: KeeperDeps): Promise<boolean> {
 
 /** Begins as much work on slots as there are places for. */
 async function begin(deps: KeeperDeps, underWay: Set<Promise<void>>, signal: AbortSignal): Promise<void> {
-  while (underWay.size < deps.pool.refills && !signal.aborted && !(await isAnyWaiting(deps))) {
-    const slot = await takeSlotWork(deps.database, deps.workerId, deps.leaseSeconds);
+  while (underWay.size < deps.pool.refills && !signal.aborted) {
+    // Removals end what is billed: they wait for nothing.
+    const removals = await isAnyWaiting(deps);
+    const slot = await takeSlotWork(deps.database, deps.workerId, deps.leaseSeconds, removals);
     if (slot === undefined) return;
     start(deps, slot, underWay, signal);
   }
@@ -117,11 +121,13 @@ function start(deps: KeeperDeps, slot: SlotRow, underWay: Set<Promise<void>>, si
 /** After a claim no work on slots begins for so long: more orders may come at the same moment. */
 const QUIET_SECONDS = 3;
 
-/** Whether an operation of an agent is due and no worker has taken it, or a slot is being handed over. */
+/** Whether an operation could begin that no worker has taken, or a slot is being handed over. */
 async function isAnyWaiting({ database }: KeeperDeps): Promise<boolean> {
   const { rows } = await sql<{ waits: boolean }>`
-    select exists (select 1 from operations where status = 'queued' and executor = 'local'
-      and waits_for is null and run_after <= now() and priority >= 0)
+    select exists (select 1 from operations o where o.status = 'queued' and o.executor = 'local'
+      and o.waits_for is null and o.run_after <= now() and o.priority >= 0 and not ${waitsForNews}
+      and not exists (select 1 from operations p where p.agent_id = o.agent_id and (p.status = 'active'
+        or (p.status = 'queued' and p.sequence < o.sequence and not ${isPassedBy('p')}))))
       or exists (select 1 from slots where agent_id is not null
         and claimed_at > now() - make_interval(secs => ${QUIET_SECONDS})) as waits`.execute(database);
   return rows[0]?.waits === true;

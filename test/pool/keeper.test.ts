@@ -4,6 +4,7 @@ import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { NO_POOL } from '../../src/config/pool.ts';
 import { RetryableError } from '../../src/errors.ts';
 import { applyLimits } from '../../src/limits/apply-limits.ts';
+import { insertOperation } from '../../src/operations/requests.ts';
 import { checkSlots } from '../../src/pool/check-slots.ts';
 import { fingerprintFor } from '../../src/pool/fingerprint.ts';
 import { type KeeperDeps, keep, startPoolKeeper } from '../../src/pool/keeper.ts';
@@ -11,7 +12,7 @@ import { planSlots } from '../../src/pool/plan-slots.ts';
 import { systemClock } from '../../src/processes/clock.ts';
 import { noFence } from '../../src/pulumi/fence.ts';
 import { Secret } from '../../src/secret.ts';
-import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
+import { claim, type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 import { createRunbookFixture, type RunbookFixture } from '../support/runbook-fixture.ts';
 import { addSlot, FINGERPRINT, slot } from '../support/slots.ts';
 
@@ -223,6 +224,21 @@ test('prices that cannot be fetched are asked for once in minutes, and the pool 
   now = 6 * 60_000;
   await keep(deps, signal);
   expect(asked).toBe(2);
+});
+
+test('an operation behind another of its agent holds no refill back, and an order no removal', async () => {
+  await order(at, 'a1');
+  const leaving = await addSlot(at, fixture.vault, { status: 'removing' });
+  const emptying = startPoolKeeper(keeper(0), 0.05);
+  await vi.waitFor(async () => expect((await slot(at, leaving)).status).toBe('removed'), WAIT);
+  await emptying.stop();
+  await claim(at);
+  await at.database
+    .transaction()
+    .execute((trx) => insertOperation(trx, at.queue, { agentId: 'a1', kind: 'rollback' }));
+  const running = startPoolKeeper(keeper(1), 0.05);
+  await vi.waitFor(async () => expect(await statuses()).toContain('ready'), WAIT);
+  await running.stop();
 });
 
 test('the fingerprint changes with whatever a server is made by and from', () => {
