@@ -31,8 +31,7 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
   const underWay = new Set<Promise<void>>();
   const look = async () => {
     try {
-      await keep(deps, stopping.signal);
-      await begin(deps, underWay, stopping.signal);
+      if (await keep(deps, stopping.signal)) await begin(deps, underWay, stopping.signal);
     } catch (error) {
       if (!stopping.signal.aborted)
         deps.log.warn({ event: 'pool.look_failed', error: errorMessage(error) }, 'could not keep the pools');
@@ -48,18 +47,22 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
   };
 }
 
-/** Compares the pools with the configuration, and asks the slots for their health. */
-export async function keep(deps: KeeperDeps, signal: AbortSignal): Promise<void> {
+/**
+ * Compares the pools with the configuration, and asks the slots for their health.
+ * @returns false if there is neither a pool nor a slot to work on
+ */
+export async function keep(deps: KeeperDeps, signal: AbortSignal): Promise<boolean> {
   const { database, pool, parts, log } = deps;
   const at = new Date();
   const wanted = toWanted(deps, at);
-  if (wanted.length === 0 && !(await hasAny(deps))) return;
+  if (wanted.length === 0 && !(await hasAny(deps))) return false;
   if (pool.eurosPerHour !== undefined) await tryPrices(deps);
   const { retired, added } = await planSlots(database, { wanted, eurosPerHour: pool.eurosPerHour });
   if (retired + added > 0) log.info({ event: 'pool.planned', retired, added }, 'the pools have changed');
-  const deps2 = { health: parts.health, canReach: deps.canReach };
-  for (const slotId of await checkSlots(database, deps2, signal))
+  const reach = { health: parts.health, canReach: deps.canReach };
+  for (const slotId of await checkSlots(database, reach, signal))
     log.warn({ event: 'slot.silent', slotId }, 'a slot does not answer: it is removed');
+  return true;
 }
 
 /** How long after a failure Hetzner is asked for its prices again. */
