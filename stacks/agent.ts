@@ -6,6 +6,7 @@ import * as pulumi from '@pulumi/pulumi';
 import { getDeviceOutput } from '@pulumi/tailscale/getDevice.js';
 import { TailnetKey } from '@pulumi/tailscale/tailnetKey.js';
 import { CONFIGURATION_COMMAND } from './configuration.ts';
+import { type Disk, hostnameToJoin, newDisk, restoredDisk } from './disk.ts';
 import {
   type AgentInputs,
   type AgentSecrets,
@@ -17,7 +18,6 @@ import {
 import { toLabels } from './labels.ts';
 import type { StackOutputs } from './outputs.ts';
 import { AGENT_TAG, chooseAddress } from './tailnet.ts';
-import { renderUserData, renderWakingUserData } from './user-data.ts';
 
 /** The outputs as promises, while the program runs and their values are unknown. */
 type PendingOutputs = { [Name in keyof StackOutputs]: pulumi.Output<NonNullable<StackOutputs[Name]>> };
@@ -112,57 +112,6 @@ function administrationKey(
   );
 }
 
-/** What a server's disk is made from, what its first boot does, and how long that may take Hetzner. */
-interface Disk {
-  image: string;
-  userData: pulumi.Output<string>;
-  createTimeout: string;
-}
-
-const newDisk = (inputs: AgentInputs, secrets: AgentSecrets, tailnetKey: TailnetKey): Disk => ({
-  image: inputs.image,
-  userData: initialUserData(inputs, secrets, tailnetKey),
-  createTimeout: '10m',
-});
-
-/**
- * `tailnetKey`: the key with which it joins as a new device; unset if its disk has the recorded one's
- * identity.
- */
-const restoredDisk = (inputs: AgentInputs, snapshotId: string, tailnetKey?: TailnetKey): Disk => ({
-  image: snapshotId,
-  userData: wakingUserData(inputs, tailnetKey),
-  createTimeout: '30m',
-});
-
-function wakingUserData(inputs: AgentInputs, tailnetKey: TailnetKey | undefined): pulumi.Output<string> {
-  const hostname = toServerName(inputs);
-  if (tailnetKey === undefined) return pulumi.output(renderWakingUserData({ hostname }));
-  const { loginServer } = inputs;
-  const joinName = hostnameToJoin(inputs);
-  return tailnetKey.key.apply((key) =>
-    renderWakingUserData({ hostname, joining: { joinName, tailnetKey: key, loginServer } }),
-  );
-}
-
-function initialUserData(
-  inputs: AgentInputs,
-  secrets: AgentSecrets,
-  { key }: TailnetKey,
-): pulumi.Output<string> {
-  return key.apply((tailnetKey) =>
-    renderUserData({
-      hostname: toServerName(inputs),
-      joinName: hostnameToJoin(inputs),
-      tailnetKey,
-      adminPublicKey: inputs.sshPublicKey,
-      hostPrivateKey: secrets.hostPrivateKey,
-      hostPublicKey: inputs.hostPublicKey,
-      loginServer: inputs.loginServer,
-    }),
-  );
-}
-
 function agentServer(
   inputs: AgentInputs,
   { image, userData, createTimeout, sshKey }: Disk & { sshKey: SshKey },
@@ -210,8 +159,6 @@ const known = ({ tailnetIp, tailnetName }: KnownDevice): Device => ({
   tailnetIp: pulumi.output(tailnetIp),
   tailnetName: pulumi.output(tailnetName),
 });
-
-const hostnameToJoin = ({ joinName, agentId }: AgentInputs): string => joinName ?? agentName(agentId);
 
 /**
  * Waits for the device to join, and returns its address and its future name. The device will be renamed after
