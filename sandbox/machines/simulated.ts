@@ -117,7 +117,7 @@ export function createMachinesRouter(database: SandboxDatabase): express.Router 
     }
     refuse(response, tailnetIp);
   });
-  // What a real machine is told over SSH when it gets its agent.
+  // A real machine gets this over SSH together with its agent.
   router.put('/machines/:tailnetIp/tenant', express.json({ limit: '1kb' }), async (request, response) => {
     const { tailnetIp } = request.params;
     const parsed = tenantSchema.safeParse(request.body);

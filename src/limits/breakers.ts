@@ -46,8 +46,8 @@ export const CREATES_LOCK = 1;
 
 /**
  * Locks these breakers until the transaction ends, so that concurrent changes are counted one after the
- * other. Whoever also needs an agent's lock takes that first. Where costs have a limit, or their breaker is
- * tripped, whoever counts or approves them waits for the orders that decide quickly, because theirs are not
+ * other. A caller that also needs an agent's lock takes that first. Where costs have a limit, or their
+ * breaker is tripped, counting or approving them waits for the orders that decide quickly, which are not
  * visible yet.
  */
 export async function lockBreakers(trx: Transaction, names: readonly BreakerName[]): Promise<BreakerRow[]> {

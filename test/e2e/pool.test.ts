@@ -90,7 +90,7 @@ describe('a server that waits', () => {
 
   it('that no longer answers is not given to anybody: the order goes cold and the slot is removed', async () => {
     await untilReady(2);
-    // The machines are gone for whoever asks them, as if both had died after their last check.
+    // No machine answers any more, as if both had died after their last check.
     const cold = `pool-${unique}-2`;
     await installation.query(
       'update machines set generation = generation + 100 where tailnet_ip = any($1)',

@@ -179,7 +179,7 @@ function applyCause(cause: Cause, facts: Facts, evidence: Evidence, now: number)
   if (facts.disputes.some(({ isOpen }) => isOpen)) return { holding: 'server off', problems };
   const deletion = planDeletion(cause, facts, evidence, prefix);
   if (deletion.noticedAt !== undefined && now >= deletion.at) return { holding: 'nothing', problems };
-  // Who is off when the subscription ends is told of the deletion alone.
+  // If the agent is off when the subscription ends, only the deletion is announced.
   const toldAt = warnedAt ?? (cause.kind === 'end' ? deletion.noticedAt : undefined);
   const hibernateAt = Math.max(
     Math.max(suspendedSince, cause.stopAt) + HIBERNATE_AFTER,

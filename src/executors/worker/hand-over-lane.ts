@@ -122,8 +122,8 @@ async function persist(write: () => Promise<void>, until: number): Promise<void>
 }
 
 /**
- * Claims the operation and makes the slot's inputs and keys the agent's, in one transaction. Nobody is told
- * yet: the end, which follows at once, tells all of it.
+ * Claims the operation and makes the slot's inputs and keys the agent's, in one transaction. It sends
+ * no events: the end, which follows at once, sends all of them.
  */
 async function begin(deps: HandOverDeps, operationId: string): Promise<Begun | undefined> {
   const { database, vault, workerId, leaseSeconds = LEASE_SECONDS } = deps;

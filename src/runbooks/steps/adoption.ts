@@ -46,7 +46,7 @@ export async function takeStackOver(parts: RunbookParts, attempt: Attempt): Prom
   if (slot !== undefined) await renameStack(parts, attempt, agentName(slot.slotId));
 }
 
-/** The device has its readable name from the row: the stack's outputs say it before Tailscale is told. */
+/** The device has its readable name from the row: the stack's outputs have it before Tailscale does. */
 function deviceOf({ agent }: Attempt) {
   const { agent_id: agentId, tailnet_ip: tailnetIp, tailnet_name: name } = agent;
   const tailnetName = [agentName(agentId), ...(name ?? '').split('.').slice(1)].join('.');
