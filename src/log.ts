@@ -5,9 +5,14 @@ export type Log = Logger;
 /** The most that an error or a foreign answer adds to a line; a stack trace has about 2,000 characters. */
 const LONGEST_TEXT = 8_000;
 
+/** An operation's trace is named after it: every process knows the id, whoever handed it the work. */
+export function traceIdFor(operationId: string): string {
+  return operationId.replaceAll('-', '').toLowerCase();
+}
+
 /**
  * Creates a structured log: one JSON line an event, to standard error or a file. Ids are fields; secrets are
- * never passed in.
+ * never passed in. A line about an operation also names its trace.
  */
 export function createLog(destination: string | number = 2): Log {
   return pino(
@@ -15,11 +20,20 @@ export function createLog(destination: string | number = 2): Log {
       level: 'info',
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }), log: bounded },
+      formatters: {
+        level: (label) => ({ level: label }),
+        log: (fields) => bounded(withTrace(fields)),
+        bindings: withTrace,
+      },
       serializers: { err: (error: Error) => bounded(pino.stdSerializers.err(error)) },
     },
     pino.destination({ dest: destination, sync: true, mkdir: true, mode: 0o600 }),
   );
+}
+
+function withTrace<Fields extends object>(fields: Fields): Fields & { traceId?: string } {
+  const operationId = 'operationId' in fields ? fields.operationId : undefined;
+  return typeof operationId === 'string' ? { ...fields, traceId: traceIdFor(operationId) } : fields;
 }
 
 /** Returns the fields with long texts cut. */

@@ -21,6 +21,7 @@ const FLOORS = [
   'src',
   'src/processes',
   'src/config',
+  'src/telemetry',
   'stacks',
   'src/http-client',
   'src/database',

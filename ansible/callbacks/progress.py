@@ -16,6 +16,7 @@ short_description: A line for every finished task, and a file that says which ta
 description:
   - In the log the lines begin with C(progress:). The machine's output is there too and can imitate them, so
     followers of a run read the file that C(AGENT_PROGRESS_FILE) names, which nothing else writes to.
+  - C(AGENT_SPANS_FILE), if set, gets a JSON line for every task and for the whole playbook, for traces.
 requirements:
   - enabled in the configuration
 """
@@ -35,15 +36,32 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         self._began = time.monotonic()
+        self._start = self._play_start = time.time()
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        self._play_start = time.time()
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
-        self._began = time.monotonic()
+        self._begin()
 
     def v2_playbook_on_handler_task_start(self, task: Any) -> None:
-        self._began = time.monotonic()
+        self._begin()
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        is_failed = bool(stats.failures or stats.dark)
+        _span("play", "ansible-playbook", self._play_start, "failure" if is_failed else "success")
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        self._say(result, "changed" if result.result.get("changed") else "ok")
+        changed = bool(result.result.get("changed"))
+        self._say(result, "changed" if changed else "ok")
+        _span("task", result.task.get_name(), self._start, "success", changed=changed)
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        _span("task", result.task.get_name(), self._start, "skip")
+
+    def _begin(self) -> None:
+        self._began = time.monotonic()
+        self._start = time.time()
 
     def v2_runner_retry(self, result: Any) -> None:
         attempts = result.result.get("attempts", 0)
@@ -55,10 +73,12 @@ class CallbackModule(CallbackBase):
             self._say(result, "failed, ignored")
             return
         self._say(result, "failed")
+        _span("task", result.task.get_name(), self._start, "failure")
         self._keep(result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         self._say(result, "the server cannot be reached")
+        _span("task", result.task.get_name(), self._start, "failure")
         self._keep(result)
 
     def _say(self, result: Any, how: str) -> None:
@@ -67,7 +87,7 @@ class CallbackModule(CallbackBase):
             return
         seconds = time.monotonic() - self._began
         line = f"{result.task.get_name()}: {how} ({seconds:.1f} s)"
-        self._display.display(f"progress: {line}")
+        self._display.display(f"progress: {line}{MARK}")
         _tell(line)
 
     def _keep(self, result: Any) -> None:
@@ -79,12 +99,32 @@ class CallbackModule(CallbackBase):
             json.dump(failure, file)
 
 
+def _mark() -> str:
+    """Names the operation and its trace, so that a search for either finds the lines."""
+    operation = os.environ.get("AGENT_OPERATION_ID", "")
+    trace = os.environ.get("TRACEPARENT", "")[3:35]
+    return (f" operation={operation}" if operation else "") + (f" trace={trace}" if trace else "")
+
+
+MARK = _mark()
+
+
 def _tell(line: str) -> None:
-    path = os.environ.get("AGENT_PROGRESS_FILE")
+    _append("AGENT_PROGRESS_FILE", " ".join(line.split())[:LONGEST_LINE])
+
+
+def _span(kind: str, name: str, start: float, outcome: str, **more: Any) -> None:
+    end = max(start, time.time())
+    span = {"kind": kind, "name": name[:LONGEST_LINE], "start": start, "end": end, "outcome": outcome, **more}
+    _append("AGENT_SPANS_FILE", json.dumps(span))
+
+
+def _append(variable: str, line: str) -> None:
+    path = os.environ.get(variable)
     if path is None:
         return
     with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "a", encoding="utf-8") as file:
-        file.write(" ".join(line.split())[:LONGEST_LINE] + "\n")
+        file.write(line + "\n")
 
 
 QUIET = frozenset({"assert", "include_tasks", "include_role", "import_tasks", "validate_argument_spec"})

@@ -89,7 +89,13 @@ def environment(folder: Path, inputs: Inputs, run_id: str) -> dict[str, str]:
     processes, and none of the caller's credentials.
     """
     marks = {name: os.environ[name] for name in _SERVICE_MARKS if name in os.environ}
-    progress = {"AGENT_PROGRESS_FILE": str(inputs.progress_file)} if inputs.progress_file else {}
+    told = {
+        "AGENT_PROGRESS_FILE": str(inputs.progress_file or ""),
+        "AGENT_SPANS_FILE": str(inputs.spans_file or ""),
+        "AGENT_OPERATION_ID": inputs.operation_id,
+        "TRACEPARENT": inputs.trace_context,
+    }
+    progress = {name: value for name, value in told.items() if value}
     return marks | progress | {
         "PATH": inputs.search_path,
         "HOME": str(folder),

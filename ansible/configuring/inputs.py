@@ -49,6 +49,11 @@ class Inputs:
     proxy_command: str = ""
     progress_file: Path | None = None
     """Also receives the lines of callbacks/progress.py, and nothing else."""
+    spans_file: Path | None = None
+    """Receives the beginning and end of every task, for traces."""
+    operation_id: str = ""
+    trace_context: str = ""
+    """As W3C Trace Context writes it."""
     checked_file: Path | None = None
     """Created by a successful check for a simulated machine: ../configure then skips the next one."""
 
@@ -75,6 +80,9 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
         "private_key": reader.read("AGENT_SSH_PRIVATE_KEY", _private_key, default=None if over_ssh else ""),
         "new_host_key": reader.read("AGENT_NEW_HOST_KEY", _private_key, default=None if over_ssh else ""),
         "progress_file": reader.read("AGENT_PROGRESS_FILE", _optional_path, default=""),
+        "spans_file": reader.read("AGENT_SPANS_FILE", _optional_path, default=""),
+        "operation_id": reader.read("AGENT_OPERATION_ID", _operation_id, default=""),
+        "trace_context": reader.read("TRACEPARENT", _trace_context, default=""),
         "checked_file": reader.read("AGENT_CHECKED_FILE", _optional_path, default=""),
         "proxy_command": reader.read("AGENT_SSH_PROXY_COMMAND", _one_line, default=""),
     }
@@ -152,6 +160,17 @@ def _absolute_path(text: str) -> Path:
 
 def _optional_path(text: str) -> Path | None:
     return _absolute_path(text) if text else None
+
+
+def _operation_id(text: str) -> str:
+    if len(text) > 100 or not re.fullmatch(r"[0-9A-Za-z-]*", text):
+        raise ValueError("must be an id")
+    return text
+
+
+def _trace_context(text: str) -> str:
+    # A caller's own, malformed one is no reason to fail.
+    return text if re.fullmatch(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", text) else ""
 
 
 def _folder(text: str) -> Path:

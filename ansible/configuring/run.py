@@ -84,14 +84,23 @@ def _run_connected(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: A
 @contextlib.contextmanager
 def _told(what: str, inputs: Inputs, log: int) -> Iterator[None]:
     """Prints a step's result as callbacks/progress.py does for tasks; exceptions are reported elsewhere."""
-    began = time.monotonic()
+    start, began = time.time(), time.monotonic()
     yield
-    line = f"{what}: ok ({time.monotonic() - began:.1f} s)\n"
-    os.write(log, f"progress: {line}".encode())
-    if inputs.progress_file is None:
+    seconds = time.monotonic() - began
+    line = f"{what}: ok ({seconds:.1f} s)"
+    mark = f" operation={inputs.operation_id}" if inputs.operation_id else ""
+    trace = f" trace={inputs.trace_context[3:35]}" if inputs.trace_context else ""
+    os.write(log, f"progress: {line}{mark}{trace}\n".encode())
+    _append(inputs.progress_file, line)
+    span = {"kind": "task", "name": what, "start": start, "end": start + seconds, "outcome": "success"}
+    _append(inputs.spans_file, json.dumps(span))
+
+
+def _append(path: Path | None, line: str) -> None:
+    if path is None:
         return
-    with open(os.open(inputs.progress_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "a") as file:
-        file.write(line)
+    with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "a") as file:
+        file.write(f"{line}\n")
 
 
 def _run_ansible(

@@ -19,7 +19,7 @@ import { liveness, readiness } from '../http/health.ts';
 import { guardHost } from '../http/host-guard.ts';
 import { listAttention } from '../http/limits/attention.ts';
 import { approve, listBreakers, listHeld } from '../http/limits/breakers.ts';
-import { metrics } from '../http/metrics.ts';
+import { metrics } from '../http/metrics/metrics.ts';
 import { listNotices } from '../http/notices.ts';
 import { describe } from '../http/openapi.ts';
 import { cancelOperation } from '../http/operations/cancel-operation.ts';
@@ -31,6 +31,7 @@ import { showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
 import { claimRoute } from '../http/runner/claim.ts';
 import { recordRoute } from '../http/runner/record.ts';
+import { measured } from '../http/webhook-metrics.ts';
 import { receiveGithubCallback } from '../http/webhooks/github.ts';
 import { receiveStripeEvent } from '../http/webhooks/stripe.ts';
 
@@ -83,6 +84,7 @@ export function createApp(deps: HttpDeps): Express {
   app.use(securityHeaders(deps.publicUrl));
   if (deps.mode === 'sandbox') app.use(guardHost(deps.publicUrl));
 
+  for (const route of SIGNED_ROUTES) app.use(route, measured(route));
   app.post('/api/webhooks/stripe', ...receiveStripeEvent(deps));
   app.post('/api/webhooks/github', receiveGithubCallback(deps));
   app.post('/api/runner/claim', claimRoute(deps));

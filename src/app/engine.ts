@@ -66,6 +66,8 @@ export interface Engine {
   health: HealthCheck;
   /** The node through which agents are reached; undefined if this host's own network reaches them. */
   node: TailnetNode | undefined;
+  /** The engine processes, at work and idle. */
+  engines(): { busy: number; idle: number };
   stop(): Promise<void>;
 }
 
@@ -98,6 +100,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     parts: runbookParts,
     health,
     node,
+    engines: pool.count,
     stop: async () => {
       await pool.stop();
       await node?.stop();
@@ -128,6 +131,7 @@ function openStackEngine(parts: EngineParts, pool: EnginePool, node: TailnetNode
   return createStackEngine({
     pool,
     state,
+    log: parts.log,
     environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },
     secrets: connections.pulumi.secrets,
     configure: {

@@ -25,8 +25,10 @@ import { createApp } from './api.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
 import { openClock } from './clock.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
+import { observeDatabasePool } from './observed.ts';
 import { openRemote } from './runner-api.ts';
 import { Shutdown } from './shutdown.ts';
+import { openTelemetry, startSending, type Telemetry } from './telemetry.ts';
 import { announceStart, showAgents } from './terminal/announce.ts';
 import { placeDemoOrder } from './terminal/demo-order.ts';
 import { followOnTerminal } from './terminal/follow.ts';
@@ -91,6 +93,12 @@ async function start(parts: StartParts): Promise<void> {
   const clock = openClock({ ...parts, database: opened.database });
   shutdown.add('the clock', clock.stop);
   const backend = { ...opened, clock };
+  const sending = startSending({
+    ...parts,
+    ...backend,
+    publicUrl: installation?.publicUrl ?? config.publicUrl,
+  });
+  shutdown.add('the metrics of this process', sending.stop);
   const { database, events } = backend;
   const served = server === undefined ? undefined : serveHttp({ ...parts, ...backend, server });
   const publicUrl = served?.url ?? installation?.publicUrl ?? config.publicUrl;
@@ -116,6 +124,7 @@ interface Backend {
   database: Database;
   queue: Queue;
   events: EventHub;
+  telemetry: Telemetry;
   /** Tailscale has not answered yet, so this may not be the database's tailnet. */
   isTailnetSilent: boolean;
 }
@@ -123,7 +132,10 @@ interface Backend {
 /** Opens and checks the database, and starts the queue and the event listener. */
 async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> {
   const { config, role, connections, installation, shutdown, log } = parts;
+  const telemetry = await openTelemetry(parts);
+  shutdown.add('what is sent to the collector', telemetry.stop);
   const pool = createPool(connections.databaseUrl, 12, `agent-stacks ${role}`);
+  observeDatabasePool(pool);
   shutdown.add('the database connections', () => pool.end());
   const database = createDatabase(pool);
   await waitFor('the database migrations', migrate(database), waiter);
@@ -139,7 +151,7 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   shutdown.add('the event listener', events.close);
   shutdown.add('the queue', queue.stop);
   shutdown.add('the monitor of stalled operations', watchStalled({ database, log }).stop);
-  return { database, queue, events, isTailnetSilent };
+  return { database, queue, events, telemetry, isTailnetSilent };
 }
 
 /** @returns the configuration problems that the worker has found so far */
@@ -171,7 +183,8 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
   const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${port}`) : config.publicUrl;
   const payments = openFollowing(parts);
   const isStillWanted = payments && createLastCheck(payments);
-  const { remote, close } = openRemote({ config, connections, database, log, isStillWanted });
+  const { isTraced } = parts.telemetry;
+  const { remote, close } = openRemote({ config, connections, database, log, isStillWanted, isTraced });
   shutdown.add('the Pulumi state connection', close);
   const app = createApp({
     database,
@@ -194,6 +207,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
     checkoutUrl: connections.checkoutUrl,
     machines: installation?.machines,
     stopping,
+    isTraced,
   });
   server.serve(app);
   return { url: publicUrl, port };

@@ -20,6 +20,8 @@ export function openRemote(deps: {
   database: Database;
   log: Log;
   isStillWanted: IsStillWanted | undefined;
+  /** Whether traces are collected. */
+  isTraced: boolean;
 }): { remote: RemoteDeps | undefined; close(): Promise<void> } {
   const { config, connections, database, log } = deps;
   const { callbackSecret } = connections.github;
@@ -34,6 +36,7 @@ export function openRemote(deps: {
     remote: {
       callbackSecret,
       isStillWanted: deps.isStillWanted,
+      isTraced: deps.isTraced,
       getFence,
       pulumi: connections.pulumi,
       foundations: createFoundationStore(database, { evict }, connections.pulumi.secrets.url),

@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
 import type { Clock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { Telemetry } from './telemetry.ts';
 
 /** What the worker's parts share. */
 export interface ServiceDeps {
@@ -19,4 +20,6 @@ export interface ServiceDeps {
   events: EventHub;
   /** The URL under which callbacks reach the service. */
   publicUrl: string;
+  /** Where traces and metrics go. */
+  telemetry: Telemetry;
 }

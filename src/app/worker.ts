@@ -15,6 +15,7 @@ import { createReceivers } from '../notices/receivers.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
 import { createRecorders } from '../operations/recorders.ts';
 import { createSlotParts } from '../operations/slot-parts.ts';
+import { startFolding } from '../operations/tallies.ts';
 import { withdrawWaitingHarm } from '../operations/withdraw.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
@@ -31,6 +32,7 @@ import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
 import { type Engine, openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
+import { observeWork } from './observed.ts';
 import { startPool, toHandOver } from './pool.ts';
 import { type Pulse, startPulse } from './pulse.ts';
 import { openReleasing } from './releasing.ts';
@@ -85,6 +87,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   );
   const key = deriveAuditKey(connections.pulumi.passphrase);
   const unmoved = openUnmovedReport(deps);
+  const folding = startFolding(deps);
   const sealing = startSealing({ database, log, key }, { isDue: () => pulse.isDue('audit') });
   return {
     ...(work.problems && { problems: work.problems }),
@@ -97,6 +100,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         delivery.stop(),
         sealing.stop(),
         unmoved.stop(),
+        folding.stop(),
         pulse.stop(),
       ]);
     },
@@ -116,6 +120,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     log,
     readiness: checks,
     isStillWanted: deps.isStillWanted,
+    isTraced: deps.telemetry.isTraced,
     isDue: () => deps.pulse.isDue('operations'),
     fence: pulumi.fence,
     runbooks: engine.runbooks,
@@ -124,6 +129,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     concurrency: config.workerConcurrency,
     workerId,
   });
+  observeWork({ running: worker.active, engines: engine.engines });
   const monitor = startMonitor(deps, engine.health, engine.node);
   const pool = startPool(deps, { engine, fence: pulumi.fence, workerId });
   // Workflow runs may still be active from before this executor was chosen. A run that dies without a

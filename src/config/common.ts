@@ -23,6 +23,7 @@ import { type PoolConfig, readPool } from './pool.ts';
 import { childEnvironment } from './process-environment.ts';
 import { readSecretsProvider, type SecretsProvider } from './secrets-provider.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
+import { readTelemetry, type TelemetryConfig } from './telemetry.ts';
 import { LEASE_SECONDS, RETRY_SECONDS } from './timing.ts';
 
 /** What every mode has. */
@@ -59,6 +60,8 @@ export interface CommonConfig {
   software: AgentSoftware;
   /** Receivers of what happens to agents: webhooks and mail. */
   outgoing: NoticeConfig;
+  /** Where traces and metrics go. */
+  telemetry: TelemetryConfig;
   billing: BillingConfig;
   providers: 'builtin' | 'official';
   /** What child processes inherit: the locations of programs, of the home folder and of certificates. */
@@ -102,6 +105,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     pool: readPool(reader),
     software: readAgentSoftware(reader),
     outgoing: readNotices(reader),
+    telemetry: readTelemetry(reader),
     billing: readBilling(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
   };

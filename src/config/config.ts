@@ -8,6 +8,7 @@ import { missingForDispatch } from './github-account.ts';
 import { type MachinesMode, readMachinesMode } from './machine-tools.ts';
 import { postgresNotice } from './process-environment.ts';
 import { refuseOutside } from './rehearsal-endpoints.ts';
+import { onlyLoopback } from './telemetry.ts';
 
 /** Which roles one process takes: the web server, a worker, or both. */
 export const ROLES = ['all', 'api', 'worker'] as const;
@@ -97,18 +98,22 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
     );
   }
   const ignored = IGNORED_IN_SANDBOX.filter((name) => reader.text(name) !== undefined);
+  const { telemetry, notices } = onlyLoopback(common.telemetry);
   return {
     ...common,
     mode: 'sandbox',
+    telemetry,
     leaseSeconds: reader.read('LEASE_SECONDS', leaseSeconds) ?? common.leaseSeconds,
     retrySeconds: reader.read('RETRY_SECONDS', retrySeconds) ?? common.retrySeconds,
     databaseUrl: reader.secret('DATABASE_URL', postgresUrl),
     apiToken: reader.secret('API_TOKEN', apiToken),
     providers: reader.choice('PROVIDERS', ['builtin', 'official']) ?? 'builtin',
-    notices:
-      ignored.length > 0
+    notices: [
+      ...(ignored.length > 0
         ? [`Sandbox mode ignores ${ignored.join(', ')}: it calls nothing outside this machine.`]
-        : [],
+        : []),
+      ...notices,
+    ],
     sandbox: {
       machines: readMachinesMode(reader, common.tools.machines),
       github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',

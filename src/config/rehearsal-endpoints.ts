@@ -16,6 +16,7 @@ const OPTIONAL = [
   'GITHUB_OIDC_ISSUER',
   'TAILSCALE_LOGIN_SERVER',
   'PULUMI_BACKEND_URL',
+  'OTEL_EXPORTER_OTLP_ENDPOINT',
 ];
 
 /** Refuses endpoints outside this machine: a rehearsal must reach nothing else. Problems go to the reader. */

@@ -59,6 +59,7 @@ export function createGithubClient(repository: GithubRepository): GithubClient {
   const call = (method: 'GET' | 'POST', path: string, body?: object) =>
     patiently(() =>
       requestJson({
+        vendor: 'github',
         method,
         url: `${actions}${path}`,
         headers: {

@@ -39,6 +39,7 @@ export function createCall(account: HetznerAccount, watch?: CallWatch): Call {
       ...(body && { body: JSON.stringify(body) }),
       signal,
       watch,
+      vendor: 'hetzner',
       timeoutSeconds: account.timeoutSeconds,
     }).catch((error) => Promise.reject(hetznerError(error)));
 }

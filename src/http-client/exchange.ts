@@ -1,4 +1,5 @@
 import { RetryableError } from '../errors.ts';
+import { observeCall, observeHetznerQuota, type Vendor } from '../telemetry/process-metrics.ts';
 import { readText } from './answer.ts';
 import { withDeadline } from './deadline.ts';
 
@@ -23,6 +24,8 @@ export interface HttpCall extends CallLimits {
   body?: string | undefined;
   signal?: AbortSignal | undefined;
   watch?: CallWatch | undefined;
+  /** Whose API it is, if its calls are to be counted. */
+  vendor?: Vendor | undefined;
   /** How many redirects within the origin are followed; default 3. */
   redirects?: number | undefined;
 }
@@ -62,13 +65,15 @@ async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<Htt
   for (let url = call.url, redirects = 0; ; redirects += 1) {
     watch?.begins();
     try {
-      const response = await fetch(url, {
-        method,
-        headers,
-        ...(body === undefined ? {} : { body }),
-        redirect: 'manual',
-        signal,
-      });
+      const response = await observed(call, () =>
+        fetch(url, {
+          method,
+          headers,
+          ...(body === undefined ? {} : { body }),
+          redirect: 'manual',
+          signal,
+        }),
+      );
       watch?.answered(response.headers);
       const text = response.body === null ? '' : await readText(response.body);
       const next = redirects < mostRedirects ? redirectTarget(response, url, method) : undefined;
@@ -77,6 +82,21 @@ async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<Htt
     } catch (cause) {
       throw new NoAnswer('', { cause });
     }
+  }
+}
+
+/** Counts a call of a vendor's API, and how long its answer took to begin. */
+async function observed({ vendor, method }: HttpCall, send: () => Promise<Response>): Promise<Response> {
+  if (vendor === undefined) return send();
+  const begun = performance.now();
+  let answer: Response | undefined;
+  try {
+    answer = await send();
+    if (vendor === 'hetzner') observeHetznerQuota(answer.headers);
+    return answer;
+  } finally {
+    const seconds = (performance.now() - begun) / 1000;
+    observeCall({ vendor, method }, { status: answer?.status, seconds });
   }
 }
 

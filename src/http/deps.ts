@@ -43,6 +43,8 @@ export interface HttpDeps {
   checkoutUrl?: string | undefined;
   /** The sandbox's kind of machines, shown on every page. Undefined in live mode. */
   machines?: 'simulated' | 'real' | undefined;
+  /** Whether traces are collected. */
+  isTraced?: boolean | undefined;
   /** Aborted when the process stops, to end event streams, which would otherwise stay open. */
   stopping?: AbortSignal | undefined;
 }

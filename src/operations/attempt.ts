@@ -2,6 +2,7 @@ import type { AgentOutputs } from '../agents/outputs.ts';
 import type { AgentRow } from '../agents/store.ts';
 import type { Lease } from '../processes/lease.ts';
 import type { Secret } from '../secret.ts';
+import type { ReportSpan } from '../telemetry/span.ts';
 import type { OperationRow } from './rows.ts';
 
 /** One attempt at one operation, as its runbook sees it. */
@@ -16,6 +17,8 @@ export interface Attempt {
   /** Enters a step. Entering the current one again does nothing. */
   step(name: string): void;
   log(line: string): void;
+  /** Records in detail what takes time; absent unless traces are collected. */
+  span?: ReportSpan | undefined;
 }
 
 /** The change that a success makes to the agent's row. Plain data, because a runner may send it over HTTP. */

@@ -16,6 +16,7 @@ const claimSchema = z.object({
     sealedKeys: z.string().nullable(),
     ownLogin: z.boolean(),
     planServers: planServersSchema.default({}),
+    isTraced: z.boolean().default(false),
   }),
 });
 
@@ -25,6 +26,8 @@ export interface Claimed {
   agent: AgentRow;
   backendUrl: Secret;
   planServers: PlanServers;
+  /** Whether the service collects traces. */
+  isTraced: boolean;
 }
 
 /** Parses the service's answer to a claim. The login's password is derived on both sides and never sent. */
@@ -37,7 +40,7 @@ export function readClaim(answer: unknown, pulumi: { url: Secret; passphrase: Se
   // Not validated either.
   const agent = { ...withDates(inputs.agent), inputs: known, secrets } as unknown as AgentRow;
   const backendUrl = inputs.ownLogin ? attemptLogin(operation, pulumi) : pulumi.url;
-  return { operation, agent, backendUrl, planServers: inputs.planServers };
+  return { operation, agent, backendUrl, planServers: inputs.planServers, isTraced: inputs.isTraced };
 }
 
 function attemptLogin(

@@ -1,6 +1,8 @@
 import type { RunnerRecord } from '../executors/github-actions/record.ts';
+import { MAX_SPANS, toSent } from '../executors/github-actions/sent-spans.ts';
 import { Backlog, gapLine } from '../operations/backlog.ts';
 import type { Lease } from '../processes/lease.ts';
+import type { ReportedSpan } from '../telemetry/span.ts';
 import type { ServiceLink } from './service-link.ts';
 
 /** Reports progress to the service in order, without blocking the work. */
@@ -8,6 +10,8 @@ export interface Reporter {
   readonly currentStep: string;
   step(name: string): void;
   log(line: string): void;
+  /** For the service's trace of the operation. */
+  span(span: ReportedSpan): void;
   /** Sends a record after all earlier messages and waits for the answer. */
   record(record: RunnerRecord): Promise<unknown>;
   /** Sends everything that is buffered; waits at most `patienceMs`. */
@@ -21,18 +25,20 @@ const LONGEST_LINE = 4_000;
 const MOST_LINES = 1_000;
 const ALIVE_MS = 60_000;
 
-type Item = { line: string } | { step: string };
+type Item = { line: string } | { step: string } | { span: ReportedSpan };
 type Message = [route: 'status' | 'record', body: object];
 
 /** Groups the backlog into as few messages as possible, in order. */
 function batches({ leftOut, items }: { leftOut: number; items: Item[] }): Message[] {
   const messages: Message[] = [];
   let lines: string[] = leftOut === 0 ? [] : [gapLine(leftOut)];
+  const spans = items.flatMap((item) => ('span' in item ? toSent(item.span) : []));
   const endBatch = () => {
     if (lines.length > 0) messages.push(['record', { record: { kind: 'log', lines } }]);
     lines = [];
   };
   for (const item of items) {
+    if ('span' in item) continue;
     if ('line' in item) {
       if (lines.length === BATCH_LINES) endBatch();
       lines.push(item.line);
@@ -42,6 +48,8 @@ function batches({ leftOut, items }: { leftOut: number; items: Item[] }): Messag
     }
   }
   endBatch();
+  for (let from = 0; from < spans.length; from += MAX_SPANS)
+    messages.push(['record', { record: { kind: 'spans', spans: spans.slice(from, from + MAX_SPANS) } }]);
   return messages;
 }
 
@@ -61,7 +69,7 @@ export function createReporter(deps: ReporterDeps): Reporter {
 
 class ServiceReporter implements Reporter {
   readonly #deps: ReporterDeps;
-  readonly #held = new Backlog<Item>(MOST_LINES, (item) => 'line' in item);
+  readonly #held = new Backlog<Item>(MOST_LINES, (item) => !('step' in item));
   readonly #alive: NodeJS.Timeout;
   #currentStep = 'queued';
   #isWaiting = false;
@@ -91,6 +99,11 @@ class ServiceReporter implements Reporter {
   readonly log = (line: string): void => {
     this.#deps.say(line);
     for (const part of line.split('\n')) this.#held.push({ line: part.slice(0, LONGEST_LINE) });
+    this.#timer ??= setTimeout(() => this.#flush(), BATCH_MS);
+  };
+
+  readonly span = (span: ReportedSpan): void => {
+    this.#held.push({ span });
     this.#timer ??= setTimeout(() => this.#flush(), BATCH_MS);
   };
 

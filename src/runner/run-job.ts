@@ -6,7 +6,7 @@ import { LostError, RetryableError } from '../errors.ts';
 import { describeFailure } from '../executors/github-actions/result.ts';
 import { createIdentitySource } from '../github/identity-token.ts';
 import { requestAs } from '../http-client/request.ts';
-import { createLog, type Log } from '../log.ts';
+import { createLog, type Log, traceIdFor } from '../log.ts';
 import type { AgentEffect, Runbooks } from '../operations/attempt.ts';
 import { limitSeconds } from '../operations/registry.ts';
 import type { RecordInputs, RecordSnapshot } from '../operations/runbook-parts.ts';
@@ -78,6 +78,7 @@ export async function runJob({ config, openEngine, ending, say }: Job): Promise<
     const { pulumi } = config.connections;
     const claimed = readClaim(await link.send('claim', {}, { signal: controller.signal }), pulumi);
     say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
+    say(`operation ${claimed.operation.operation_id}, trace ${traceIdFor(claimed.operation.operation_id)}`);
     const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
     const following = { config, openEngine, claimed, controller, lease, reporter, processTags };
     const effect = await followRunbook(following);
@@ -121,8 +122,13 @@ async function followRunbook({
   reporter,
   processTags,
 }: Following): Promise<AgentEffect> {
-  const { operation, agent, backendUrl, planServers } = claimed;
+  const { operation, agent, backendUrl, planServers, isTraced } = claimed;
   const { state, pool } = openStateStore(backendUrl);
+  const ownLog = createLog(join(config.dataDir, 'logs', 'runner.log')).child({
+    process: 'runner',
+    operationId: operation.operation_id,
+  });
+  ownLog.info({ event: 'runner.started', attempt: operation.attempt }, `${operation.kind} on a runner`);
   const seconds = limitSeconds(operation.kind);
   const reason = `The ${operation.kind} took longer than ${seconds / 60} minutes and was ended`;
   const limit = setTimeout(() => controller.abort(new RetryableError(reason)), seconds * 1000);
@@ -142,13 +148,15 @@ async function followRunbook({
     planServers,
     processTags,
     idle: 1,
-    log: createLog(join(config.dataDir, 'logs', 'runner.log')),
+    log: ownLog,
   });
   try {
     const runbook = runbookFor(engine.runbooks, operation, agent);
     controller.signal.throwIfAborted();
     const { step, log } = reporter;
-    return await runbook({ operation, agent, signal: controller.signal, lease, backendUrl, step, log });
+    const span = isTraced ? reporter.span : undefined;
+    const { signal } = controller;
+    return await runbook({ operation, agent, signal, lease, backendUrl, step, log, span });
   } finally {
     clearTimeout(limit);
     await engine.stop();

@@ -27,6 +27,7 @@ export async function readStripeAccount({
   try {
     const { id } = await requestAs(account, {
       method: 'GET',
+      vendor: 'stripe',
       url: `${apiUrl ?? STRIPE_API}/v1/account`,
       headers: { authorization: `Bearer ${secretKey.reveal()}` },
     });

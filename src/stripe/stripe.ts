@@ -45,6 +45,7 @@ function boundedFetch({ timeoutSeconds }: CallLimits): typeof fetch {
       headers: Object.fromEntries(new Headers(headers)),
       body: typeof body === 'string' && body !== '' ? body : undefined,
       signal: signal ?? undefined,
+      vendor: 'stripe',
       timeoutSeconds,
     });
     return new Response(answer.text === '' ? null : answer.text, answer);

@@ -99,7 +99,7 @@ function createCalls(account: TailscaleAccount & CallLimits, base: string, watch
   const authorize = createAuthorization(account, base, watch);
   const { timeoutSeconds } = account;
   const request = async (method: 'GET' | 'DELETE', url: string) => ({
-    ...{ method, url, watch, timeoutSeconds },
+    ...{ vendor: 'tailscale' as const, method, url, watch, timeoutSeconds },
     headers: { authorization: await authorize() },
   });
   return {
@@ -107,6 +107,7 @@ function createCalls(account: TailscaleAccount & CallLimits, base: string, watch
     remove: async (url: string) => requestJson(await request('DELETE', url)),
     post: async (url: string, body: object) =>
       requestJson({
+        vendor: 'tailscale',
         method: 'POST',
         url,
         headers: { authorization: await authorize(), 'content-type': 'application/json' },
@@ -169,6 +170,7 @@ function createAuthorization(
         client_secret: credential.clientSecret.reveal(),
       });
       const answer = await requestAs(tokenAnswer, {
+        vendor: 'tailscale',
         method: 'POST',
         url: `${base}/oauth/token`,
         headers: { 'content-type': 'application/x-www-form-urlencoded' },

@@ -12,6 +12,8 @@ import { askLastCheck, type LastCheck, type LastCheckDeps, passLastCheck, UNWANT
 
 export interface ClaimDeps extends LastCheckDeps {
   queue: Queue;
+  /** Whether traces are collected. */
+  isTraced?: boolean | undefined;
   /** The servers of plans that the operator has described; default: none. */
   planServers?: PlanServers | undefined;
   /** Opens the fence that guards the Pulumi state. */
@@ -37,6 +39,8 @@ export interface RemoteClaim {
     ownLogin: boolean;
     /** The servers of plans that the operator has described. */
     planServers: PlanServers;
+    /** Whether the runner is to report spans. */
+    isTraced: boolean;
   };
 }
 
@@ -79,6 +83,7 @@ async function begin(
       sealedKeys: secrets === null ? null : secrets.toString('base64'),
       ownLogin,
       planServers: deps.planServers ?? {},
+      isTraced: deps.isTraced ?? false,
     },
   };
 }

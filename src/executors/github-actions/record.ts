@@ -10,12 +10,14 @@ import { ConflictError, InvalidInputError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
+import { recordSpans } from '../../operations/traces/record-spans.ts';
 import type { FoundationStore } from '../../runbooks/steps/foundation-store.ts';
 import type { Secret } from '../../secret.ts';
 import { beat, getStanding, lockFor, type Sender } from './attempts.ts';
 import { check } from './callback.ts';
 import { refuseForeignInputs, reportedInputsSchema } from './inputs.ts';
 import { resultSchema, resultSchemaFor } from './result.ts';
+import { fromSent, MAX_SPANS, sentSpanSchema } from './sent-spans.ts';
 
 const MAX_LINES = 500;
 /** Several times the length of an agent's sealed keys. */
@@ -34,6 +36,8 @@ export const recordSchema = z.discriminatedUnion('kind', [
   /** A heartbeat; refused once the attempt is over. */
   z.object({ kind: z.literal('alive') }),
   z.object({ kind: z.literal('log'), lines: z.array(z.string()).max(MAX_LINES) }),
+  /** What took time, for the operation's trace; `ageMs`: how long ago it ended. */
+  z.object({ kind: z.literal('spans'), spans: z.array(sentSpanSchema).max(MAX_SPANS) }),
   /** Sent before anything is created: the stack's inputs and the agent's sealed keys (base64). */
   z.object({
     kind: z.literal('inputs'),
@@ -127,6 +131,10 @@ async function write(trx: Transaction, row: OperationRow, record: RunnerRecord):
         row.attempt,
         lines.map((line) => ({ type: 'log', data: { line } })),
       );
+    }
+    case 'spans': {
+      const { operation_id: operationId, attempt } = row;
+      return recordSpans(trx, { operationId, attempt }, record.spans.map(fromSent));
     }
     case 'inputs':
       refuseForeignInputs(record.inputs, row, await getAgent(trx, row.agent_id));

@@ -13,9 +13,11 @@ import { limitSeconds } from '../../operations/registry.ts';
 import { runbookFor } from '../../operations/runbooks.ts';
 import { handBack, settleFailure, succeed } from '../../operations/settle.ts';
 import type { OperationKind } from '../../operations/states.ts';
+import { createSpanRecorder } from '../../operations/traces/span-recorder.ts';
 import { Lease, leaseTimes } from '../../processes/lease.ts';
 import type { Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
+import type { ReportSpan } from '../../telemetry/span.ts';
 import { guardAttempt, leaseEnd, StoppingError } from './guard.ts';
 import { passLastCheck } from './last-check.ts';
 import type { Readiness } from './readiness.ts';
@@ -36,6 +38,8 @@ export interface AttemptDeps {
   readiness?: Readiness | undefined;
   /** Asks whether a destroy that the service wants is still wanted; without it none begins. */
   isStillWanted?: IsStillWanted | undefined;
+  /** Whether traces are collected. */
+  isTraced?: boolean | undefined;
   log: Log;
 }
 
@@ -60,10 +64,12 @@ export async function runAttempt(
   const seconds = deps.limitSeconds?.[kind] ?? limitSeconds(kind);
   const guarded = { claim, kind, limitSeconds: seconds, controller, lease, times, recorder, stopping };
   const stopGuarding = guardAttempt(deps.database, guarded);
+  const spans = deps.isTraced === true ? createSpanRecorder(deps.database, claim) : undefined;
   deps.log.info({ event: 'attempt.started', ...ids }, `${kind} of ${agentId} started`);
   try {
     const { signal } = controller;
-    const outcome = await workAndSettle(deps, { operation, lease, recorder, signal, claim });
+    const span = spans?.report;
+    const outcome = await workAndSettle(deps, { operation, lease, recorder, signal, claim, span });
     deps.log.info(
       { event: 'attempt.ended', ...ids, outcome: outcome.status, error: outcome.error },
       `${kind} of ${agentId}: ${outcome.status}`,
@@ -75,6 +81,7 @@ export async function runAttempt(
     );
   } finally {
     stopGuarding();
+    void spans?.close();
   }
 }
 
@@ -84,14 +91,13 @@ interface Work {
   lease: Lease;
   recorder: Recorder;
   signal: AbortSignal;
+  span: ReportSpan | undefined;
 }
 
-async function workAndSettle(
-  deps: AttemptDeps,
-  { operation, claim, lease, recorder, signal }: Work,
-): Promise<{ status: string; error?: string }> {
+async function workAndSettle(deps: AttemptDeps, work: Work): Promise<{ status: string; error?: string }> {
+  const { operation, claim, lease, recorder, signal } = work;
   try {
-    const effect = await followRunbook(deps, { operation, claim, lease, recorder, signal });
+    const effect = await followRunbook(deps, work);
     signal.throwIfAborted();
     await recorder.close();
     await persist(lease, () => succeed(deps, claim, effect));
@@ -148,7 +154,7 @@ function lossOrError(thrown: unknown): unknown {
 /** Gives the attempt its login to the Pulumi state, which evicts earlier attempts, and runs the runbook. */
 async function followRunbook(
   deps: AttemptDeps,
-  { operation, claim, lease, recorder, signal }: Work,
+  { operation, claim, lease, recorder, signal, span }: Work,
 ): Promise<AgentEffect> {
   await passLastCheck(deps, operation, claim);
   const agent = await getAgentForOperation(deps.database, operation.agent_id);
@@ -158,7 +164,8 @@ async function followRunbook(
     // Already aborted: a listener added now would never fire.
     signal.throwIfAborted();
     const { step, log } = recorder;
-    return await runbook({ operation, agent, signal, lease, backendUrl: entry.backendUrl, step, log });
+    const { backendUrl } = entry;
+    return await runbook({ operation, agent, signal, lease, backendUrl, step, log, span });
   } finally {
     // Usually the agent's next attempt closes the login, but a destroyed agent has none.
     await persist(lease, () => entry.leave()).catch((error: unknown) =>

@@ -3,9 +3,12 @@ import { check, senderSchema } from '../../executors/github-actions/callback.ts'
 import { claimForRunner } from '../../executors/github-actions/claim.ts';
 import type { HttpDeps } from '../deps.ts';
 import { readAttemptToken, readSignedJson, refuse, requireIdentity } from '../signed-message.ts';
+import { traceRequest } from '../webhook-metrics.ts';
+
+const ROUTE = '/api/runner/claim';
 
 /** `POST /api/runner/claim`: hands the runner its work. Signed like callbacks. */
-export function claimRoute({ database, queue, log, remote }: HttpDeps): RequestHandler {
+export function claimRoute({ database, queue, log, remote, isTraced }: HttpDeps): RequestHandler {
   return async (request, response) => {
     try {
       const body = check(senderSchema, await readSignedJson(request, remote?.callbackSecret));
@@ -18,8 +21,11 @@ export function claimRoute({ database, queue, log, remote }: HttpDeps): RequestH
       const claim = await claimForRunner({ database, queue, ...remote! }, sender);
       response.set('cache-control', 'no-store').json(claim);
       const { agentId, kind, attempt } = claim;
+      const operationId = sender.jobId;
+      if (isTraced === true)
+        traceRequest(database, response, { kind: 'callback', route: ROUTE, operationId, attempt });
       log.info(
-        { event: 'runner.claimed', operationId: sender.jobId, agentId, kind, attempt },
+        { event: 'runner.claimed', operationId, agentId, kind, attempt },
         `a runner claimed the ${kind} of ${agentId}`,
       );
     } catch (error) {

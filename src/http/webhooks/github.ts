@@ -4,8 +4,11 @@ import { type Received, receiveCallback } from '../../executors/github-actions/r
 import type { Log } from '../../log.ts';
 import type { HttpDeps } from '../deps.ts';
 import { readAttemptToken, readSignedJson, refuse, requireIdentity } from '../signed-message.ts';
+import { traceRequest } from '../webhook-metrics.ts';
 
-type Deps = Pick<HttpDeps, 'database' | 'queue' | 'log' | 'remote'>;
+const ROUTE = '/api/webhooks/github';
+
+type Deps = Pick<HttpDeps, 'database' | 'queue' | 'log' | 'remote' | 'isTraced'>;
 
 /** `POST /api/webhooks/github`: verifies, extracts, commits, answers. */
 export function receiveGithubCallback(deps: Deps): RequestHandler {
@@ -21,6 +24,10 @@ export function receiveGithubCallback(deps: Deps): RequestHandler {
       );
       response.json({ received: true });
       logReceived(deps.log, callback.kind, received);
+      if (deps.isTraced === true && callback.kind !== 'heartbeat') {
+        const { operation_id: operationId, attempt } = received.operation;
+        traceRequest(deps.database, response, { kind: 'callback', route: ROUTE, operationId, attempt });
+      }
     } catch (error) {
       refuse(response, deps.log, error);
     }

@@ -6,13 +6,25 @@ import { parseStripeEvent, type StripeEvent } from '../../stripe/event.ts';
 import { verifyStripeSignature } from '../../stripe/signature.ts';
 import type { HttpDeps } from '../deps.ts';
 import { toRefusal } from '../problem.ts';
+import { traceRequest } from '../webhook-metrics.ts';
+
+const ROUTE = '/api/webhooks/stripe';
 
 /** Several times the size of Stripe's largest event. */
 const LIMIT = '512kb';
 
 type Deps = Pick<
   HttpDeps,
-  'database' | 'queue' | 'clock' | 'log' | 'webhookSecrets' | 'mode' | 'plans' | 'actsOnPast' | 'pricesDecide'
+  | 'database'
+  | 'queue'
+  | 'clock'
+  | 'log'
+  | 'webhookSecrets'
+  | 'mode'
+  | 'plans'
+  | 'actsOnPast'
+  | 'pricesDecide'
+  | 'isTraced'
 >;
 
 /** `POST /api/webhooks/stripe`: verifies, extracts, commits, answers. */
@@ -25,6 +37,9 @@ export function receiveStripeEvent(deps: Deps): (RequestHandler | ErrorRequestHa
     const outcome = await recordStripeEvent(deps, event, mode);
     response.json({ received: true });
     logRecorded(log, event, outcome);
+    const { operationId } = outcome;
+    if (deps.isTraced === true && operationId !== undefined && outcome.outcome === 'acted')
+      traceRequest(deps.database, response, { kind: 'webhook', route: ROUTE, operationId });
   };
   // Inflating is off: the signature covers the bytes as sent, and Stripe does not compress.
   return [express.raw({ type: () => true, limit: LIMIT, inflate: false }), receive, refuse(log)];

@@ -2,7 +2,7 @@
 import './lazy/hooks.ts';
 import { errorMessage, getFailureCode, type ReportedError } from '../../errors.ts';
 import { refuseOtherUsers } from '../../processes/peer-user.ts';
-import type { FromEngine, ToEngine } from './messages.ts';
+import type { FromEngine, StackTask, ToEngine } from './messages.ts';
 import { type EngineSettings, openSdk, type ProviderModule } from './run-stack.ts';
 
 /**
@@ -53,6 +53,18 @@ function describe(error: unknown): ReportedError {
   };
 }
 
+/** Tells the worker's log of a run. Only its name: an error's text goes to the operation's own log. */
+function tellOf({ stackName, verb, operationId }: StackTask) {
+  const begun = performance.now();
+  const line = { pid: process.pid, stackName, verb, operationId };
+  send({ type: 'log', line: { event: 'engine.run_started', ...line } });
+  return (event: string, error?: unknown) => {
+    const seconds = Math.round(performance.now() - begun) / 1000;
+    const name = error instanceof Error ? { error: error.name } : {};
+    send({ type: 'log', line: { event, ...line, seconds, ...name } });
+  };
+}
+
 process.on('message', (message: ToEngine) => {
   switch (message.type) {
     case 'lease':
@@ -65,10 +77,17 @@ process.on('message', (message: ToEngine) => {
       const controller = new AbortController();
       abort = controller;
       holdLease(message.leaseUntil);
+      const tell = tellOf(message.task);
       sdk
         .run(message.task, (progress) => send({ type: 'progress', progress }), controller.signal)
-        .then((result) => send({ type: 'done', result }))
-        .catch((error: unknown) => send({ type: 'failed', ...describe(error) }))
+        .then((result) => {
+          tell('engine.run_ended');
+          send({ type: 'done', result });
+        })
+        .catch((error: unknown) => {
+          tell('engine.run_failed', error);
+          send({ type: 'failed', ...describe(error) });
+        })
         .finally(() => {
           abort = undefined;
           clearTimeout(leaseTimer);

@@ -5,6 +5,7 @@ import type { EngineSettings } from './run-stack.ts';
 export interface EnginePool {
   /** Runs a task in an idle process, or in a new one. @throws one of our errors */
   run(task: StackTask, options: RunOptions): Promise<StackResult>;
+  count(): { busy: number; idle: number };
   /** Ends all processes and everything that they started. */
   stop(): Promise<void>;
 }
@@ -50,6 +51,11 @@ class Pool implements EnginePool {
       throw error;
     }
   }
+
+  readonly count = () => {
+    const idle = this.#idle.length;
+    return { busy: Math.max(0, this.#all.size - idle), idle };
+  };
 
   async stop(): Promise<void> {
     this.#stopped = true;

@@ -8,7 +8,7 @@ import { LostError } from '../../errors.ts';
 import { findProcesses, killProcesses, signal } from '../../processes/find.ts';
 import type { Lease } from '../../processes/lease.ts';
 import { engineError } from '../errors.ts';
-import type { FromEngine, Progress, StackResult, StackTask, ToEngine } from './messages.ts';
+import type { EngineLine, FromEngine, Progress, StackResult, StackTask, ToEngine } from './messages.ts';
 import type { EngineSettings } from './run-stack.ts';
 
 /** Environment variable that tags an engine process and everything below it with the process's id. */
@@ -18,6 +18,8 @@ export interface RunOptions {
   signal: AbortSignal;
   lease: Lease;
   onProgress: (progress: Progress) => void;
+  /** Takes the engine process's own log lines. */
+  onLog?: ((line: EngineLine) => void) | undefined;
 }
 
 /** How long a cancelled run has to finish its current resource before it is killed. */
@@ -86,7 +88,7 @@ export class EngineProcess {
   }
 
   /** @throws one of our errors; LostError if the process died during the run. */
-  async run(task: StackTask, { signal: abort, lease, onProgress }: RunOptions): Promise<StackResult> {
+  async run(task: StackTask, { signal: abort, lease, onProgress, onLog }: RunOptions): Promise<StackResult> {
     await this.#ready;
     abort.throwIfAborted();
     const offLease = lease.onRenewed((leaseUntil) => this.#send({ type: 'lease', leaseUntil }));
@@ -99,7 +101,7 @@ export class EngineProcess {
     };
     abort.addEventListener('abort', onAbort);
     try {
-      const result = this.#result(onProgress);
+      const result = this.#result(onProgress, onLog);
       const environment = { ...task.environment, ...this.#processTags };
       this.#send({ type: 'run', task: { ...task, environment }, leaseUntil: lease.until });
       return await result;
@@ -112,7 +114,7 @@ export class EngineProcess {
     }
   }
 
-  #result(onProgress: (progress: Progress) => void): Promise<StackResult> {
+  #result(onProgress: RunOptions['onProgress'], onLog: RunOptions['onLog']): Promise<StackResult> {
     return new Promise((resolve, reject) => {
       const done = (settle: () => void) => {
         this.#child.off('message', onMessage);
@@ -122,6 +124,7 @@ export class EngineProcess {
       const onExit = () => done(() => reject(new LostError('The process that ran Pulumi has died')));
       const onMessage = (message: FromEngine) => {
         if (message.type === 'progress') onProgress(message.progress);
+        else if (message.type === 'log') onLog?.(message.line);
         else if (message.type === 'done') done(() => resolve(message.result));
         else if (message.type === 'failed') done(() => reject(engineError(message)));
       };

@@ -6,6 +6,8 @@ export type StackTask = StackWork & {
   stackName: string;
   /** For the CLI, the plugins and their children: credentials, backend, input of the configuration script. */
   environment: Record<string, string>;
+  /** The operation that it is a part of, for the engine's own log lines. */
+  operationId?: string | undefined;
   /** What encrypts the secrets of a stack that this run creates; unset: the passphrase. */
   secretsProvider?: string | undefined;
   /** The stack's secrets are first moved to this provider. */
@@ -45,6 +47,19 @@ export interface StackResult {
   processes: number;
 }
 
+/** A line that an engine process writes to the service's log. */
+export interface EngineLine {
+  event: string;
+  /** The engine process's id. */
+  pid: number;
+  stackName: string;
+  verb: string;
+  /** Of the operation, from the context that came with the task. */
+  operationId?: string | undefined;
+  seconds?: number;
+  error?: string;
+}
+
 export type ToEngine =
   | { type: 'run'; task: StackTask; leaseUntil: number }
   | { type: 'lease'; leaseUntil: number }
@@ -52,6 +67,7 @@ export type ToEngine =
 
 export type FromEngine =
   | { type: 'ready' }
+  | { type: 'log'; line: EngineLine }
   | { type: 'progress'; progress: Progress }
   | { type: 'done'; result: StackResult }
   | ({ type: 'failed' } & ReportedError);

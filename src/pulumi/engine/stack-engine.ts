@@ -1,16 +1,19 @@
 import { mkdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { agentName, foundationName, type KnownDevice } from '../../../stacks/inputs.ts';
 import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
 import { PASSPHRASE, type SecretsProvider } from '../../config/secrets-provider.ts';
 import { RetryableError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
 import type { Lease } from '../../processes/lease.ts';
 import { Secret } from '../../secret.ts';
+import type { ReportSpan } from '../../telemetry/span.ts';
+import { traceparentFor } from '../../telemetry/trace-context.ts';
 import type { StateStore } from '../state-store.ts';
 import { logLine } from './engine-events.ts';
 import type { EnginePool } from './engine-pool.ts';
-import { followProgress } from './follow-log.ts';
+import { followRun } from './engine-spans.ts';
+import { followAnsible } from './follow-ansible.ts';
 import type { Progress, StackResult, StackTask, StackWork } from './messages.ts';
 
 /** The parts of an attempt that the engine needs. */
@@ -20,6 +23,7 @@ export interface EngineAttempt {
   lease: Lease;
   backendUrl: Secret;
   log(line: string): void;
+  span?: ReportSpan | undefined;
 }
 
 /** The keys for the configuration run. */
@@ -61,6 +65,7 @@ export interface StackEngine {
 export interface StackEngineSettings {
   pool: EnginePool;
   state: StateStore;
+  log?: Log;
   /** Backend, passphrase, credentials, PATH. */
   environment: Record<string, string>;
   /** What encrypts the secrets in the stacks' state, and which provider the stacks are moved away from. */
@@ -92,19 +97,14 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
   const run = createRun(settings);
   return {
     up: async (attempt, program, { mayBeNew, keys, onProgress }) => {
-      const progressFile = `${logFile(configure, attempt)}.progress`;
-      const environment = {
-        ...configureEnvironment(configure, attempt, keys),
-        AGENT_PROGRESS_FILE: progressFile,
-      };
+      const ansible = followAnsible(logFile(configure, attempt), attempt);
+      const environment = { ...configureEnvironment(configure, attempt, keys), ...ansible.environment };
       const made = mayBeNew && (await makeAgentStack(settings, program));
-      const stopFollowing = followProgress(progressFile, attempt.log);
       try {
         const work: StackWork = { verb: 'up', program, mayBeNew: mayBeNew && !made };
         return await run(attempt, toStackName(program), work, { environment, onProgress });
       } finally {
-        await stopFollowing();
-        await rm(progressFile, { force: true }).catch(() => {});
+        await ansible.stop();
       }
     },
     renewKey: async (attempt, program) => {
@@ -131,20 +131,30 @@ function createRun(settings: StackEngineSettings) {
       ...work,
       ...(await secretsOf(settings, stackName, work)),
       stackName,
+      operationId: attempt.operation.operation_id,
       environment: {
         ...settings.environment,
         PULUMI_BACKEND_URL: attempt.backendUrl.reveal(),
         ...environment,
       },
     };
-    const result = await settings.pool.run(task, {
+    const spans = attempt.span && followRun(attempt.span, work.verb);
+    const running = settings.pool.run(task, {
       signal: attempt.signal,
       lease: attempt.lease,
+      onLog: ({ event, ...line }) =>
+        settings.log?.info({ event, process: 'engine', ...line }, `${line.verb} of ${stackName}`),
       onProgress: (progress) => {
         attempt.log(logLine(progress));
+        spans?.onProgress(progress);
         onProgress?.(progress);
       },
     });
+    running.then(
+      () => spans?.end('success'),
+      () => spans?.end('failure'),
+    );
+    const result = await running;
     // A failed prune must not fail a run that has succeeded; the next run prunes again.
     await settings.state.prune(stackName).catch(() => {});
     return result;
@@ -201,6 +211,8 @@ export function configureEnvironment(
     ...(configure.proxyCommand === undefined ? {} : { AGENT_SSH_PROXY_COMMAND: configure.proxyCommand }),
     AGENT_TIMEOUT_SECONDS: String(configure.timeoutSeconds),
     AGENT_LOG_FILE: logFile(configure, attempt),
+    AGENT_OPERATION_ID: attempt.operation.operation_id,
+    TRACEPARENT: traceparentFor(attempt.operation.operation_id, attempt.operation.attempt),
     ...(configure.checkedFile === undefined ? {} : { AGENT_CHECKED_FILE: configure.checkedFile() }),
     ...(configure.ansibleBin === undefined ? {} : { ANSIBLE_BIN: configure.ansibleBin }),
     ...configure.software,

@@ -1,8 +1,9 @@
-import type { Database } from '../database/connect.ts';
-import { listPools, type PoolState } from '../pool/listing.ts';
+import type { Database } from '../../database/connect.ts';
+import { listPools, type PoolState } from '../../pool/listing.ts';
+import { type Family, PREFIX } from '../../telemetry/families.ts';
 
 /** A metric of the pools: its name, type, help and the value of each pool; null: not known. */
-const METRICS: [string, string, string, (pool: PoolState) => number | null][] = [
+const METRICS: [string, Family['type'], string, (pool: PoolState) => number | null][] = [
   ['pool_size', 'gauge', 'Slots that there should be now', (pool) => pool.size],
   ['pool_ready', 'gauge', 'Slots that are ready', (pool) => pool.ready],
   ['pool_hits_total', 'counter', 'Orders that got a slot', (pool) => pool.hits],
@@ -16,18 +17,11 @@ const METRICS: [string, string, string, (pool: PoolState) => number | null][] = 
   ['pool_euros_per_hour', 'gauge', 'What the slots cost', (pool) => pool.eurosPerHour],
 ];
 
-export interface PoolMetric {
-  name: string;
-  type: string;
-  help: string;
-  samples: { labels: Record<string, string>; value: number }[];
-}
-
 /** The pools in numbers, by location and plan. */
-export async function poolMetrics(database: Database): Promise<PoolMetric[]> {
+export async function poolFamilies(database: Database): Promise<Family[]> {
   const pools = await listPools(database);
   return METRICS.map(([name, type, help, toValue]) => ({
-    name,
+    name: `${PREFIX}${name}`,
     type,
     help,
     samples: pools.flatMap((pool) => {

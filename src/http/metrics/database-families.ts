@@ -1,0 +1,93 @@
+import type { Database } from '../../database/connect.ts';
+import { listBreakers } from '../../limits/listing.ts';
+import { readTallies } from '../../operations/tallies.ts';
+import { type Family, PREFIX, type Sample } from '../../telemetry/families.ts';
+import { countFamilies } from './count-families.ts';
+import { meanStepSeconds } from './ledger-metrics.ts';
+import { poolFamilies } from './pool-metrics.ts';
+import { tallyFamilies } from './tally-families.ts';
+
+/** What every process of an installation would say alike, because the database knows it. */
+export async function readDatabaseFamilies({
+  database,
+  missingKeys,
+  at,
+}: {
+  database: Database;
+  /** Cloud keys that only the runners have. */
+  missingKeys: readonly string[];
+  /** Business time. */
+  at: Date;
+}): Promise<Family[]> {
+  const [tallies, counts, steps, pools, breakers] = await Promise.all([
+    readTallies(database),
+    countFamilies(database),
+    meanStepSeconds(database),
+    poolFamilies(database),
+    breakerFamilies(database, at),
+  ]);
+  return [
+    ...tallyFamilies(tallies),
+    ...counts,
+    steps,
+    ...pools,
+    gauge('clouds_watched', 'Whether this service has the keys to sweep the clouds and to check agents', [
+      { labels: {}, value: missingKeys.length === 0 ? 1 : 0 },
+    ]),
+    ...breakers,
+  ];
+}
+
+export function gauge(name: string, help: string, samples: readonly Sample[]): Family {
+  return { name: `${PREFIX}${name}`, type: 'gauge', help, samples };
+}
+
+/** Metrics that had a name without prefix in earlier versions, and keep it until the next release. */
+const FORMERLY_BARE = new Set([
+  'agents',
+  'operations',
+  'operations_due',
+  'operations_due_oldest_seconds',
+  'stripe_events_total',
+  'orders_attention',
+  'subscriptions_due',
+  'subscriptions_due_oldest_seconds',
+  'subscriptions_unreadable',
+  'findings',
+  'workers',
+  'clouds_watched',
+  'provision_seconds',
+  'breaker_tripped',
+  'breaker_waiting',
+  'breaker_used',
+  'breaker_allowed',
+]);
+
+/** Repeats what had a name without prefix under that name. */
+export function withOldNames(families: readonly Family[]): Family[] {
+  return families.flatMap((family) => {
+    const bare = family.name.slice(PREFIX.length);
+    if (!FORMERLY_BARE.has(bare)) return [family];
+    const help = `Deprecated, removed in the next release: use ${family.name}. ${family.help}`;
+    return [family, { ...family, name: bare, help }];
+  });
+}
+
+async function breakerFamilies(database: Database, at: Date): Promise<Family[]> {
+  const states = await listBreakers(database, at);
+  const one = (name: string, help: string, value: (state: (typeof states)[number]) => number | null) =>
+    gauge(
+      name,
+      help,
+      states.flatMap((state) => {
+        const sample = value(state);
+        return sample === null ? [] : [{ labels: { breaker: state.name }, value: sample }];
+      }),
+    );
+  return [
+    one('breaker_tripped', 'Whether a breaker holds changes back', ({ trippedAt }) => (trippedAt ? 1 : 0)),
+    one('breaker_waiting', 'Changes that wait for a breaker', ({ waiting }) => waiting),
+    one('breaker_used', 'Changes within its period; spend: euros an hour', ({ used }) => used),
+    one('breaker_allowed', 'The limit of a breaker that has one', ({ allowed }) => allowed),
+  ];
+}

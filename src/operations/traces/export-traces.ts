@@ -1,0 +1,105 @@
+import { sql } from 'kysely';
+import type { Database } from '../../database/connect.ts';
+import { errorMessage } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import { type Repeating, repeatEvery } from '../../processes/repeat.ts';
+import type { Otlp } from '../../telemetry/otlp.ts';
+import type { Trace } from '../../telemetry/span.ts';
+import { readTraceRows } from './read-trace.ts';
+import { toTrace } from './to-trace.ts';
+
+export interface TraceExportDeps {
+  database: Database;
+  otlp: Pick<Otlp, 'sendTraces'>;
+  publicUrl: string;
+  log: Log;
+  /** How often this process looks for operations that have ended; default two seconds. */
+  lookSeconds?: number;
+}
+
+const LOOK_SECONDS = 2;
+/** The last spans of an operation may still be on their way into the database. */
+const GRACE_SECONDS = 2;
+const AT_ONCE = 20;
+/** A collector that was away longer than this misses traces. */
+const OLDEST = sql.raw(`interval '6 hours'`);
+const CLAIM_SECONDS = 60;
+const KEPT = sql.raw(`interval '7 days'`);
+const LOOKS_PER_CLEANUP = 300;
+
+/**
+ * Hands the traces of operations that have ended to a collector. The database is the queue: nothing waits for
+ * a collector that is slow or away, nothing piles up in memory, and a trace whose process was killed is sent
+ * by another one. A trace may be sent twice, with the same ids.
+ */
+export function startTraceExport(deps: TraceExportDeps): Repeating {
+  const { log, lookSeconds = LOOK_SECONDS } = deps;
+  let isAway = false;
+  let looks = 0;
+  return repeatEvery(lookSeconds, async () => {
+    try {
+      while ((await exportDue(deps)) === AT_ONCE) isAway = false;
+      if (looks % LOOKS_PER_CLEANUP === 0) await forget(deps.database);
+      looks += 1;
+      if (isAway) log.info({ event: 'telemetry.restored' }, 'traces are sent again');
+      isAway = false;
+    } catch (error) {
+      // One warning for one outage.
+      const text = 'could not send traces; they are kept for six hours';
+      if (!isAway) log.warn({ event: 'telemetry.traces_failed', error: errorMessage(error) }, text);
+      isAway = true;
+    }
+  });
+}
+
+/** @returns how many were sent */
+async function exportDue({ database, otlp, publicUrl }: TraceExportDeps): Promise<number> {
+  const claimed = await claim(database);
+  if (claimed.length === 0) return 0;
+  const ids = claimed.map(({ operationId }) => operationId);
+  try {
+    const traces: Trace[] = [];
+    for (const operationId of ids) {
+      const rows = await readTraceRows(database, operationId);
+      const agentId = rows?.operation.agent_id ?? '';
+      if (rows !== undefined) traces.push(toTrace(rows, `${publicUrl}/agents/${agentId}`));
+    }
+    await otlp.sendTraces(traces);
+  } catch (error) {
+    await settle(database, ids, sql`now()`).catch(() => {});
+    throw error;
+  }
+  await settle(database, ids, sql`null`);
+  return claimed.length;
+}
+
+/** Claims ended operations for a minute. An operation that was retried since has ended anew. */
+async function claim(database: Database): Promise<{ operationId: string }[]> {
+  const { rows } = await sql<{ operationId: string }>`
+    insert into exported_traces as t (operation_id, finished_at, claimed_until)
+    select o.operation_id, o.finished_at, now() + make_interval(secs => ${CLAIM_SECONDS})
+    from operations o left join exported_traces known using (operation_id)
+    where o.finished_at between now() - ${OLDEST} and now() - make_interval(secs => ${GRACE_SECONDS})
+      and (known.operation_id is null or known.finished_at <> o.finished_at or known.claimed_until <= now())
+    order by o.finished_at limit ${AT_ONCE}
+    on conflict (operation_id) do update
+      set finished_at = excluded.finished_at, claimed_until = excluded.claimed_until
+      where t.finished_at <> excluded.finished_at or t.claimed_until <= now()
+    returning operation_id as "operationId"`.execute(database);
+  return rows;
+}
+
+async function settle(
+  database: Database,
+  operationIds: string[],
+  claimedUntil: ReturnType<typeof sql>,
+): Promise<void> {
+  await sql`update exported_traces set claimed_until = ${claimedUntil}
+    where operation_id = any(${operationIds}::uuid[])`.execute(database);
+}
+
+/** Spans are for traces, and for a look at what was slow lately. */
+async function forget(database: Database): Promise<void> {
+  await sql`delete from operation_spans where ended_at < now() - ${KEPT}`.execute(database);
+  await sql`delete from exported_traces where finished_at < now() - ${KEPT}`.execute(database);
+}

@@ -1,0 +1,117 @@
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type Family, PREFIX } from './families.ts';
+
+/** What this process alone sees. What the database knows is counted there (src/http/metrics). */
+const registry = new Registry();
+const registers = [registry];
+
+const webhooks = new Histogram({
+  name: `${PREFIX}webhook_duration_seconds`,
+  help: 'Time to answer a webhook or a runner’s message',
+  labelNames: ['route', 'status'],
+  buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+  registers,
+});
+
+const calls = new Histogram({
+  name: `${PREFIX}vendor_call_duration_seconds`,
+  help: 'Calls to Hetzner, Tailscale, Stripe and GitHub: their number and how long they took',
+  labelNames: ['vendor', 'method', 'outcome'],
+  buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20],
+  registers,
+});
+
+const quota = new Gauge({
+  name: `${PREFIX}hetzner_quota_remaining`,
+  help: 'Requests that Hetzner still allows this project now, as its last answer said',
+  registers,
+});
+
+const quotaLimit = new Gauge({
+  name: `${PREFIX}hetzner_quota_limit`,
+  help: 'Requests an hour that Hetzner allows this project',
+  registers,
+});
+
+export type Vendor = 'hetzner' | 'tailscale' | 'stripe' | 'github';
+
+export function observeWebhook(route: string, status: number, seconds: number): void {
+  webhooks.observe({ route, status: String(status) }, seconds);
+}
+
+/** `status`: the answer's; undefined if none came. */
+export function observeCall(
+  { vendor, method }: { vendor: Vendor; method: string },
+  { status, seconds }: { status: number | undefined; seconds: number },
+): void {
+  calls.observe({ vendor, method, outcome: outcomeOf(status) }, seconds);
+}
+
+function outcomeOf(status: number | undefined): string {
+  if (status === undefined) return 'no_answer';
+  if (status === 429) return 'rate_limited';
+  return status < 400 ? 'ok' : status < 500 ? 'refused' : 'server_error';
+}
+
+/** @see https://docs.hetzner.cloud/reference/cloud#rate-limiting */
+export function observeHetznerQuota(headers: Headers): void {
+  const read = (name: string) => Number.parseInt(headers.get(name) ?? '', 10);
+  const [limit, remaining] = [read('ratelimit-limit'), read('ratelimit-remaining')];
+  if (limit >= 0) quotaLimit.set(limit);
+  if (remaining >= 0) quota.set(remaining);
+}
+
+/** Adds a gauge whose values are read when metrics are asked for. */
+export function addGauge(
+  { name, help, label }: { name: string; help: string; label: string },
+  read: () => Record<string, number>,
+): void {
+  registry.removeSingleMetric(`${PREFIX}${name}`);
+  new Gauge({
+    name: `${PREFIX}${name}`,
+    help,
+    labelNames: [label],
+    registers,
+    collect() {
+      this.reset();
+      for (const [key, value] of Object.entries(read())) this.set({ [label]: key }, value);
+    },
+  });
+}
+
+const EVENT_LOOP_PRECISION_MS = 20;
+
+/** Adds what Node tells of itself: memory, processor time, event loop, garbage collection. */
+export function addNodeMetrics(): void {
+  collectDefaultMetrics({
+    register: registry,
+    prefix: PREFIX,
+    eventLoopMonitoringPrecision: EVENT_LOOP_PRECISION_MS,
+  });
+}
+
+interface PromValue {
+  value: number;
+  labels: Record<string, string | number>;
+  metricName?: string;
+}
+
+/** Returns the metrics of this process. */
+export async function readProcessFamilies(): Promise<Family[]> {
+  const metrics = (await registry.getMetricsAsJSON()) as unknown as {
+    name: string;
+    help: string;
+    type: string;
+    values: PromValue[];
+  }[];
+  return metrics.map(({ name, help, type, values }) => ({
+    name,
+    help,
+    type: type === 'counter' || type === 'histogram' ? type : 'gauge',
+    samples: values.map(({ value, labels, metricName }) => ({
+      labels: Object.fromEntries(Object.entries(labels).map(([key, label]) => [key, String(label)])),
+      value,
+      suffix: metricName?.slice(name.length),
+    })),
+  }));
+}
