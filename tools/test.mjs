@@ -18,6 +18,7 @@ const env = await setUp({
     'shellcheck',
     'machines',
     'github-tools',
+    'promtool',
   ],
 });
 const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-record-'));

@@ -93,15 +93,10 @@ async function start(parts: StartParts): Promise<void> {
   const clock = openClock({ ...parts, database: opened.database });
   shutdown.add('the clock', clock.stop);
   const backend = { ...opened, clock };
-  const sending = startSending({
-    ...parts,
-    ...backend,
-    publicUrl: installation?.publicUrl ?? config.publicUrl,
-  });
-  shutdown.add('the metrics of this process', sending.stop);
   const { database, events } = backend;
   const served = server === undefined ? undefined : serveHttp({ ...parts, ...backend, server });
   const publicUrl = served?.url ?? installation?.publicUrl ?? config.publicUrl;
+  shutdown.add('the metrics of this process', startSending({ ...parts, ...backend, publicUrl }).stop);
   if (installation !== undefined) {
     const sandbox = installation.serve(served ?? { url: config.publicUrl, port: config.port });
     await waitFor('the sandbox', sandbox, waiter);
@@ -170,10 +165,9 @@ async function startWork(
   return worker.problems?.() ?? [];
 }
 
-function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clock }): {
-  url: string;
-  port: number;
-} {
+type ServeParts = StartParts & Backend & { server: WebServer; clock: Clock };
+
+function serveHttp(parts: ServeParts): { url: string; port: number } {
   const { config, server, connections, installation, shutdown, log, stopping } = parts;
   const { database, queue, events, clock } = parts;
   // Registered last, so that it closes before everything it depends on.
@@ -184,7 +178,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
   const payments = openFollowing(parts);
   const isStillWanted = payments && createLastCheck(payments);
   const { isTraced } = parts.telemetry;
-  const { remote, close } = openRemote({ config, connections, database, log, isStillWanted, isTraced });
+  const { remote, close } = openRemote({ ...parts, isStillWanted, isTraced });
   shutdown.add('the Pulumi state connection', close);
   const app = createApp({
     database,

@@ -124,11 +124,6 @@ async function followRunbook({
 }: Following): Promise<AgentEffect> {
   const { operation, agent, backendUrl, planServers, isTraced } = claimed;
   const { state, pool } = openStateStore(backendUrl);
-  const ownLog = createLog(join(config.dataDir, 'logs', 'runner.log')).child({
-    process: 'runner',
-    operationId: operation.operation_id,
-  });
-  ownLog.info({ event: 'runner.started', attempt: operation.attempt }, `${operation.kind} on a runner`);
   const seconds = limitSeconds(operation.kind);
   const reason = `The ${operation.kind} took longer than ${seconds / 60} minutes and was ended`;
   const limit = setTimeout(() => controller.abort(new RetryableError(reason)), seconds * 1000);
@@ -148,7 +143,7 @@ async function followRunbook({
     planServers,
     processTags,
     idle: 1,
-    log: ownLog,
+    log: openLog(config, operation),
   });
   try {
     const runbook = runbookFor(engine.runbooks, operation, agent);
@@ -162,6 +157,16 @@ async function followRunbook({
     await engine.stop();
     await pool?.end();
   }
+}
+
+/** Opens this process's log, whose every line names the operation. */
+function openLog(
+  { dataDir }: RunnerConfig,
+  { operation_id: operationId, attempt, kind }: Claimed['operation'],
+): Log {
+  const log = createLog(join(dataDir, 'logs', 'runner.log')).child({ process: 'runner', operationId });
+  log.info({ event: 'runner.started', attempt }, `${kind} on a runner`);
+  return log;
 }
 
 const network = z.object({ machines: z.enum(['real', 'simulated']) });

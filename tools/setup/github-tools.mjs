@@ -15,7 +15,9 @@ import { lastLines, SetupError } from './run.mjs';
  * @typedef {{
  *   name: string, version: string, why: string, module: string, buildTime: string,
  *   site: string, checksums: string, archive: (platform: string, architecture: string) => string | null,
+ *   isNested?: boolean, buildFlags?: string[],
  * }} Published
+ *   `isNested`: the archive has a folder around the program, with the archive's name
  */
 
 /** @type {Published} */
@@ -47,6 +49,26 @@ export const actionlint = {
     const machine = { x64: 'amd64', arm64: 'arm64' }[architecture];
     return ['linux', 'darwin'].includes(platform) && machine
       ? `actionlint_1.7.12_${platform}_${machine}.tar.gz`
+      : null;
+  },
+};
+
+/** @type {Published} */
+export const promtool = {
+  name: 'promtool',
+  version: '3.16.0',
+  why: 'the tests check alerts and queries with it',
+  module: 'github.com/prometheus/prometheus/cmd/promtool',
+  // Without service discovery, which brings the SDKs of a dozen clouds.
+  buildFlags: ['-tags=remove_all_sd'],
+  buildTime: 'BUILDTIME',
+  site: 'https://github.com/prometheus/prometheus/releases/download/v3.16.0',
+  checksums: 'sha256sums.txt',
+  isNested: true,
+  archive: (platform, architecture) => {
+    const machine = { x64: 'amd64', arm64: 'arm64' }[architecture];
+    return ['linux', 'darwin'].includes(platform) && machine
+      ? `prometheus-3.16.0.${platform}-${machine}.tar.gz`
       : null;
   },
 };
@@ -97,7 +119,8 @@ export async function tryPublished(context, tool) {
  * @param {Published} tool
  * @returns {Promise<{ unavailable: string } | null>}
  */
-export async function downloadPublished(context, folder, { name, version, why, site, checksums, archive }) {
+export async function downloadPublished(context, folder, tool) {
+  const { name, version, why, site, checksums, archive } = tool;
   const file = archive(process.platform, process.arch);
   if (file === null) return { unavailable: `not published for ${process.platform} ${process.arch}` };
   return context.progress.step(`Downloading ${name} ${version}`, why, async (step) => {
@@ -111,7 +134,10 @@ export async function downloadPublished(context, folder, { name, version, why, s
     const sum = createHash('sha256').update(readFileSync(path)).digest('hex');
     if (sum !== listedChecksum(readFileSync(join(folder, checksums), 'utf8'), file))
       throw new SetupError(`${file} does not match its official checksum. Not used.`);
-    const unpack = ['-xzf', path, '-C', join(folder, 'bin'), name];
+    const member = tool.isNested
+      ? [`${file.replace(/\.tar\.gz$/, '')}/${name}`, '--strip-components=1']
+      : [name];
+    const unpack = ['-xzf', path, '-C', join(folder, 'bin'), ...member];
     const { code, output } = await context.run('tar', unpack, { signal: context.signal });
     if (code !== 0) return { unavailable: `the archive could not be unpacked:\n${lastLines(output)}` };
     for (const used of [checksums, file]) rmSync(join(folder, used));
@@ -124,12 +150,12 @@ export async function downloadPublished(context, folder, { name, version, why, s
  * @param {string} folder
  * @param {Published} tool
  */
-export function buildPublished(context, folder, { name, version, module, buildTime }) {
+export function buildPublished(context, folder, { name, version, module, buildTime, buildFlags = [] }) {
   return buildWithGo(context, folder, {
     title: `${name} ${version}`,
     module: `github-tools/${name}`,
     packages: [module],
-    flags: ['-ldflags=-s -w'],
+    flags: ['-ldflags=-s -w', ...buildFlags],
     about: buildTime,
   });
 }

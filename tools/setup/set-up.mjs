@@ -9,7 +9,7 @@ import { ensureChromium } from './chromium.mjs';
 import { compileCacheDir } from './compile-cache.mjs';
 import { ensureDependencies } from './dependencies.mjs';
 import { findTools } from './find-tools.mjs';
-import { act, actionlint, ensurePublished, tryPublished } from './github-tools.mjs';
+import { act, actionlint, ensurePublished, promtool, tryPublished } from './github-tools.mjs';
 import { ensureHetznerClient } from './hetzner-client.mjs';
 import { ensureMachines } from './machines/machines.mjs';
 import { ensureMoto } from './moto.mjs';
@@ -33,10 +33,10 @@ import { ensureShellcheck } from './shellcheck.mjs';
 
 /**
  * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`,
- * `github-tools` and `moto` are for the tests, which run without them too; `machines` is optional for
+ * `github-tools`, `promtool` and `moto` are for the tests, which run without them too; `machines` is optional for
  * everything.
  * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
- *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'machines' | 'moto'} Tool
+ *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'promtool' | 'machines' | 'moto'} Tool
  */
 
 /**
@@ -162,6 +162,8 @@ async function setUpTools(wanted, env, signal) {
     env.AGENT_STACKS_ACT = (await tryPublished(context, act)) ?? '';
     env.AGENT_STACKS_ACTIONLINT = (await tryPublished(context, actionlint)) ?? '';
   }
+  if (wanted.tools.includes('promtool'))
+    env.AGENT_STACKS_PROMTOOL = (await tryPublished(context, promtool)) ?? '';
   await setUpTestTools(wanted, context);
   if (wanted.tools.includes('machines')) {
     const machines = await ensureMachines(context);

@@ -7,27 +7,12 @@ import { type Bucketed, type Family, histogramSamples, PREFIX } from '../../tele
 export function tallyFamilies(tallies: ReadonlyMap<TallyName, Tally[]>): Family[] {
   const get = (name: TallyName) => tallies.get(name) ?? [];
   const agents = get('agents');
-  const histogram = (
-    name: string,
-    help: string,
-    rows: readonly Bucketed[],
-    bounds: readonly number[] = SHORT_BOUNDS,
-  ): Family => ({
-    name: `${PREFIX}${name}`,
-    type: 'histogram',
-    help,
-    samples: histogramSamples(bounds, rows),
-  });
+  const samples = AGENT_STATUSES.map((status) => ({
+    labels: { status },
+    value: agents.find(({ labels }) => labels.status === status)?.count ?? 0,
+  }));
   return [
-    {
-      name: `${PREFIX}agents`,
-      type: 'gauge',
-      help: 'Agents by status',
-      samples: AGENT_STATUSES.map((status) => ({
-        labels: { status },
-        value: agents.find(({ labels }) => labels.status === status)?.count ?? 0,
-      })),
-    },
+    { name: `${PREFIX}agents`, type: 'gauge', help: 'Agents by status', samples },
     {
       name: `${PREFIX}operations`,
       type: 'gauge',
@@ -40,38 +25,60 @@ export function tallyFamilies(tallies: ReadonlyMap<TallyName, Tally[]>): Family[
       help: 'Stripe events received, by outcome',
       samples: toSamples(get('stripe_events'), ['outcome']),
     },
-    histogram(
-      'provision_seconds',
-      'From the order to the running agent',
-      bucketed(get('provision'), [], [{}]),
-      LONG_BOUNDS,
-    ),
-    histogram(
-      'running_seconds',
-      'From the payment to the running agent, by how it got its server',
-      bucketed(
-        get('running'),
-        ['way'],
-        WAYS.map((way) => ({ way })),
-      ),
-    ),
-    histogram(
-      'operation_duration_seconds',
-      'From the request to the end of an operation, waits and all tries included',
-      bucketed(get('operation'), ['kind', 'outcome']),
-    ),
-    histogram(
-      'operation_execution_seconds',
-      'From the beginning of its first try to the end of an operation',
-      bucketed(get('executing'), ['kind', 'outcome']),
-    ),
-    histogram(
-      'queue_wait_seconds',
-      'How long operations that were due waited until an executor began them, each try',
-      bucketed(get('queue_wait'), ['kind']),
-    ),
+    ...HISTOGRAMS.map(({ name, help, tally, labels, always, bounds = SHORT_BOUNDS }) => ({
+      name: `${PREFIX}${name}`,
+      type: 'histogram' as const,
+      help,
+      samples: histogramSamples(bounds, bucketed(get(tally), labels, always)),
+    })),
   ];
 }
+
+interface HistogramDefinition {
+  name: string;
+  help: string;
+  tally: TallyName;
+  labels: string[];
+  /** Labels that are shown without any count too. */
+  always?: Record<string, string>[];
+  bounds?: readonly number[];
+}
+
+const HISTOGRAMS: HistogramDefinition[] = [
+  {
+    name: 'provision_seconds',
+    help: 'From the order to the running agent',
+    tally: 'provision',
+    labels: [],
+    always: [{}],
+    bounds: LONG_BOUNDS,
+  },
+  {
+    name: 'running_seconds',
+    help: 'From the payment to the running agent, by how it got its server',
+    tally: 'running',
+    labels: ['way'],
+    always: WAYS.map((way) => ({ way })),
+  },
+  {
+    name: 'operation_duration_seconds',
+    help: 'From the request to the end of an operation, waits and all tries included',
+    tally: 'operation',
+    labels: ['kind', 'outcome'],
+  },
+  {
+    name: 'operation_execution_seconds',
+    help: 'From the beginning of its first try to the end of an operation',
+    tally: 'executing',
+    labels: ['kind', 'outcome'],
+  },
+  {
+    name: 'queue_wait_seconds',
+    help: 'How long operations that were due waited until an executor began them, each try',
+    tally: 'queue_wait',
+    labels: ['kind'],
+  },
+];
 
 const pick = (labels: Record<string, string>, names: readonly string[]) =>
   Object.fromEntries(names.map((name) => [name, labels[name] ?? '']));
@@ -80,7 +87,7 @@ function toSamples(tallies: readonly Tally[], names: readonly string[]) {
   return tallies.map(({ labels, count }) => ({ labels: pick(labels, names), value: count }));
 }
 
-/** Groups the counts of a histogram; `always`: labels that are shown without any count too. */
+/** Groups the counts of a histogram. */
 function bucketed(
   tallies: readonly Tally[],
   names: readonly string[],

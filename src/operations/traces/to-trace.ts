@@ -139,22 +139,27 @@ function covering<T extends Part>(parts: readonly T[], time: Date): T | undefine
   return parts.findLast(({ startedAt, endedAt }) => startedAt <= time && time < endedAt);
 }
 
-/** Hangs what was recorded below steps, tasks of Ansible below the resource that ran it. */
+/** Hangs what was recorded below steps, and what Ansible did below the resource that ran it. */
 function hang(rows: TraceRows, base: Base, { run, attempts, steps }: Above & { steps: Part[] }): Part[] {
   const all = rows.spans.filter(({ kind }) => kind !== 'webhook');
   const of = (attempt: number, parts: Part[]) => parts.filter((one) => one.attempt === attempt);
-  const resources = all.filter(({ kind }) => kind === 'resource').map((one) => toDetail(base, one));
-  const resourceParts = new Map(resources.map((one) => [one.spanId, one]));
-  return all.map((span) => {
-    const known = resourceParts.get(spanIdFor(base.operationId, `span/${span.id}`));
-    const part = known ?? toDetail(base, span);
-    const own = attempts.find(({ attempt }) => attempt === span.attempt) ?? run;
-    const step = covering(of(span.attempt, steps), span.startedAt);
-    const isAnsible = span.kind === 'play' || span.kind === 'task';
-    const resource = isAnsible ? covering(of(span.attempt, resources), span.startedAt) : undefined;
-    // A run of Pulumi spans several steps, and a callback is the runner's way to say one.
-    const parent = span.kind === 'run' || span.kind === 'callback' ? own : (resource ?? step ?? own);
-    return Object.assign(part, { parentId: parent.spanId });
+  const parts = all.map((span) => ({ span, part: toDetail(base, span) }));
+  const partsOf = (wanted: StoredSpan['kind']) =>
+    parts.flatMap(({ span, part }) => (span.kind === wanted ? part : []));
+  const [plays, resources] = [partsOf('play'), partsOf('resource')];
+  return parts.map(({ span: { kind, attempt, startedAt }, part }) => {
+    const own = attempts.find((one) => one.attempt === attempt) ?? run;
+    const find = (among: Part[]) => covering(of(attempt, among), startedAt);
+    const parents: Record<StoredSpan['kind'], () => Part | undefined> = {
+      webhook: () => run,
+      // A run of Pulumi spans several steps, and a callback is the runner's way to say one.
+      callback: () => own,
+      run: () => own,
+      resource: () => find(steps),
+      play: () => find(resources) ?? find(steps),
+      task: () => find(plays) ?? find(resources) ?? find(steps),
+    };
+    return Object.assign(part, { parentId: (parents[kind]() ?? own).spanId });
   });
 }
 
