@@ -1,5 +1,5 @@
 import { RetryableError } from '../errors.ts';
-import { observeCall, observeHetznerQuota, type Vendor } from '../telemetry/process-metrics.ts';
+import { observeCall, type Vendor } from '../telemetry/observations.ts';
 import { readText } from './answer.ts';
 import { withDeadline } from './deadline.ts';
 
@@ -92,11 +92,10 @@ async function observed({ vendor, method }: HttpCall, send: () => Promise<Respon
   let answer: Response | undefined;
   try {
     answer = await send();
-    if (vendor === 'hetzner') observeHetznerQuota(answer.headers);
     return answer;
   } finally {
     const seconds = (performance.now() - begun) / 1000;
-    observeCall({ vendor, method }, { status: answer?.status, seconds });
+    observeCall({ vendor, method, status: answer?.status, seconds, headers: answer?.headers });
   }
 }
 

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type Family, PREFIX } from './families.ts';
+import { observeCallsWith } from './observations.ts';
 
 /** What this process alone sees. What the database knows is counted there (src/http/metrics). */
 const registry = new Registry();
@@ -33,19 +34,14 @@ const quotaLimit = new Gauge({
   registers,
 });
 
-export type Vendor = 'hetzner' | 'tailscale' | 'stripe' | 'github';
-
 export function observeWebhook(route: string, status: number, seconds: number): void {
   webhooks.observe({ route, status: String(status) }, seconds);
 }
 
-/** `status`: the answer's; undefined if none came. */
-export function observeCall(
-  { vendor, method }: { vendor: Vendor; method: string },
-  { status, seconds }: { status: number | undefined; seconds: number },
-): void {
+observeCallsWith(({ vendor, method, status, seconds, headers }) => {
   calls.observe({ vendor, method, outcome: outcomeOf(status) }, seconds);
-}
+  if (vendor === 'hetzner' && headers !== undefined) observeHetznerQuota(headers);
+});
 
 function outcomeOf(status: number | undefined): string {
   if (status === undefined) return 'no_answer';
@@ -54,7 +50,7 @@ function outcomeOf(status: number | undefined): string {
 }
 
 /** @see https://docs.hetzner.cloud/reference/cloud#rate-limiting */
-export function observeHetznerQuota(headers: Headers): void {
+function observeHetznerQuota(headers: Headers): void {
   const read = (name: string) => Number.parseInt(headers.get(name) ?? '', 10);
   const [limit, remaining] = [read('ratelimit-limit'), read('ratelimit-remaining')];
   if (limit >= 0) quotaLimit.set(limit);

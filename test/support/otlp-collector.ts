@@ -110,22 +110,12 @@ function toMetrics(body: Json): ReceivedMetric[] {
   });
 }
 
-/** Names of the spans that account for an operation's time: waiting and steps, one after the other. */
-const NOT_STEPS = /^(RUN |attempt |POST |pulumi )/;
-
-/** The seconds of each step of a trace: of the spans whose parents are the operation or one of its attempts. */
+/** The seconds of each step of a trace: of the spans that account for the operation's time. */
 export function secondsBySteps(spans: readonly ReceivedSpan[]): Record<string, number> {
-  const above = new Set(
-    spans.filter(({ name }) => /^(RUN |attempt )/.test(name)).map(({ spanId }) => spanId),
-  );
-  const steps = spans.filter(
-    ({ name, parentSpanId }) => above.has(parentSpanId ?? '') && !NOT_STEPS.test(name),
-  );
   const seconds: Record<string, number> = {};
-  for (const { name, start, end } of steps) {
-    // The ledger counts what an attempt needs until its first step as waiting.
-    const step = name === 'starting' ? 'queued' : name;
-    seconds[step] = (seconds[step] ?? 0) + (end - start) / 1000;
+  for (const { start, end, attributes } of spans) {
+    const step = attributes['agent_stacks.ledger.step'];
+    if (typeof step === 'string') seconds[step] = (seconds[step] ?? 0) + (end - start) / 1000;
   }
   return seconds;
 }

@@ -21,6 +21,8 @@ export async function fillDatabase(database: Database, counts: FillCounts = LARG
     await sql`set session_replication_role = replica`.execute(connection);
     for (const statement of statements(counts)) await sql.raw(statement).execute(connection);
     await sql`set session_replication_role = default`.execute(connection);
+    // The triggers that keep the counts for the metrics were off.
+    await sql`select recount_tallies()`.execute(connection);
   });
   await sql`vacuum (analyze)`.execute(database);
 }

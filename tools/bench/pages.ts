@@ -36,6 +36,7 @@ const PAGES: readonly [name: string, path: string][] = [
   ['agents: held ones', '/agents?held=yes'],
   ['attention', '/attention'],
   ['one agent', '/agents/agent-9907'],
+  ['metrics', '/metrics'],
 ];
 const LARGE_TABLES = [
   'agents',

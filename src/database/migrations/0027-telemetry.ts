@@ -123,8 +123,11 @@ const TALLIES = [
      for each row execute function tally_operation()`,
 ];
 
-/** Counts what is there already; how long it waited in the queue is not known any more. */
-const BACKFILL = [
+/**
+ * Counts what is there already, and again where rows came in without triggers. How long operations waited in
+ * the queue is not known afterwards.
+ */
+const RECOUNT = [
   `insert into tallies select 'agents', jsonb_build_object('status', status), count(*), 0
      from agents group by status`,
   `insert into tallies select 'stripe_events', jsonb_build_object('outcome', outcome), count(*), 0
@@ -147,4 +150,21 @@ const BACKFILL = [
        from (select ${WAY('o')} as way, extract(epoch from o.finished_at - ${ORDERED_AT('o')})::float8 as took
          from operations o where o.kind = 'provision' and o.status = 'succeeded') ended) bounded
      group by way, le`,
+  `insert into tallies select 'executing', jsonb_build_object('kind', kind, 'outcome', status, 'le', le),
+       count(*), sum(took)
+     from (select kind, status, took, tally_le(took, ${SHORT}) as le
+       from (select kind, status, extract(epoch from finished_at - started_at)::float8 as took
+         from operations where finished_at is not null and started_at is not null) ended) bounded
+     group by kind, status, le`,
+];
+
+const BACKFILL = [
+  `create function recount_tallies() returns void language plpgsql as $$
+   begin
+     lock table agents, operations, stripe_events in share mode;
+     delete from tally_changes;
+     delete from tallies where tally <> 'queue_wait';
+     ${RECOUNT.map((statement) => `${statement};`).join('\n     ')}
+   end $$`,
+  `select recount_tallies()`,
 ];

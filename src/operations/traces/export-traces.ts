@@ -15,6 +15,8 @@ export interface TraceExportDeps {
   log: Log;
   /** How often this process looks for operations that have ended; default two seconds. */
   lookSeconds?: number;
+  /** How long after its end an operation is sent; default two seconds. */
+  graceSeconds?: number;
 }
 
 const LOOK_SECONDS = 2;
@@ -53,8 +55,9 @@ export function startTraceExport(deps: TraceExportDeps): Repeating {
 }
 
 /** @returns how many were sent */
-async function exportDue({ database, otlp, publicUrl }: TraceExportDeps): Promise<number> {
-  const claimed = await claim(database);
+async function exportDue(deps: TraceExportDeps): Promise<number> {
+  const { database, otlp, publicUrl, graceSeconds = GRACE_SECONDS } = deps;
+  const claimed = await claim(database, graceSeconds);
   if (claimed.length === 0) return 0;
   const ids = claimed.map(({ operationId }) => operationId);
   try {
@@ -74,12 +77,12 @@ async function exportDue({ database, otlp, publicUrl }: TraceExportDeps): Promis
 }
 
 /** Claims ended operations for a minute. An operation that was retried since has ended anew. */
-async function claim(database: Database): Promise<{ operationId: string }[]> {
+async function claim(database: Database, graceSeconds: number): Promise<{ operationId: string }[]> {
   const { rows } = await sql<{ operationId: string }>`
     insert into exported_traces as t (operation_id, finished_at, claimed_until)
     select o.operation_id, o.finished_at, now() + make_interval(secs => ${CLAIM_SECONDS})
     from operations o left join exported_traces known using (operation_id)
-    where o.finished_at between now() - ${OLDEST} and now() - make_interval(secs => ${GRACE_SECONDS})
+    where o.finished_at between now() - ${OLDEST} and now() - make_interval(secs => ${graceSeconds})
       and (known.operation_id is null or known.finished_at <> o.finished_at or known.claimed_until <= now())
     order by o.finished_at limit ${AT_ONCE}
     on conflict (operation_id) do update

@@ -105,7 +105,7 @@ interface Above {
 
 function toSteps({ operation, steps }: TraceRows, base: Base, { run, attempts }: Above): Part[] {
   const parts: Part[] = [];
-  const add = (name: string, parent: Part, [startedAt, endedAt]: [Date, Date]) => {
+  const add = (name: string, parent: Part, [startedAt, endedAt]: [Date, Date], step = name) => {
     if (endedAt <= startedAt) return;
     const id = `step/${parts.length}`;
     parts.push({
@@ -117,7 +117,10 @@ function toSteps({ operation, steps }: TraceRows, base: Base, { run, attempts }:
       startedAt,
       endedAt,
       isError: false,
-      attributes: taskAttributes(base, { id, name, result: 'success' }),
+      attributes: {
+        ...taskAttributes(base, { id, name, result: 'success' }),
+        'agent_stacks.ledger.step': step,
+      },
     });
   };
   add('received', run, [run.startedAt, operation.created_at]);
@@ -128,7 +131,7 @@ function toSteps({ operation, steps }: TraceRows, base: Base, { run, attempts }:
       const begun = attempts.find((one) => one.startedAt >= startedAt && one.startedAt < endedAt);
       add(step, run, [startedAt, begun?.startedAt ?? endedAt]);
       // The ledger counts as waiting what an attempt needs until its first step.
-      if (begun !== undefined) add('starting', begun, [begun.startedAt, endedAt]);
+      if (begun !== undefined) add('starting', begun, [begun.startedAt, endedAt], step);
     }
   }
   return parts;

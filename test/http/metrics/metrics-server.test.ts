@@ -3,13 +3,13 @@ import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { openMetricsServer } from '../../../src/http/metrics/metrics-server.ts';
 import { Secret } from '../../../src/secret.ts';
-import { observeCall } from '../../../src/telemetry/process-metrics.ts';
+import { observeCall } from '../../../src/telemetry/observations.ts';
 
 const apiToken = new Secret('token-of-the-operator');
 const silent = pino({ level: 'silent' });
 
 it('serves the metrics of its process to the operator alone', async () => {
-  observeCall({ vendor: 'stripe', method: 'GET' }, { status: undefined, seconds: 3 });
+  observeCall({ vendor: 'stripe', method: 'GET', status: undefined, seconds: 3, headers: undefined });
   const server = openMetricsServer({ host: '127.0.0.1', port: 0, apiToken, log: silent });
   const url = `http://127.0.0.1:${await server.port}`;
   const ask = (path: string, token: string) =>

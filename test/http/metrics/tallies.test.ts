@@ -97,6 +97,13 @@ it('an operation that moves from failed back to the queue is counted once', asyn
   expect(await tallied()).toEqual(await recount());
 });
 
+it('counts again what came in without triggers', async () => {
+  await sql`update tallies set count = count + 5`.execute(at.database);
+  expect(await tallied()).not.toEqual(await recount());
+  await sql`select recount_tallies()`.execute(at.database);
+  expect(await tallied()).toEqual(await recount());
+});
+
 it('counts holds and notices that wait', async () => {
   await sql`insert into holds (agent_id, reason, since, by_whom) values ('a1', 'abuse', now(), 'test')`.execute(
     at.database,

@@ -54,17 +54,26 @@ afterEach(async () => {
 });
 
 function startExport(): void {
-  exporting = startTraceExport({ ...at, otlp, publicUrl: 'https://agents.test', lookSeconds: 0.05 });
+  exporting = startTraceExport({
+    ...at,
+    otlp,
+    publicUrl: 'https://agents.test',
+    lookSeconds: 0.05,
+    graceSeconds: 0,
+  });
 }
-
-/** Ends everything a minute ago, so that it is due at once. */
-const age = () =>
-  sql`update operations set finished_at = finished_at - interval '10 seconds' where finished_at is not null`.execute(
-    at.database,
-  );
 
 const untilSpans = (count: number) =>
   expect.poll(() => collector.spans.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(count);
+
+/** Different for each agent. */
+const outputsOf = (agentId: string) => ({
+  ...OUTPUTS,
+  serverId: agentId.slice(1),
+  serverName: `agent-${agentId}`,
+  tailnetIp: `100.64.0.${agentId.slice(1)}`,
+  tailnetName: `agent-${agentId}.tail.ts.net`,
+});
 
 /** A provision whose first try fails and whose second one succeeds. */
 async function provisionInTwoTries(agentId: string): Promise<string> {
@@ -93,7 +102,7 @@ async function provisionInTwoTries(agentId: string): Promise<string> {
   });
   await spans.close();
   await recordEvents(at.database, second.claim, [{ type: 'step', data: { step: 'verifying' } }]);
-  await succeed(deps, second.claim, { kind: 'running', outputs: OUTPUTS });
+  await succeed(deps, second.claim, { kind: 'running', outputs: outputsOf(agentId) });
   return operationId;
 }
 
@@ -148,7 +157,6 @@ it('sends one trace for an operation of two tries by two workers, which adds up 
 it('keeps what a collector that is away has missed, warns once, and sends it later', async () => {
   collector.become('down');
   await provisionInTwoTries('a1');
-  await age();
   startExport();
   await expect.poll(() => collector.requests.length, { timeout: 20_000 }).toBeGreaterThan(2);
   const warnings = () => at.logged.filter(({ event }) => event === 'telemetry.traces_failed');
@@ -161,7 +169,6 @@ it('keeps what a collector that is away has missed, warns once, and sends it lat
 
 it('a trace whose exporter was killed is sent by another process, and one that was sent is not', async () => {
   const operationId = await provisionInTwoTries('a1');
-  await age();
   // As a kill between the claim and the answer leaves it.
   await sql`insert into exported_traces select operation_id, finished_at, now() - interval '1 second'
     from operations where operation_id = ${operationId}`.execute(at.database);
@@ -170,7 +177,6 @@ it('a trace whose exporter was killed is sent by another process, and one that w
   const sent = collector.spans.length;
   await exporting?.stop();
   await provisionInTwoTries('a2');
-  await age();
   await sql`update exported_traces t set finished_at = o.finished_at from operations o
     where o.operation_id = t.operation_id`.execute(at.database);
   startExport();
@@ -181,7 +187,6 @@ it('a trace whose exporter was killed is sent by another process, and one that w
 it('a silent collector holds nothing up but the next look', async () => {
   collector.become('silent');
   await provisionInTwoTries('a1');
-  await age();
   startExport();
   await expect.poll(() => collector.requests.length, { timeout: 20_000 }).toBeGreaterThan(0);
   // Another operation runs to its end meanwhile.
