@@ -116,7 +116,7 @@ describe('the metrics that alerts and dashboard name', () => {
     const missing = [...new Set(names)].filter(
       (name) => !exposed.includes(`# TYPE ${name.replace(/_(bucket|count|sum)$/, '')} `),
     );
-    expect(names.length).toBeGreaterThan(40);
+    expect(names.length).toBeGreaterThan(30);
     expect(missing).toEqual([]);
   });
 
@@ -132,7 +132,7 @@ describe('the metrics that alerts and dashboard name', () => {
     const prefixed = exposed
       .split(/(?=^# HELP )/m)
       .filter((family) => family.startsWith('# HELP agent_stacks_'));
-    const said = execFileSync(promtool!, ['check', 'metrics', '--lint=none'], {
+    const said = execFileSync(promtool!, ['check', 'metrics'], {
       input: prefixed.join(''),
       encoding: 'utf8',
     });

@@ -17,7 +17,7 @@ interface Row {
   leftOut: number;
 }
 
-/** Draws a trace as an SVG: a bar a span, to scale, each below its parent. The bars' text is the same without colour. */
+/** Draws a trace as an SVG: a bar a span, to scale, each below its parent. It can be read without colour. */
 export function drawTrace({ traceId, spans }: Trace, ledger: Ledger): string {
   const begin = Math.min(...spans.map(({ startedAt }) => startedAt.getTime()));
   const end = Math.max(...spans.map(({ endedAt }) => endedAt.getTime()));

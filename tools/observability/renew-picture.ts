@@ -19,7 +19,7 @@ const NO_COLLECTOR = 'http://127.0.0.1:9';
 /** The last spans of an operation arrive a moment after its end. */
 const GRACE_MS = 3_000;
 
-/** Buys an agent on a real machine, and draws the trace of the purchase. @throws Error without real machines */
+/** Buys an agent on a real machine and draws its trace. @throws Error without real machines */
 export async function renewPicture(file: string): Promise<void> {
   const config = readConfig({ ...process.env, MODE: 'sandbox', HOST: '127.0.0.1', PORT: '0' });
   useOwnEnvironment(process.env, config.childEnvironment);

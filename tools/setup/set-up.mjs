@@ -33,8 +33,8 @@ import { ensureShellcheck } from './shellcheck.mjs';
 
 /**
  * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`,
- * `github-tools`, `promtool` and `moto` are for the tests, which run without them too; `machines` is optional for
- * everything.
+ * `github-tools`, `promtool` and `moto` are for the tests, which run without them too; `machines` is optional
+ * for everything.
  * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
  *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'promtool' | 'machines' | 'moto'} Tool
  */

@@ -76,7 +76,7 @@ async function exportDue(deps: TraceExportDeps): Promise<number> {
   return claimed.length;
 }
 
-/** Claims ended operations for a minute. An operation that was retried since has ended anew. */
+/** Claims ended operations for a minute. One that was retried since is sent again. */
 async function claim(database: Database, graceSeconds: number): Promise<{ operationId: string }[]> {
   const { rows } = await sql<{ operationId: string }>`
     insert into exported_traces as t (operation_id, finished_at, claimed_until)

@@ -142,6 +142,15 @@ function covering<T extends Part>(parts: readonly T[], time: Date): T | undefine
   return parts.findLast(({ startedAt, endedAt }) => startedAt <= time && time < endedAt);
 }
 
+/** The part with which this one shares most time: a step is recorded a moment after what begins it. */
+function overlapping(parts: readonly Part[], { startedAt, endedAt }: Part): Part | undefined {
+  const shared = (one: Part) =>
+    Math.min(one.endedAt.getTime(), endedAt.getTime()) -
+    Math.max(one.startedAt.getTime(), startedAt.getTime());
+  const [most] = parts.toSorted((a, b) => shared(b) - shared(a));
+  return most !== undefined && shared(most) > 0 ? most : covering(parts, startedAt);
+}
+
 /** Hangs what was recorded below steps, and what Ansible did below the resource that ran it. */
 function hang(rows: TraceRows, base: Base, { run, attempts, steps }: Above & { steps: Part[] }): Part[] {
   const all = rows.spans.filter(({ kind }) => kind !== 'webhook');
@@ -149,18 +158,19 @@ function hang(rows: TraceRows, base: Base, { run, attempts, steps }: Above & { s
   const parts = all.map((span) => ({ span, part: toDetail(base, span) }));
   const partsOf = (wanted: StoredSpan['kind']) =>
     parts.flatMap(({ span, part }) => (span.kind === wanted ? part : []));
-  const [plays, resources] = [partsOf('play'), partsOf('resource')];
+  const [playbooks, resources] = [partsOf('play'), partsOf('resource')];
   return parts.map(({ span: { kind, attempt, startedAt }, part }) => {
     const own = attempts.find((one) => one.attempt === attempt) ?? run;
     const find = (among: Part[]) => covering(of(attempt, among), startedAt);
+    const step = () => overlapping(of(attempt, steps), part);
     const parents: Record<StoredSpan['kind'], () => Part | undefined> = {
       webhook: () => run,
       // A run of Pulumi spans several steps, and a callback is the runner's way to say one.
       callback: () => own,
       run: () => own,
-      resource: () => find(steps),
-      play: () => find(resources) ?? find(steps),
-      task: () => find(plays) ?? find(resources) ?? find(steps),
+      resource: step,
+      play: () => find(resources) ?? step(),
+      task: () => find(playbooks) ?? find(resources) ?? step(),
     };
     return Object.assign(part, { parentId: (parents[kind]() ?? own).spanId });
   });
