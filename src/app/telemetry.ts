@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config, Role } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
@@ -22,6 +23,8 @@ export interface Telemetry {
   stop(): Promise<void>;
 }
 
+const STOP_MS = 1_000;
+
 /** Opens the connection to the collector; without one, nothing of OpenTelemetry is loaded. */
 export async function openTelemetry({ config, role }: { config: Config; role: Role }): Promise<Telemetry> {
   addNodeMetrics();
@@ -29,7 +32,12 @@ export async function openTelemetry({ config, role }: { config: Config; role: Ro
   if (settings === undefined) return { isTraced: false, otlp: undefined, stop: async () => {} };
   const instanceId = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
   const otlp = await openOtlp(settings, { role, instanceId, version: readVersion() });
-  return { isTraced: true, otlp, stop: otlp.stop };
+  return { isTraced: true, otlp, stop: () => briefly(otlp.stop()) };
+}
+
+/** A collector that does not answer must not hold up the end of the process: traces wait in the database. */
+async function briefly(work: Promise<unknown>): Promise<void> {
+  await Promise.race([work, sleep(STOP_MS, undefined, { ref: false })]);
 }
 
 function readVersion(): string {
@@ -65,7 +73,7 @@ export function startSending(parts: SendingParts): { stop(): Promise<void> } {
     );
   return {
     stop: async () => {
-      await Promise.all(running.map((one) => one.stop()));
+      await briefly(Promise.all(running.map((one) => one.stop())));
     },
   };
 }

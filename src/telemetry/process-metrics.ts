@@ -100,14 +100,20 @@ export async function readProcessFamilies(): Promise<Family[]> {
     type: string;
     values: PromValue[];
   }[];
-  return metrics.map(({ name, help, type, values }) => ({
+  // Three sums of Node's have a counter's name and are none; each has its parts under another name.
+  const isMisnamed = (type: string, name: string) => type === 'gauge' && name.endsWith('_total');
+  const wellNamed = metrics.filter(({ type, name }) => !isMisnamed(type, name));
+  return wellNamed.map(({ name, help, type, values }) => ({
     name,
     help,
     type: type === 'counter' || type === 'histogram' ? type : 'gauge',
-    samples: values.map(({ value, labels, metricName }) => ({
-      labels: Object.fromEntries(Object.entries(labels).map(([key, label]) => [key, String(label)])),
-      value,
-      suffix: metricName?.slice(name.length),
-    })),
+    // A mean of nothing is no number, which OTLP's JSON cannot say.
+    samples: values
+      .filter(({ value }) => Number.isFinite(value))
+      .map(({ value, labels, metricName }) => ({
+        labels: Object.fromEntries(Object.entries(labels).map(([key, label]) => [key, String(label)])),
+        value,
+        suffix: metricName?.slice(name.length),
+      })),
   }));
 }

@@ -29,6 +29,7 @@ const SPANS = [
      claimed_until timestamptz)`,
   `create index exported_traces_finished on exported_traces (finished_at)`,
   `create index operations_finished on operations (finished_at) where finished_at is not null`,
+  `create index subscriptions_unreadable on subscriptions (subscription_id) where last_error is not null`,
 ];
 
 /** The smallest bound that is not below the seconds, as Prometheus writes it. */
