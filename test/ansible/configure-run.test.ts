@@ -103,6 +103,44 @@ describeWithAnsible('a run of configure', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 
+  it('writes when each task began and ended, and names the operation in its log', {
+    timeout: slow,
+  }, async () => {
+    run = setup();
+    const file = join(run.folder, 'spans');
+    const id = '1b4e28ba-2fa1-11d2-883f-0016d3cca427';
+    const trace = id.replaceAll('-', '');
+    const before = Date.now() / 1000;
+    await run.start({
+      ...local([
+        { name: 'One', 'ansible.builtin.command': { argv: ['sleep', '0.3'] } },
+        { name: 'Not now', 'ansible.builtin.command': { argv: ['true'] }, when: false },
+        { name: 'Fail', 'ansible.builtin.fail': { msg: 'no luck' } },
+      ]),
+      AGENT_SPANS_FILE: file,
+      AGENT_OPERATION_ID: id,
+      TRACEPARENT: `00-${trace}-00f067aa0ba902b7-01`,
+    }).ended;
+    const spans = readFileSync(file, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(spans.map(({ kind, name, outcome, changed }) => [kind, name, outcome, changed])).toEqual([
+      ['task', 'One', 'success', true],
+      ['task', 'Not now', 'skip', undefined],
+      ['task', 'Fail', 'failure', undefined],
+      ['play', 'ansible-playbook', 'failure', undefined],
+    ]);
+    const [one] = spans;
+    expect(one.start).toBeGreaterThanOrEqual(before);
+    expect(one.end - one.start).toBeGreaterThanOrEqual(0.3);
+    expect(readFileSync(file, 'utf8')).not.toContain('no luck');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(run.log()).toMatch(
+      new RegExp(`^progress: One: changed \\(.+ s\\) operation=${id} trace=${trace}$`, 'm'),
+    );
+  });
+
   it('shows nothing of a task whose output is secret', { timeout: slow }, async () => {
     run = setup();
     const { code, stderr } = await run.start(
