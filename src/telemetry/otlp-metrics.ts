@@ -9,6 +9,7 @@ import {
   type ResourceMetrics,
 } from '@opentelemetry/sdk-metrics';
 import type { Family, Sample } from './families.ts';
+import { withConventions } from './otlp-conventions.ts';
 
 const SCOPE = { name: 'agent-stacks' };
 
@@ -18,7 +19,7 @@ const BEGAN = toHrTime(Date.now());
 /** Returns metrics as OpenTelemetry's exporter takes them. */
 export function toResourceMetrics(families: readonly Family[], resource: Resource): ResourceMetrics {
   const now = toHrTime(Date.now());
-  const metrics = families
+  const metrics = withConventions(families)
     .filter(({ samples }) => samples.length > 0)
     .map((family) =>
       toMetric(family, (value, attributes) => ({ startTime: BEGAN, endTime: now, attributes, value })),
@@ -49,6 +50,7 @@ function toMetric(family: Family, point: MakePoint): MetricData {
 
 const UNITS: [string, string][] = [
   ['_seconds', 's'],
+  ['.duration', 's'],
   ['_seconds_total', 's'],
   ['_bytes', 'By'],
 ];

@@ -4,6 +4,13 @@ export type SpanKind = 'webhook' | 'callback' | 'run' | 'resource' | 'play' | 't
 /** As OpenTelemetry's conventions for CI/CD name results. */
 export type SpanOutcome = 'success' | 'failure' | 'skip';
 
+/** How operations end, by their status, in the words of OpenTelemetry's conventions for CI/CD. */
+export const PIPELINE_RESULTS: Record<string, string> = {
+  succeeded: 'success',
+  failed: 'failure',
+  cancelled: 'cancellation',
+};
+
 export type SpanAttributes = Record<string, string | number>;
 
 /**

@@ -51,6 +51,48 @@ it('sends gauges, counters and histograms, whose buckets count what is between t
   expect([point.bucketCounts.map(Number), Number(point.count)]).toEqual([[2, 0, 3], 5]);
 });
 
+it('sends what OpenTelemetry has a name for under that name too', async () => {
+  const counts = new Map([['1', 1]]);
+  const histogram = (name: string, rows: Record<string, string>[]) => ({
+    name: `agent_stacks_${name}`,
+    type: 'histogram' as const,
+    help: '',
+    samples: histogramSamples(
+      [1],
+      rows.map((labels) => ({ labels, counts, sum: 0.5 })),
+    ),
+  });
+  await otlp.sendMetrics([
+    histogram('queue_wait_seconds', [{ kind: 'stop' }]),
+    histogram('operation_execution_seconds', [{ kind: 'stop', outcome: 'failed' }]),
+    histogram('webhook_duration_seconds', [{ route: '/api/webhooks/stripe', status: '200' }]),
+  ]);
+  const attributesOf = (name: string) =>
+    collector.metrics
+      .find((metric) => metric.name === name)
+      ?.dataPoints.map(({ attributes }) =>
+        Object.fromEntries(
+          attributes.map(({ key, value }: { key: string; value: { stringValue: string } }) => [
+            key,
+            value.stringValue,
+          ]),
+        ),
+      );
+  expect(attributesOf('cicd.pipeline.run.duration')).toEqual([
+    { 'cicd.pipeline.name': 'stop', 'cicd.pipeline.run.state': 'pending' },
+    {
+      'cicd.pipeline.name': 'stop',
+      'cicd.pipeline.run.state': 'executing',
+      'cicd.pipeline.result': 'failure',
+      'error.type': '_OTHER',
+    },
+  ]);
+  expect(attributesOf('http.server.request.duration')).toMatchObject([
+    { 'http.route': '/api/webhooks/stripe', 'http.response.status_code': '200' },
+  ]);
+  expect(collector.metrics.map(({ unit }) => unit)).toEqual(['s', 's', 's', 's', 's']);
+});
+
 it('says that a collector does not take it', async () => {
   collector.become('down');
   await expect(

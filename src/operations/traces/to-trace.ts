@@ -1,15 +1,8 @@
 import { traceIdFor } from '../../log.ts';
-import type { SpanAttributes, Trace, TraceSpan } from '../../telemetry/span.ts';
+import { PIPELINE_RESULTS, type SpanAttributes, type Trace, type TraceSpan } from '../../telemetry/span.ts';
 import { spanIdFor } from '../../telemetry/trace-context.ts';
 import { timeline } from '../events/events.ts';
 import type { StoredSpan, TraceRows } from './read-trace.ts';
-
-/** How operations end, in the words of OpenTelemetry's conventions for CI/CD. */
-export const RESULTS: Record<string, string> = {
-  succeeded: 'success',
-  failed: 'failure',
-  cancelled: 'cancellation',
-};
 
 /** Steps in which nobody works on the operation: they belong to no attempt. */
 const WAITING = new Set(['queued', 'waiting_to_retry']);
@@ -62,7 +55,7 @@ function toRun(rows: TraceRows, { operationId, agentUrl }: Base, parentId: strin
       'cicd.pipeline.action.name': 'RUN',
       'cicd.pipeline.run.id': operationId,
       'cicd.pipeline.run.url.full': agentUrl,
-      'cicd.pipeline.result': RESULTS[status] ?? status,
+      'cicd.pipeline.result': PIPELINE_RESULTS[status] ?? status,
       ...(status === 'failed' && {
         'error.type': operation.failure_code ?? operation.failed_step ?? '_OTHER',
       }),
@@ -83,7 +76,7 @@ function toAttempts({ operation, statuses }: TraceRows, base: Base, run: Part): 
     if (status !== 'active') return [];
     const next = statuses[index + 1];
     const isLast = next === undefined || next.at >= operation.finished_at;
-    const result = isLast ? (RESULTS[operation.status] ?? operation.status) : 'failure';
+    const result = isLast ? (PIPELINE_RESULTS[operation.status] ?? operation.status) : 'failure';
     return {
       spanId: spanIdFor(base.operationId, `attempt/${attempt}`),
       parentId: run.spanId,
