@@ -1,5 +1,6 @@
 // Before anything that loads the SDK.
 import './lazy/hooks.ts';
+import { flushCompileCache } from 'node:module';
 import { errorMessage, getFailureCode, type ReportedError } from '../../errors.ts';
 import { refuseOtherUsers } from '../../processes/peer-user.ts';
 import type { FromEngine, StackTask, ToEngine } from './messages.ts';
@@ -39,6 +40,18 @@ let abort: AbortController | undefined;
 function holdLease(until: number): void {
   clearTimeout(leaseTimer);
   leaseTimer = setTimeout(endEverything, Math.max(0, until - Date.now()));
+}
+
+let flushes = 2;
+
+/**
+ * Writes what Node has compiled into its cache, after the start and after the first run, which loads the rest.
+ * Node does it when a process exits by itself, but this one is always killed.
+ */
+function keepCompiledCode(): void {
+  if (flushes === 0) return;
+  flushes -= 1;
+  setImmediate(flushCompileCache);
 }
 
 const LONGEST_MESSAGE = 20_000;
@@ -91,6 +104,7 @@ process.on('message', (message: ToEngine) => {
         .finally(() => {
           abort = undefined;
           clearTimeout(leaseTimer);
+          keepCompiledCode();
         });
       break;
     }
@@ -98,3 +112,4 @@ process.on('message', (message: ToEngine) => {
 });
 
 send({ type: 'ready' });
+keepCompiledCode();
