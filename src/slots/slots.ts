@@ -32,6 +32,8 @@ export const LONGEST_ERROR = 8_000;
 const MOST_TRIES = 3;
 /** The failure code of a slot that is removed because it could not be made. */
 export const NOT_MADE = 'not_made';
+/** The failure code of a slot that its agent did not get, because something of it failed. */
+export const NOT_HANDED_OVER = 'not_handed_over';
 const RETRY_SECONDS = 10;
 const LONGEST_RETRY_SECONDS = 600;
 
