@@ -50,8 +50,11 @@ export async function startWaitingProgram(
       if (own.aborted) socket.destroy();
       own.throwIfAborted();
       const session = openSession(socket, login);
-      own.addEventListener('abort', () => session.isWaiting || session.fail(own.reason), { once: true });
+      const giveUp = () => session.fail(own.reason);
+      own.addEventListener('abort', giveUp, { once: true });
       await session.start();
+      // This signal also aborts once the deadline no longer counts.
+      own.removeEventListener('abort', giveUp);
       return session;
     });
   } catch (error) {
@@ -64,9 +67,9 @@ function openSession(socket: Socket, login: ServerLogin) {
   const client = new Client();
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
-  const state = { isOpen: true, isWaiting: false };
+  let isOpen = true;
   const fail = (reason: unknown) => {
-    state.isOpen = false;
+    isOpen = false;
     failed.reject(reason);
     client.destroy();
     socket.destroy();
@@ -80,10 +83,7 @@ function openSession(socket: Socket, login: ServerLogin) {
   const either = <T>(work: Promise<T>) => Promise.race([failed.promise, work]);
   return {
     get isOpen() {
-      return state.isOpen;
-    },
-    get isWaiting() {
-      return state.isWaiting;
+      return isOpen;
     },
     fail,
     start: async () => {
@@ -93,7 +93,6 @@ function openSession(socket: Socket, login: ServerLogin) {
       channel = await either(execute(client));
       line = listen(channel, fail);
       await either(line('ready'));
-      state.isWaiting = true;
     },
     give: async (text: string, limits: { seconds: number; signal: AbortSignal }) => {
       try {
@@ -142,33 +141,36 @@ function listen(
   let said = '';
   let complaint = '';
   let bytes = 0;
-  let wake = () => {};
+  let wanted: { expected: string; heard: PromiseWithResolvers<void> } | undefined;
   const count = (chunk: Buffer) => {
     bytes += chunk.length;
     if (bytes > MOST_SAID) fail(new Error('the server says too much'));
     return chunk.toString();
   };
+  // Settled while the data are handled: the end of the connection, which may follow at once, comes second.
+  const look = () => {
+    const end = said.indexOf('\n');
+    if (wanted === undefined || end < 0) return;
+    const { expected, heard } = wanted;
+    const line = said.slice(0, end);
+    said = said.slice(end + 1);
+    wanted = undefined;
+    if (line === expected) heard.resolve();
+    else heard.reject(new Error(`the server says "${oneLine(line)}" instead of "${expected}"`));
+  };
   channel.on('data', (chunk: Buffer) => {
     said += count(chunk);
-    wake();
+    look();
   });
   channel.stderr.on('data', (chunk: Buffer) => {
     complaint += count(chunk);
   });
   channel.on('error', fail);
   channel.on('close', () => fail(new Error(oneLine(complaint) || 'the program has ended')));
-  return async (expected) => {
-    for (;;) {
-      const end = said.indexOf('\n');
-      if (end >= 0) {
-        const line = said.slice(0, end);
-        said = said.slice(end + 1);
-        if (line === expected) return;
-        throw new Error(`the server says "${oneLine(line)}" instead of "${expected}"`);
-      }
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-    }
+  return (expected) => {
+    const heard = Promise.withResolvers<void>();
+    wanted = { expected, heard };
+    look();
+    return heard.promise;
   };
 }
