@@ -1,3 +1,4 @@
+import { withDeadline } from '../http-client/deadline.ts';
 import type { Dial } from './agent-health.ts';
 import type { HandOver, Tenant } from './hand-over.ts';
 import { type ServerLogin, startWaitingProgram, type WaitingProgram } from './waiting-program.ts';
@@ -26,9 +27,11 @@ const OPEN_PATH_SECONDS = 1.5;
 const NEW_PATH_SECONDS = 4;
 
 interface Path {
+  /** Settles once it is open, or could not be opened. */
+  opened: Promise<void>;
   program: WaitingProgram | undefined;
   hostPublicKeys: readonly string[];
-  /** When it may be opened again after a failure. */
+  /** When it may be opened again, if it could not be, or if it was cut. */
   openAt: number;
 }
 
@@ -36,7 +39,7 @@ interface Path {
  * Hands servers over by SSH. For a server that waits, the program that does it has been started already and
  * waits for its input: at the claim only the agent's id and host key have to be sent.
  */
-export function createSshHandOver(dial: Dial): SshHandOver {
+export function createSshHandOver(dial: Dial, { againMs = AGAIN_MS } = {}): SshHandOver {
   const stopping = new AbortController();
   const paths = new Map<string, Path>();
   let opening = 0;
@@ -50,9 +53,9 @@ export function createSshHandOver(dial: Dial): SshHandOver {
       else program.close();
     } catch {
       // The check of the slot's health says more.
-      path.openAt = Date.now() + AGAIN_MS;
     } finally {
       opening -= 1;
+      path.openAt = Date.now() + againMs;
     }
   };
   const forget = (tailnetIp: string) => {
@@ -64,23 +67,37 @@ export function createSshHandOver(dial: Dial): SshHandOver {
     if (!isReady || known?.program?.isOpen || (known !== undefined && Date.now() < known.openAt)) return;
     if (opening >= OPENING_AT_ONCE || (known === undefined && paths.size >= MOST_PATHS)) return;
     const access = { ...login(), tailnetIp };
-    const path: Path = { program: undefined, hostPublicKeys: access.hostPublicKeys, openAt: Infinity };
+    const path: Path = {
+      opened: Promise.resolve(),
+      program: undefined,
+      hostPublicKeys: access.hostPublicKeys,
+      openAt: Infinity,
+    };
     paths.set(tailnetIp, path);
-    void open(path, access);
+    path.opened = open(path, access);
   };
-  /** Takes the open path to the server that shows this host key: an address may have another one by now. */
-  const take = (tailnetIp: string, hostPublicKey: string): WaitingProgram | undefined => {
+  /**
+   * Takes the open path to the server that shows this host key, or the one that is being opened: an address may
+   * have another server by now.
+   */
+  const take = async (tailnetIp: string, hostPublicKey: string, signal: AbortSignal) => {
     const path = paths.get(tailnetIp);
+    if (path?.hostPublicKeys.includes(hostPublicKey) !== true) {
+      forget(tailnetIp);
+      return undefined;
+    }
+    await withDeadline({ seconds: OPEN_PATH_SECONDS, signal }, () => path.opened).catch(() => {});
+    signal.throwIfAborted();
     paths.delete(tailnetIp);
-    if (path?.program?.isOpen && path.hostPublicKeys.includes(hostPublicKey)) return path.program;
-    path?.program?.close();
+    if (path.program?.isOpen) return path.program;
+    path.program?.close();
     return undefined;
   };
 
   return {
     handOver: async (tailnetIp, tenant, signal) => {
       const line = toLine(tenant);
-      const waiting = take(tailnetIp, tenant.hostPublicKey);
+      const waiting = await take(tailnetIp, tenant.hostPublicKey, signal);
       if (waiting !== undefined) {
         const sent = await tryToGive(waiting, line, signal);
         if (sent) return;

@@ -31,7 +31,7 @@ const start = async (hostPrivateKey: string, program?: Program, greeting?: strin
     ...(program && { program }),
     ...(greeting !== undefined && { greeting }),
   });
-  ssh = createSshHandOver(server.dial);
+  ssh = createSshHandOver(server.dial, { againMs: 50 });
 };
 afterEach(async () => {
   ssh.close();
@@ -70,6 +70,21 @@ it('uses the path that is open, whose program was started before', async () => {
   await ssh.handOver(IP, tenant, soon());
   expect(server.commands).toHaveLength(1);
   expect(server.lines).toHaveLength(1);
+});
+
+it('opens a path again that was cut, and only while the server waits', async () => {
+  await start(slot.nextHostPrivateKey);
+  ssh.keepOpen([waiting()]);
+  await expect.poll(() => server.commands.length).toBe(1);
+  server.cut();
+  await expect
+    .poll(() => {
+      ssh.keepOpen([waiting()]);
+      return server.commands.length;
+    })
+    .toBe(2);
+  await ssh.handOver(IP, tenant, soon());
+  expect(server.commands).toHaveLength(2);
 });
 
 it('opens a new one where it was cut', async () => {
