@@ -182,9 +182,10 @@ const lastOperation = async (context: ScenarioContext, agentId: string, phase: P
 async function attemptBegins(context: ScenarioContext, agentId: string, phase: PhaseName): Promise<void> {
   await until(`the ${phase} of ${agentId} is under way`, LIMIT_SECONDS, attempted, 20);
 
+  // A claim may be over before it is seen at work.
   async function attempted() {
-    const operations = await readOperations(context, agentId);
-    return operations.some(({ kind, status }) => kind === kindOf(phase) && status === 'active');
+    const operation = await lastOperation(context, agentId, phase);
+    return operation !== undefined && operation.status !== 'queued';
   }
 }
 
