@@ -45,7 +45,7 @@ export function startPool(
  * machines, which are there at once. On the sandbox's real machines one server, where the demo's order was
  * placed, so that the next order there shows how fast a claim is.
  */
-function defaultEntries(
+export function defaultEntries(
   mode: ServiceDeps['config']['mode'],
   { machines }: Pick<Connections, 'machines'>,
 ): readonly PoolEntry[] {

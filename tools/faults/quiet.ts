@@ -7,7 +7,7 @@ import { until } from './until.ts';
 
 /**
  * An operation that waits longer than this is at rest: a delete that failed three times is retried ten
- * minutes later.
+ * minutes later. So is the adoption of an agent whose server was deleted by hand, for as long as it is.
  */
 const RESTING_SECONDS = 330;
 
@@ -32,8 +32,9 @@ export async function becomeQuiet(
       const busy = await withClient(installation.file.databaseUrl, async (database) => {
         const { rows } = await database.query<{ what: string }>(
           `select kind || ' of ' || agent_id || ' is ' || status as what from operations
-         where status = 'active' or (status = 'queued' and run_after < now() + make_interval(secs => $1))`,
-          [resting],
+         where status = 'active' or (status = 'queued' and run_after < now()
+           + make_interval(secs => case kind when 'adopt' then least($1, $2) else $1 end))`,
+          [resting, RESTING_SECONDS],
         );
         return [...rows, ...(await slotsOnTheirWay(database, resting))];
       });
