@@ -33,7 +33,7 @@ export async function becomeQuiet(
         const { rows } = await database.query<{ what: string }>(
           `select kind || ' of ' || agent_id || ' is ' || status as what from operations
          where status = 'active' or (status = 'queued' and run_after < now()
-           + make_interval(secs => case kind when 'adopt' then least($1, $2) else $1 end))`,
+           + make_interval(secs => case kind when 'adopt' then least($1::float8, $2::float8) else $1::float8 end))`,
           [resting, RESTING_SECONDS],
         );
         return [...rows, ...(await slotsOnTheirWay(database, resting))];
