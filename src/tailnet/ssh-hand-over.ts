@@ -77,8 +77,8 @@ export function createSshHandOver(dial: Dial, { againMs = AGAIN_MS } = {}): SshH
     path.opened = open(path, access);
   };
   /**
-   * Takes the open path to the server that shows this host key, or the one that is being opened: an address may
-   * have another server by now.
+   * Takes the open path to the server that shows this host key, or the one that is being opened: an address
+   * may have another server by now.
    */
   const take = async (tailnetIp: string, hostPublicKey: string, signal: AbortSignal) => {
     const path = paths.get(tailnetIp);

@@ -74,7 +74,7 @@ export class Clouds {
     });
   }
 
-  /** Asks servers at tailnet addresses who they are. One that does not answer, or does not say, is left out. */
+  /** Asks servers at tailnet addresses who they are. One that does not answer is left out. */
   async tenants(addresses: readonly string[]): Promise<Map<string, string>> {
     const said = await Promise.all(
       addresses.map(async (address) => {

@@ -77,16 +77,17 @@ export function checkSlotsAlways(snapshot: Snapshot): Violation[] {
 /** Checks what must hold of slots at rest. */
 export function checkSlotsAtRest(snapshot: Snapshot): Violation[] {
   const { slots, agents, operations, tenants } = snapshot;
-  const unfinished = new Set(
-    operations
-      .filter(({ kind, status }) => kind === 'adopt' && (status === 'queued' || status === 'active'))
-      .map(({ agent_id: agentId }) => agentId),
-  );
+  const unfinished = operations
+    .filter(({ kind, status }) => kind === 'adopt' && (status === 'queued' || status === 'active'))
+    .map(({ agent_id: agentId }) => agentId);
+  // One that is off cannot be configured, and is adopted when it runs again.
+  const off = agents.filter(({ status }) => status !== 'running').map(({ agent_id: agentId }) => agentId);
+  const isDue = new Set([...unfinished, ...off]);
   return [
     ...violated(
       'a claimed slot is adopted in the end',
       slots
-        .filter(({ status, agent_id: agent }) => status === 'claimed' && !unfinished.has(agent ?? ''))
+        .filter(({ status, agent_id: agent }) => status === 'claimed' && !isDue.has(agent ?? ''))
         .map(({ slot_id: id, agent_id: agent }) => `${id} of ${agent} is claimed with nothing under way`),
     ),
     ...violated(

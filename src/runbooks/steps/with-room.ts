@@ -2,8 +2,8 @@ import { getFailureCode, LIMIT_REACHED, ShortageError } from '../../errors.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
 
 /**
- * Runs what creates a server for a customer. Where the Hetzner project is full, a server that waits for nobody
- * yet is removed, and the operation waits for its place.
+ * Runs what creates a server for a customer. Where the Hetzner project is full, a server that waits for
+ * nobody yet is removed, and the operation waits for its place.
  * @throws ShortageError, and errors of `work`
  */
 export async function withRoom<T>(
