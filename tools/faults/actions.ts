@@ -206,7 +206,7 @@ interface Action {
 }
 
 /** Only with a pool. */
-const POOL_ACTIONS: Action[] = [{ name: 'change release', weight: 7, act: changeRelease }];
+const POOL_ACTIONS: Action[] = [{ name: 'change release', weight: 12, act: changeRelease }];
 
 const ACTIONS: Action[] = [
   { name: 'order', weight: 26, act: order },
