@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { errorMessage } from '../src/errors.ts';
 
 /** The schema of an option that counts something, from 1 to `most`. */
-export function count(option: string, most: number) {
-  const error = `${option} takes a whole number from 1 to ${most}`;
-  return z.coerce.number({ error }).int({ error }).min(1, { error }).max(most, { error });
+export function count(option: string, most: number, least = 1) {
+  const error = `${option} takes a whole number from ${least} to ${most}`;
+  return z.coerce.number({ error }).int({ error }).min(least, { error }).max(most, { error });
 }
 
 /** Reads a tool's arguments. @throws Error that says what is wrong with them */

@@ -25,9 +25,11 @@ import { ensureFoundation } from '../runbooks/steps/foundation.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
 import { type NodeConfig, openControllerNode } from '../tailnet/controller-node.ts';
+import type { HandOver } from '../tailnet/hand-over.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { configurationVersion } from './configuration-version.ts';
+import { type OpenHandOver, openHandOver } from './hand-over.ts';
 import { createPlaybookKey } from './playbook-check.ts';
 
 const ANSIBLE_DIR = fileURLToPath(new URL('../../ansible', import.meta.url));
@@ -46,7 +48,7 @@ export interface EngineParts {
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
   /** The slots of agents; a runner has none. */
-  slots?: SlotParts;
+  slots?: (handOver: HandOver) => SlotParts;
   /** The servers of plans that the operator has described; a runner gets them with its claim. */
   planServers?: PlanServers;
   /** Tags that mark the child processes as this process's own. */
@@ -68,6 +70,7 @@ export interface Engine {
   node: TailnetNode | undefined;
   /** The engine processes, at work and idle. */
   engines(): { busy: number; idle: number };
+  handOver: OpenHandOver;
   stop(): Promise<void>;
 }
 
@@ -75,6 +78,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   const { config, connections, state, processTags, log } = parts;
   const node = await openControllerNode({ config, connections, processTags, log });
   const health = createHealthCheck(connections.healthAddress, node?.dial);
+  const handOver = openHandOver(connections, node?.dial);
   const pool = openPool(parts);
   const executor = openStackEngine(parts, pool, node);
   const hetzner = createHetznerClient(connections.hcloud);
@@ -91,7 +95,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
     ...(parts.slots && {
-      slots: parts.slots,
+      slots: parts.slots(handOver.handOver),
       takeStackOver: (run) => takeStackOver(runbookParts, run),
     }),
   };
@@ -101,7 +105,9 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     health,
     node,
     engines: pool.count,
+    handOver,
     stop: async () => {
+      handOver.close?.();
       await pool.stop();
       await node?.stop();
     },

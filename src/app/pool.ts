@@ -1,50 +1,54 @@
-import type { Config } from '../config/config.ts';
+import { DEFAULT_PLAN } from '../agents/plans.ts';
+import type { PoolEntry } from '../config/pool.ts';
+import { toLocation } from '../config/regions.ts';
 import type { Connections } from '../connections/connections.ts';
 import { startHandOvers } from '../executors/worker/hand-over-lane.ts';
 import { CLAIMS_KEY } from '../operations/events/event-hub.ts';
 import { startPoolKeeper } from '../pool/keeper.ts';
+import { startOpenPaths } from '../pool/open-paths.ts';
 import type { Fence } from '../pulumi/fence.ts';
-import { createSimulatedHandOver, type HandOver, noHandOver } from '../tailnet/hand-over.ts';
 import type { Engine } from './engine.ts';
 import type { ServiceDeps } from './service-deps.ts';
-
-/** How servers get their agents; undefined where no way leads to their files. */
-export function toHandOver(
-  connections: Pick<Connections, 'machines' | 'healthAddress'>,
-): HandOver | undefined {
-  if (connections.machines === 'simulated') return createSimulatedHandOver(connections.healthAddress);
-  return undefined;
-}
+import { DEMO_REGION } from './terminal/demo-order.ts';
 
 /** Keeps the servers that wait for customers, and hands them over. */
 export function startPool(
   { config, connections, database, queue, events, log, clock }: ServiceDeps,
   { engine, fence, workerId }: { engine: Engine; fence: Fence; workerId: string },
 ): { stop(): Promise<void> } {
-  const handOver = toHandOver(connections);
   const { parts, node, health } = engine;
-  const pool = handOver === undefined ? withoutSlots(config, log) : config.pool;
+  const { handOver, keepOpen } = engine.handOver;
+  const { vault } = parts;
   const { leaseSeconds } = config;
+  const pool = { ...config.pool, entries: config.pool.entries ?? defaultEntries(config.mode, connections) };
   const canReach = async () => node === undefined || (await node.isUp());
   const shared = { database, log, workerId, leaseSeconds };
   const keeper = startPoolKeeper({ ...shared, parts, fence, pool, canReach, clock });
+  const paths = keepOpen && startOpenPaths({ database, vault, log }, { keepOpen });
   const lane = startHandOvers({
     ...shared,
     queue,
-    vault: parts.vault,
+    vault,
     health,
-    handOver: handOver ?? noHandOver,
+    handOver,
     subscribe: (wake) => events.subscribe(CLAIMS_KEY, wake),
   });
   return {
     stop: async () => {
-      await Promise.all([keeper.stop(), lane.stop()]);
+      await Promise.all([keeper.stop(), lane.stop(), paths?.stop()]);
     },
   };
 }
 
-function withoutSlots({ pool }: Config, log: ServiceDeps['log']): Config['pool'] {
-  if (pool.entries.length > 0)
-    log.warn({ event: 'pool.unavailable' }, 'POOL has no effect: servers cannot be handed over here');
-  return { ...pool, entries: [] };
+/**
+ * The pool where `POOL` is not set: none in live mode, where a server costs money, and none on simulated
+ * machines, which are there at once. On the sandbox's real machines one server, where the demo's order was
+ * placed, so that the next order there shows how fast a claim is.
+ */
+export function defaultEntries(
+  mode: ServiceDeps['config']['mode'],
+  { machines }: Pick<Connections, 'machines'>,
+): readonly PoolEntry[] {
+  if (mode !== 'sandbox' || machines === 'simulated') return [];
+  return [{ location: toLocation(DEMO_REGION)!, plan: DEFAULT_PLAN, size: 1, hours: undefined }];
 }

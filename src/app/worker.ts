@@ -26,14 +26,13 @@ import { startHealthMonitor } from '../reconcile/health-monitor.ts';
 import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
 import { openControllerNode } from '../tailnet/controller-node.ts';
-import { noHandOver } from '../tailnet/hand-over.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
 import { type Engine, openEngine, runsDir } from './engine.ts';
 import { liveProbes } from './live-checks.ts';
 import { observeWork } from './observed.ts';
-import { startPool, toHandOver } from './pool.ts';
+import { startPool } from './pool.ts';
 import { type Pulse, startPulse } from './pulse.ts';
 import { openReleasing } from './releasing.ts';
 import type { ServiceDeps } from './service-deps.ts';
@@ -159,7 +158,7 @@ function openLocalEngine(
     foundations: createFoundationStore(database, fence, connections.pulumi.secrets.url),
     planServers: config.billing.plans.servers,
     ...createRecorders(database),
-    slots: createSlotParts(database, toHandOver(connections) ?? noHandOver),
+    slots: (handOver) => createSlotParts(database, handOver),
     idle: config.workerConcurrency,
     checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),
   });

@@ -19,7 +19,7 @@ import {
 import { type Limits, readLimits } from './limits.ts';
 import { type MachineTools, readMachineTools } from './machine-tools.ts';
 import { type NoticeConfig, readNotices } from './notices.ts';
-import { type PoolConfig, readPool } from './pool.ts';
+import { type PoolSettings, readPool } from './pool.ts';
 import { childEnvironment } from './process-environment.ts';
 import { readSecretsProvider, type SecretsProvider } from './secrets-provider.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
@@ -55,7 +55,7 @@ export interface CommonConfig {
   /** What the service may do by itself before a person has to approve more. */
   limits: Limits;
   /** Servers that wait for customers. */
-  pool: PoolConfig;
+  pool: PoolSettings;
   /** The operator's choice of the agents' software. */
   software: AgentSoftware;
   /** Receivers of what happens to agents: webhooks and mail. */

@@ -31,11 +31,15 @@ export interface PoolConfig {
   eurosPerHour: number | undefined;
 }
 
+/** As the operator has said it. `entries` undefined: not at all, which the kind of machines decides. */
+export type PoolSettings = Omit<PoolConfig, 'entries'> & { entries: PoolConfig['entries'] | undefined };
+
 export const NO_POOL: PoolConfig = { entries: [], timezone: 'Etc/UTC', refills: 2, eurosPerHour: undefined };
 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
+const NONE = 'none';
 const FORM =
-  'must be entries such as eu-central/starter=2, or nbg1/starter=5@mon-fri/08:00-18:00, separated by commas';
+  'must be none, or entries such as eu-central/starter=2 or nbg1/starter=5@mon-fri/08:00-18:00, separated by commas';
 const ENTRY =
   /^([a-z0-9-]{1,20})\/([a-z]+)[=:](\d{1,3})(?:@(?:(\w{3})(?:-(\w{3}))?\/)?(\d{2}):(\d{2})-(\d{2}):(\d{2}))?$/;
 
@@ -64,7 +68,8 @@ function parseHours(parts: (string | undefined)[]): PoolHours | 'malformed' {
   return { days, from, to };
 }
 
-const entries = z.string().transform((text, context) => {
+const entries = z.string().transform((text, context): readonly PoolEntry[] => {
+  if (text.trim() === NONE) return [];
   const parsed = text.split(',').map((entry) => parseEntry(entry.trim()));
   const wrong = new Set(parsed.filter((entry) => typeof entry === 'string'));
   if (wrong.size === 0) return parsed.filter((entry) => typeof entry !== 'string');
@@ -93,9 +98,9 @@ function isTimezone(name: string): boolean {
 }
 
 /** Reads which servers wait for customers. Problems are collected in the reader. */
-export function readPool(reader: EnvironmentReader): PoolConfig {
+export function readPool(reader: EnvironmentReader): PoolSettings {
   return {
-    entries: reader.read('POOL', entries) ?? NO_POOL.entries,
+    entries: reader.read('POOL', entries),
     timezone: reader.read('POOL_TIMEZONE', timezone) ?? NO_POOL.timezone,
     refills: reader.read('POOL_REFILLS', refills) ?? NO_POOL.refills,
     eurosPerHour: reader.read('POOL_EUR_PER_HOUR', euros),

@@ -24,6 +24,11 @@ export async function cancelOperation(
   if (definition?.freesResources) {
     throw new ConflictError(`A ${operation.kind} cannot be cancelled: it frees billed resources`);
   }
+  if (definition?.adopts) {
+    throw new ConflictError(
+      `An ${operation.kind} cannot be cancelled: the server that the agent runs on has to become its own`,
+    );
+  }
   if (definition?.followsHolds) {
     throw new ConflictError(
       `A ${operation.kind} cannot be cancelled: it follows the agent's holds. Place or release one instead`,

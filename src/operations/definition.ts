@@ -51,7 +51,7 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   limitSeconds: number;
   /** It creates its agent: if it is cancelled before it begins, the agent has failed too. */
   createsAgent?: boolean;
-  /** It makes a slot's server the agent's. Whatever else is done to the agent completes that first. */
+  /** It makes a slot's server the agent's, so it cannot be cancelled: the agent runs there already. */
   adopts?: boolean;
   /** It frees billed resources, so it cannot be cancelled. */
   freesResources?: boolean;

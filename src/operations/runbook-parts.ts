@@ -43,6 +43,8 @@ export interface SlotParts {
   giveUp(run: Attempt, why: string): Promise<void>;
   /** Gives the server its agent. */
   handOver: HandOver;
+  /** Removes a slot for an order in a full project. @returns whether a place is about to be free */
+  makeRoom(): Promise<boolean>;
 }
 
 /** The dependencies of runbooks, in a worker beside the database or on a runner that calls the service. */

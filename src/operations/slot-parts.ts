@@ -1,5 +1,7 @@
 import type { Database, Transaction } from '../database/connect.ts';
 import { findClaimed, giveSlotUp, takeOverSlot } from '../slots/claim.ts';
+import { makeRoom } from '../slots/make-room.ts';
+import { NOT_HANDED_OVER } from '../slots/slots.ts';
 import type { HandOver } from '../tailnet/hand-over.ts';
 import type { Attempt } from './attempt.ts';
 import { whileHeld } from './claims.ts';
@@ -12,7 +14,8 @@ export function createSlotParts(database: Database, handOver: HandOver): SlotPar
   return {
     find: ({ agent }) => findClaimed(database, agent.agent_id),
     takeOver: (run, taken) => held(run, (trx) => takeOverSlot(trx, run.agent.agent_id, taken)),
-    giveUp: (run, why) => held(run, (trx) => giveSlotUp(trx, run.agent.agent_id, why)),
+    giveUp: (run, why) => held(run, (trx) => giveSlotUp(trx, run.agent.agent_id, why, NOT_HANDED_OVER)),
     handOver,
+    makeRoom: () => makeRoom(database),
   };
 }

@@ -105,8 +105,9 @@ async function hasAny({ database }: KeeperDeps): Promise<boolean> {
 async function begin(deps: KeeperDeps, underWay: Set<Promise<void>>, signal: AbortSignal): Promise<void> {
   while (underWay.size < deps.pool.refills && !signal.aborted) {
     // Removals end what is billed: they wait for nothing.
-    const removals = await isAnyWaiting(deps);
-    const slot = await takeSlotWork(deps.database, deps.workerId, deps.leaseSeconds, removals);
+    const isHeldBack = await isAnyWaiting(deps);
+    const own = isHeldBack ? [] : toWanted(deps, new Date()).map(({ fingerprint }) => fingerprint);
+    const slot = await takeSlotWork(deps.database, deps.workerId, deps.leaseSeconds, own);
     if (slot === undefined) return;
     start(deps, slot, underWay, signal);
   }

@@ -3,6 +3,7 @@ import type { Database } from '../database/connect.ts';
 import type { AttentionClass, BreakerName } from '../database/vocabulary.ts';
 import { CURES } from '../limits/words.ts';
 import { CURES_BY_CODE } from '../operations/cures.ts';
+import { NOT_HANDED_OVER } from '../slots/slots.ts';
 
 /** Something that needs a person. */
 export interface AttentionItem {
@@ -66,6 +67,8 @@ const WORKER_CURE =
   'Start one: npm start -- --role worker, or restart the service. The end of its log says why the last one stopped.';
 const POOL_CURE =
   'Orders get new servers meanwhile. It is tried again by itself; mend the cause, or set POOL to less.';
+const CLAIM_CURE =
+  'The orders got new servers. If it goes on, read the log of such a provision (npm run agents -- logs), or set POOL to none.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** Each source: its class, since when, a key that is unique within the class, cause and cure. */
@@ -115,6 +118,13 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
   sql`select 'configuration', paused_until - interval '15 minutes', null, 'pool ' || location || ' ' || plan,
       'No server is made to wait in ' || location || ' for plan ' || plan || ': ' || error, ${sql.lit(POOL_CURE)}
     from pools where size > 0 and error is not null and paused_until is not null`,
+  sql`select 'configuration', min(updated_at), null, 'claims ' || location || ' ' || plan,
+      count(*) || case when count(*) = 1 then ' server' else ' servers' end || ' in ' || location || ' for plan ' ||
+        plan || ' could not be handed over within the last hour. The last one: ' ||
+        (array_agg(error order by updated_at desc))[1],
+      ${sql.lit(CLAIM_CURE)}
+    from slots where failure_code = ${sql.lit(NOT_HANDED_OVER)} and updated_at > now() - interval '1 hour'
+    group by location, plan`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 

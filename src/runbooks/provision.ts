@@ -23,6 +23,7 @@ import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
 import { clearPending, removeFromHetzner, removeFromTailnet, withLockRecovery } from './steps/recovery.ts';
 import { listServerChoices, noServer, soldOut } from './steps/server-choice.ts';
+import { withRoom } from './steps/with-room.ts';
 
 const effect = z.object({ kind: z.literal('running'), outputs: agentOutputsSchema });
 
@@ -46,7 +47,7 @@ export const provision = defineOperation<z.infer<typeof effect>>({
   run: (parts) => async (attempt) => {
     const warm = await tryHandOver(parts, attempt);
     if ('outputs' in warm) return { kind: 'running', outputs: warm.outputs };
-    const outputs = await makeServer(parts, { ...attempt, agent: warm.agent });
+    const outputs = await withRoom(parts, () => makeServer(parts, { ...attempt, agent: warm.agent }));
     attempt.step('running');
     return { kind: 'running', outputs };
   },

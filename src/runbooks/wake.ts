@@ -24,6 +24,7 @@ import { recordedSnapshot } from './steps/own-snapshots.ts';
 import { switchOn } from './steps/power.ts';
 import { assertHeld, clearPending, removeFromTailnet, withLockRecovery } from './steps/recovery.ts';
 import { isComplete, removeSnapshots } from './steps/snapshots.ts';
+import { withRoom } from './steps/with-room.ts';
 
 const effect = z.object({ kind: z.literal('woken'), outputs: agentOutputsSchema });
 
@@ -61,12 +62,14 @@ export const wake = defineOperation<z.infer<typeof effect>>({
     };
     const program = { ...toProgram(inputs, keys, found), device, restoredFrom: snapshotId };
     assertHeld(attempt);
-    const result = await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
+    const up = () =>
       parts.executor.up(attempt, program, {
         mayBeNew: !exists,
         keys,
         onProgress: (progress) => followSteps(attempt, progress),
-      }),
+      });
+    const result = await withRoom(parts, () =>
+      withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, up),
     );
     const outputs = await withDevice(parts, attempt, agentOutputs(result.outputs), device);
     attempt.step('verifying');

@@ -149,13 +149,19 @@ export async function markAdopted(database: Database, agentId: string): Promise<
 /**
  * Takes the slot that the agent has claimed away from it, if it does not run on it yet: the slot is removed
  * and never given to anybody else. Clears what the agent has from it, so that it gets a server of its own;
- * what it has besides stays.
+ * what it has besides stays. `failureCode`: why, if the slot is to blame.
  * @returns whether there was one
  */
-export async function giveSlotUp(trx: Transaction, agentId: string, why: string): Promise<boolean> {
+export async function giveSlotUp(
+  trx: Transaction,
+  agentId: string,
+  why: string,
+  failureCode: string | null = null,
+): Promise<boolean> {
+  const error = { error: cutText(why, LONGEST_ERROR), failure_code: failureCode };
   const given = await trx
     .updateTable('slots')
-    .set({ ...toRemoval(), claimed_at: null, error: cutText(why, LONGEST_ERROR), updated_at: sql`now()` })
+    .set({ ...toRemoval(), claimed_at: null, ...error, updated_at: sql`now()` })
     .where('agent_id', '=', agentId)
     .where('status', '=', 'claimed')
     .where('served_at', 'is', null)

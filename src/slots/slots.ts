@@ -32,6 +32,8 @@ export const LONGEST_ERROR = 8_000;
 const MOST_TRIES = 3;
 /** The failure code of a slot that is removed because it could not be made. */
 export const NOT_MADE = 'not_made';
+/** The failure code of a slot that its agent did not get, because something of it failed. */
+export const NOT_HANDED_OVER = 'not_handed_over';
 const RETRY_SECONDS = 10;
 const LONGEST_RETRY_SECONDS = 600;
 
@@ -51,20 +53,22 @@ export async function insertSlot(
 
 /**
  * Takes the next slot that is to be made or removed, removals first. An attempt whose lease has expired is
- * lost, and the next one begins. `removals`: takes no slot that is to be made.
+ * lost, and the next one begins. `fingerprints`: what this worker makes servers by and from; one of another
+ * release would make something else. Without any it takes no slot that is to be made.
  */
 export async function takeSlotWork(
   database: Database,
   workerId: string,
   leaseSeconds: number,
-  removals = false,
+  fingerprints: readonly string[],
 ): Promise<SlotRow | undefined> {
   const { rows } = await sql<SlotRow>`
     update slots set attempt = attempt + 1, worker_id = ${workerId}, updated_at = now(),
       tries = tries + (case when lease_until is null then 0 else 1 end),
       lease_until = now() + make_interval(secs => ${leaseSeconds})
     where slot_id = (select slot_id from slots
-      where (status = 'removing' or (status = 'making' and not ${removals}::boolean)) and run_after <= now()
+      where (status = 'removing' or (status = 'making' and fingerprint = any(${fingerprints}::text[])))
+        and run_after <= now()
         and (lease_until is null or lease_until < now())
       order by status desc, created_at limit 1 for update skip locked)
     returning *`.execute(database);

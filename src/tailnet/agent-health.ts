@@ -104,7 +104,8 @@ async function namesNoOther(response: IncomingMessage, agentId: string): Promise
   }
 }
 
-async function dialDirectly(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+/** Connects by this host's own network. */
+export async function dialDirectly(host: string, port: number, signal: AbortSignal): Promise<Socket> {
   const socket = connect(port, host);
   try {
     await once(socket, 'connect', { signal });

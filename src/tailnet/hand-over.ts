@@ -1,4 +1,4 @@
-import { PermanentError, RetryableError } from '../errors.ts';
+import { RetryableError } from '../errors.ts';
 
 /** What a configured server learns when it gets its agent. */
 export interface Tenant {
@@ -32,8 +32,3 @@ export function createSimulatedHandOver(address: (tailnetIp: string) => string):
     if (!answer.ok) throw new RetryableError(`The machine at ${tailnetIp} answered ${answer.status}`);
   };
 }
-
-/** Where no way leads to the servers' files: no slot is made there, and none is handed over. */
-export const noHandOver: HandOver = async () => {
-  throw new PermanentError('This installation cannot hand servers over');
-};

@@ -1,15 +1,25 @@
 import { expect, test } from 'vitest';
 import { EnvironmentReader } from '../../src/config/environment-reader.ts';
-import { poolSizesAt, readPool } from '../../src/config/pool.ts';
+import { NO_POOL, poolSizesAt, readPool } from '../../src/config/pool.ts';
 
 const read = (variables: Record<string, string>) => {
   const reader = new EnvironmentReader(variables);
   return { pool: readPool(reader), problems: reader.problems };
 };
 
-test('without settings there is no pool', () => {
+/** The pool as it is where the operator has said one. */
+const readSaid = (variables: Record<string, string>) => {
+  const { pool, problems } = read(variables);
+  return { pool: { ...pool, entries: pool.entries ?? NO_POOL.entries }, problems };
+};
+
+test('none says that there is no pool', () => {
+  expect(read({ POOL: 'none' }).pool.entries).toEqual([]);
+});
+
+test('without settings nothing is said', () => {
   expect(read({})).toEqual({
-    pool: { entries: [], timezone: 'Etc/UTC', refills: 2, eurosPerHour: undefined },
+    pool: { entries: undefined, timezone: 'Etc/UTC', refills: 2, eurosPerHour: undefined },
     problems: [],
   });
 });
@@ -22,7 +32,7 @@ test('an entry names a region or a location, and a number after = or :', () => {
     { location: 'ash', plan: 'pro', size: 1, hours: undefined },
     { location: 'hel1', plan: 'max', size: 2, hours: undefined },
   ]);
-  const twice = read({ POOL: 'eu-central/starter=3,nbg1/starter=4' }).pool;
+  const twice = readSaid({ POOL: 'eu-central/starter=3,nbg1/starter=4' }).pool;
   expect(poolSizesAt(twice, new Date())).toEqual([{ location: 'nbg1', plan: 'starter', size: 4 }]);
 });
 
@@ -36,7 +46,7 @@ test('unknown regions and plans are named together', () => {
 });
 
 test('the highest entry that counts at the moment decides, in the time zone of the hours', () => {
-  const { pool, problems } = read({
+  const { pool, problems } = readSaid({
     POOL: 'fsn1/starter:1, fsn1/starter:5@mon-fri/08:00-18:00,nbg1/pro:2@sat/00:00-24:00',
     POOL_TIMEZONE: 'Europe/Berlin',
   });
@@ -60,7 +70,7 @@ test.each([
   'fsn1/starter:1@08:00-25:00',
   'fsn1/starter:1,,nbg1/pro:1',
 ])('refuses %s', (POOL) => {
-  expect(read({ POOL }).problems).toEqual([expect.stringMatching(/^POOL must be entries such as/)]);
+  expect(read({ POOL }).problems).toEqual([expect.stringMatching(/^POOL must be none, or entries such as/)]);
 });
 
 test('refuses an unknown time zone, no places and a malformed amount', () => {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { getHoldings } from '../support/clouds.ts';
+import { getHoldings, orderFault } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
 import type { Installation } from '../support/installation.ts';
 import { paidCheckout } from '../support/stripe-events.ts';
@@ -106,6 +106,25 @@ describe('a server that waits', () => {
       'the failed slot is removed',
       async () => (await slots("status = 'removed' and error like 'The server that waited%'")).length === 1,
       { withinSeconds: 120, describe: installation.terminal },
+    );
+  }, 240_000);
+
+  it('makes room for an order where the project has as many servers as it may have', async () => {
+    await untilReady(2);
+    const limit = { area: 'hetzner', method: 'POST', path: '/servers', times: 1, effect: { kind: 'limit' } };
+    await orderFault(installation.connection, limit);
+    const elsewhere = `pool-${unique}-3`;
+    await installation.deliver(paidCheckout({ agentId: elsewhere, region: 'us-east', plan: 'starter' }));
+    await installation.untilAgent(elsewhere, 'running', 60);
+    expect(await slots("status in ('removing', 'removed') and error like '%orders come first'")).toHaveLength(
+      1,
+    );
+    const { body } = await installation.ask('/api/attention');
+    expect(body.items).toContainEqual(
+      expect.objectContaining({
+        class: 'configuration',
+        cause: expect.stringMatching(/No server is made to wait in fsn1 .*as many servers as it may have/),
+      }),
     );
   }, 240_000);
 });

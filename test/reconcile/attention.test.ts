@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { countAttention, listAttention } from '../../src/reconcile/attention.ts';
@@ -108,4 +109,22 @@ test('pages join without a gap or a double, also among items of the same moment'
     if (page.length < 2) break;
   }
   expect(found).toEqual(['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7']);
+});
+
+test('slots that could not be handed over within the last hour, by pool', async () => {
+  const add = (at: string, location: string, error: string) => sql`
+    insert into slots (slot_id, project, location, plan, fingerprint, status, failure_code, error, updated_at)
+    values (${`slot-${createHash('sha256').update(error).digest('hex').slice(0, 24)}`}, 'default', ${location},
+      'starter', 'f', 'removed', 'not_handed_over', ${error}, now() - ${at}::interval)`;
+  await add('2 minutes', 'nbg1', 'no answer').execute(at.database);
+  await add('1 minute', 'nbg1', 'another host key').execute(at.database);
+  await add('2 hours', 'ash', 'long ago').execute(at.database);
+  const items = await listAttention(at.database, { limit: 50 });
+  expect(items.map(({ class: of, cause }) => ({ class: of, cause }))).toEqual([
+    {
+      class: 'configuration',
+      cause:
+        '2 servers in nbg1 for plan starter could not be handed over within the last hour. The last one: another host key',
+    },
+  ]);
 });

@@ -179,7 +179,7 @@ export function createFleet(installation: Installation) {
         .filter(({ text: content }) => secrets.some((secret) => content.includes(secret)))
         .map(({ path }) => path);
     },
-    /** Runs SSH over the tailnet from the controller's node. */
+    /** Runs SSH over the tailnet from the controller's node. The options count before the usual ones. */
     ssh: (address: string, options: string[], command: string): Promise<Outcome> => {
       const socket = controllerSocket(site.dataDir);
       const common = [
@@ -189,7 +189,7 @@ export function createFleet(installation: Installation) {
         '-oStrictHostKeyChecking=no',
         '-oUserKnownHostsFile=/dev/null',
       ];
-      return runToEnd('ssh', [...common, ...options, address, command], {
+      return runToEnd('ssh', [...options, ...common, address, command], {
         cwd: '/',
         env: { PATH: process.env.PATH },
       });

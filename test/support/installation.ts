@@ -40,6 +40,8 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
     SANDBOX_MACHINES: 'simulated',
     // Tests buy their own agents; those of the first start ask for the demo's.
     SANDBOX_DEMO_ORDER: 'off',
+    // They also count servers: those of slots say how many there are of them.
+    POOL: 'none',
     RETRY_SECONDS: '2',
     // Suites that both executors must pass run with each: see github-main-path.test.ts.
     EXECUTOR: process.env.AGENT_STACKS_E2E_EXECUTOR ?? '',

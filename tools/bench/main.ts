@@ -184,7 +184,8 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
   machines: async (_, { purchases, open, machineTools }) => {
     if ('missing' in machineTools)
       return { machines: { leftOut: `not available: ${explainMissing(machineTools.missing)}` } };
-    const installation = await open('machines', 'real');
+    // What is measured is the making of servers.
+    const installation = await open('machines', 'real', { POOL: 'none' });
     const machines = await measureMachines(installation, { purchases, tell });
     await installation.service.stop();
     return { machines };

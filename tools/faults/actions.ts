@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../../src/processes/find.ts';
-import type { Clouds, FaultOrder } from './clouds.ts';
-import type { Installation } from './installation.ts';
+import { deleteServer, orderFault } from './cloud-actions.ts';
+import type { Clouds } from './clouds.ts';
+import { type Installation, POOL_REGION } from './installation.ts';
 import type { ChildKind } from './processes.ts';
 import { pick, pickWeighted, type Random } from './random.ts';
+import { changeRelease, type ReleaseChange } from './releases.ts';
 import { type Order, ServiceClient } from './service-client.ts';
 
 /** The installation under test, and what the suite counts. */
@@ -18,6 +20,10 @@ export interface SuiteContext {
   gone: Set<string>;
   /** Agents whose server was deleted by hand. */
   serverDeleted: Set<string>;
+  /** How many servers wait in `POOL_REGION`; 0: none. */
+  pool: number;
+  /** The releases that were rolled out, the newest last. */
+  releases: ReleaseChange[];
   /** Work that continues beside the rounds, such as resuming a stopped worker later. */
   later: Set<Promise<void>>;
   counts: Record<string, number>;
@@ -36,12 +42,13 @@ export interface Decision {
   draws: number[];
 }
 
-type Act = (suite: SuiteContext, draws: number[]) => Promise<string>;
+export type Act = (suite: SuiteContext, draws: number[]) => Promise<string>;
 
 const DRAWS = 6;
 
-export function drawDecision(random: Random): Decision {
-  const chosen = pickWeighted(ACTIONS, random());
+/** `pool`: whether servers wait for customers; without, decisions are those of a suite without slots. */
+export function drawDecision(random: Random, pool = false): Decision {
+  const chosen = pickWeighted(pool ? [...ACTIONS, ...POOL_ACTIONS] : ACTIONS, random());
   const waitMs = Math.floor(random() * 2_500);
   return { action: chosen.name, waitMs, draws: Array.from({ length: DRAWS }, random) };
 }
@@ -49,11 +56,15 @@ export function drawDecision(random: Random): Decision {
 /** Performs a decision. @returns a line that says what was done. */
 export async function perform(suite: SuiteContext, decision: Decision): Promise<string> {
   await sleep(decision.waitMs);
-  const done = await ACTIONS.find(({ name }) => name === decision.action)!.act(suite, decision.draws);
+  const done = await [...ACTIONS, ...POOL_ACTIONS]
+    .find(({ name }) => name === decision.action)!
+    .act(suite, decision.draws);
   suite.counts[decision.action] = (suite.counts[decision.action] ?? 0) + 1;
   return done;
 }
 
+/** With a pool most orders are placed where it is. */
+const POOL_SHARE = 0.7;
 const REGIONS = ['us-east', 'us-west', 'eu-central', 'eu-west', 'eu-north', 'ap-southeast'];
 /** More agents take time and show nothing new. */
 const MOST_AGENTS = 12;
@@ -61,7 +72,9 @@ const MOST_AGENTS = 12;
 /** A new order. Stripe may send its events twice at once, with another id, or again much later. */
 const order: Act = async (suite, [region, doubled, second, late]) => {
   if (living(suite).length >= MOST_AGENTS) return destroy(suite, [late!]);
-  const placed = ServiceClient.newOrder(`f${suite.orders.length + 1}`, pick(REGIONS, region!)!);
+  const isWarm = suite.pool > 0 && doubled! < POOL_SHARE;
+  const where = isWarm ? POOL_REGION : pick(REGIONS, region!)!;
+  const placed = ServiceClient.newOrder(`f${suite.orders.length + 1}`, where);
   suite.orders.push(placed);
   const deliveries = [suite.client.deliver(placed, `evt_${placed.agentId}_a`)];
   if (doubled! < 0.4) deliveries.push(suite.client.deliver(placed, `evt_${placed.agentId}_a`));
@@ -186,50 +199,16 @@ const killEverything: Act = async (suite) => {
   return 'killed everything, and started it again';
 };
 
-const CALLS: Pick<FaultOrder, 'area' | 'method' | 'path'>[] = [
-  { area: 'hetzner', method: 'POST', path: '/servers' },
-  { area: 'hetzner', method: 'POST', path: '/ssh_keys' },
-  { area: 'hetzner', method: 'DELETE', path: '**' },
-  { area: 'hetzner', method: 'GET', path: '**' },
-  { area: 'hetzner', method: 'GET', path: '/actions/*' },
-  { area: 'tailscale', method: 'POST', path: '**' },
-  { area: 'tailscale', method: 'GET', path: '**' },
-  { area: 'tailscale', method: 'DELETE', path: '**' },
-];
+interface Action {
+  name: string;
+  weight: number;
+  act: Act;
+}
 
-const EFFECTS: FaultOrder['effect'][] = [
-  { kind: 'status', status: 429 },
-  { kind: 'status', status: 500 },
-  { kind: 'status', status: 503 },
-  { kind: 'status', status: 409 },
-  { kind: 'latency', ms: 3_000 },
-  { kind: 'black-hole' },
-  { kind: 'drop-answer' },
-  { kind: 'drop-answer' },
-];
-const HETZNER_EFFECTS: FaultOrder['effect'][] = [
-  ...EFFECTS,
-  { kind: 'stock-out' },
-  { kind: 'action-error', code: 'server_error', message: 'the host of this server has failed' },
-];
+/** Only with a pool. */
+const POOL_ACTIONS: Action[] = [{ name: 'change release', weight: 12, act: changeRelease }];
 
-const orderFault: Act = async (suite, [call, effect, times]) => {
-  const wanted = pick(CALLS, call!)!;
-  const chosen = pick(wanted.area === 'hetzner' ? HETZNER_EFFECTS : EFFECTS, effect!)!;
-  const fault = { ...wanted, effect: chosen, times: 1 + Math.floor(times! * 3) };
-  await suite.clouds.orderFault(fault);
-  return `ordered ${JSON.stringify(fault)}`;
-};
-
-const deleteServer: Act = async (suite, [which]) => {
-  const server = pick(await suite.clouds.servers(), which!);
-  if (server === undefined) return 'delete a server by hand: none';
-  suite.serverDeleted.add(server.name.replace(/^agent-/, ''));
-  await suite.clouds.deleteServer(server.id);
-  return `deleted ${server.name} by hand`;
-};
-
-const ACTIONS: { name: string; weight: number; act: Act }[] = [
+const ACTIONS: Action[] = [
   { name: 'order', weight: 26, act: order },
   { name: 'destroy', weight: 9, act: destroy },
   { name: 'refresh', weight: 5, act: refresh },

@@ -2,8 +2,8 @@ import type { CloudSnapshot } from './clouds.ts';
 import type { AgentRecord, Snapshot } from './snapshot.ts';
 import { type Violation, violated } from './violation.ts';
 
-/** The name of an agent's stack and device. */
-export const agentName = (agentId: string) => `agent-${agentId}`;
+/** The name of an agent's stack and device; those of a slot have its own id. */
+export const agentName = (agentId: string) => (agentId.startsWith('slot-') ? agentId : `agent-${agentId}`);
 
 /** Whether a server can be made from it, as the service judges it too. */
 export const isComplete = ({ status, image_size: size }: CloudSnapshot): boolean =>

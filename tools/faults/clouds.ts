@@ -74,6 +74,18 @@ export class Clouds {
     });
   }
 
+  /** Asks servers at tailnet addresses who they are. One that does not answer is left out. */
+  async tenants(addresses: readonly string[]): Promise<Map<string, string>> {
+    const said = await Promise.all(
+      addresses.map(async (address) => {
+        const url = `${this.#installation.file.stripeApiUrl}/sandbox/machines/${address}/health`;
+        const answer = await getJson(url, '').catch(() => undefined);
+        return [address, answer?.agentId] as const;
+      }),
+    );
+    return new Map(said.flatMap(([address, id]) => (typeof id === 'string' ? [[address, id]] : [])));
+  }
+
   async orderFault(order: FaultOrder): Promise<void> {
     await this.#control('POST', order);
   }

@@ -25,6 +25,12 @@ export interface InstallationOptions {
   environment?: Record<string, string>;
 }
 
+/** Where servers wait for customers, if any do. */
+export const POOL_REGION = 'us-east';
+/** Settings with which so many servers wait; 0: none. */
+export const poolEnvironment = (size: number): Record<string, string> =>
+  size === 0 ? {} : { POOL: `${POOL_REGION}/starter=${size}` };
+
 /** The minimum that the configuration accepts. */
 export const SUITE_LEASE_SECONDS = 10;
 
@@ -99,6 +105,11 @@ export class Installation {
     const name = `${role}-${this.#count}`;
     const output = join(this.folder, 'logs', `${name}.log`);
     return new ServiceProcess({ role, name, environment: this.#environment, output });
+  }
+
+  /** Changes the settings of what is started from now on. */
+  change(environment: Record<string, string>): void {
+    Object.assign(this.#environment, environment);
   }
 
   async startHost(role: 'all' | 'api'): Promise<void> {

@@ -56,6 +56,7 @@ async function runRandomly(): Promise<Outcome> {
     rounds: values.rounds,
     seed: values.seed,
     workers: values.workers,
+    pool: values.pool,
     tools,
     say,
   });

@@ -1,4 +1,5 @@
-import { agentName, belongings, checkAgent, serverOwner } from './belongings.ts';
+import { agentName, belongings, checkAgent } from './belongings.ts';
+import { checkSlotsAlways, checkSlotsAtRest, isPresent, ownerByRow, stacksAtWork } from './slots.ts';
 import type { AgentRecord, OperationRecord, Snapshot } from './snapshot.ts';
 import { type Violation, violated } from './violation.ts';
 
@@ -17,11 +18,15 @@ export interface Expectations {
 /** Checks what must hold at any moment. */
 export function checkAlways(snapshot: Snapshot): Violation[] {
   return [
-    ...violated('at most one server per agent', doubled(snapshot.clouds.servers.map(serverOwner))),
+    ...violated(
+      'at most one server per agent',
+      doubled(snapshot.clouds.servers.map((one) => ownerByRow(snapshot, one))),
+    ),
     ...violated('no server without a row', serversWithoutRow(snapshot)),
     ...violated('attempts at one agent never overlap', overlappingAttempts(snapshot)),
     ...violated('one attempt at a time has processes', overlappingProcesses(snapshot)),
     ...violated('sequence numbers of events have no gap', gaps(snapshot)),
+    ...checkSlotsAlways(snapshot),
   ];
 }
 
@@ -40,6 +45,7 @@ export function checkQuiet(snapshot: Snapshot, expected: Expectations): Violatio
         .map((agent) => `${agent.agent_id} is ${agent.status} with nothing under way`),
     ),
     ...settled.flatMap((agent) => checkAgent(snapshot, agent, expected.serverDeleted)),
+    ...checkSlotsAtRest(snapshot),
     ...violated('no device without an agent', devicesWithoutAgent(snapshot)),
     ...violated('no snapshot without an agent', snapshotsWithoutAgent(snapshot)),
     ...violated('no stack is left locked', stateKeys(snapshot, '/locks/')),
@@ -51,7 +57,7 @@ export function checkQuiet(snapshot: Snapshot, expected: Expectations): Violatio
     ),
     ...violated(
       'nothing works while nothing is under way',
-      resting.size > 0
+      resting.size > 0 || stacksAtWork(snapshot).length > 0
         ? []
         : snapshot.children.filter((child) => isAtWork(child)).map(({ pid, command }) => `${pid} ${command}`),
     ),
@@ -84,15 +90,21 @@ function doubled(owners: string[]): string[] {
   );
 }
 
-function serversWithoutRow({ clouds, agents }: Snapshot): string[] {
-  const known = new Set(agents.map((agent) => agent.agent_id));
-  return clouds.servers.filter((server) => !known.has(serverOwner(server))).map((server) => server.name);
+/** Ids of all that may have something in the clouds. */
+const owners = ({ agents, slots }: Snapshot): string[] => [
+  ...agents.map((agent) => agent.agent_id),
+  ...slots.filter(isPresent).map((slot) => slot.slot_id),
+];
+
+function serversWithoutRow(snapshot: Snapshot): string[] {
+  const known = new Set(owners(snapshot));
+  return snapshot.clouds.servers
+    .filter((server) => !known.has(ownerByRow(snapshot, server)))
+    .map((server) => server.name);
 }
 
 function devicesWithoutAgent(snapshot: Snapshot): string[] {
-  const known = new Set(
-    snapshot.agents.flatMap(({ agent_id: agentId }) => belongings(snapshot, agentId).devices),
-  );
+  const known = new Set(owners(snapshot).flatMap((owner) => belongings(snapshot, owner).devices));
   return snapshot.clouds.devices.filter((device) => !known.has(device)).map(({ name }) => name);
 }
 
@@ -166,10 +178,9 @@ function stateKeys({ state }: Snapshot, part: string): string[] {
   return state.filter(({ key }) => key.includes(part)).map(({ key }) => key);
 }
 
-function pendingStates({ state }: Snapshot, resting: ReadonlySet<string>): string[] {
-  return state
-    .filter(
-      ({ key, pending }) => pending > 0 && ![...resting].some((id) => key.includes(`/${agentName(id)}`)),
-    )
+function pendingStates(snapshot: Snapshot, resting: ReadonlySet<string>): string[] {
+  const atWork = [...[...resting].map(agentName), ...stacksAtWork(snapshot)];
+  return snapshot.state
+    .filter(({ key, pending }) => pending > 0 && !atWork.some((name) => key.includes(`/${name}`)))
     .map(({ key, pending }) => `${key}: ${pending}`);
 }

@@ -3,9 +3,9 @@ import { count, readArguments } from '../arguments.ts';
 import { PHASE_NAMES } from './strikes.ts';
 
 export const USAGE = `Usage:
-  npm run faults -- [--rounds 30] [--seed 1] [--workers 2] [--json FILE]
+  npm run faults -- [--rounds 30] [--seed 1] [--workers 2] [--pool 0] [--json FILE]
   npm run faults -- --matrix [--moments 30] [--only everything,worker,runner,cli,configure,ansible]
-                 [--operations provision,destroy,suspend,resume,hibernate,wake]
+                 [--operations provision,destroy,suspend,resume,hibernate,wake,claim,adopt]
   npm run faults -- --scenarios [--short] [--only NAME,…]
   npm run faults -- --year [--subscriptions 200] [--days 365] [--seed 1] [--loss 0.05]`;
 
@@ -16,6 +16,8 @@ const schema = z.object({
   rounds: count('--rounds', MOST).default(30),
   seed: count('--seed', MOST).default(1),
   workers: count('--workers', MOST).default(2),
+  /** How many servers wait for customers during the random rounds. */
+  pool: count('--pool', 50, 0).default(0),
   moments: count('--moments', MOST).default(30),
   matrix: z.boolean().default(false),
   scenarios: z.boolean().default(false),
@@ -50,6 +52,7 @@ export function readOptions(args: string[]): Options {
     rounds: text,
     seed: text,
     workers: text,
+    pool: text,
     moments: text,
     only: text,
     operations: text,

@@ -22,7 +22,7 @@ export async function runScenarios(options: {
 }): Promise<ScenarioReport[]> {
   const chosen = SCENARIOS.filter(({ name }) => options.only?.includes(name) ?? true);
   const reports: ScenarioReport[] = [];
-  const context = await createContext(options.tools, 2);
+  const context = await createContext(options.tools);
   try {
     await context.installation.startHost('api');
     for (const scenario of chosen) {

@@ -1,6 +1,6 @@
 import { AGENT_STEPS } from '../../src/agents/states.ts';
 import { Clouds } from './clouds.ts';
-import { Installation, SUITE_LEASE_SECONDS } from './installation.ts';
+import { Installation, POOL_REGION, SUITE_LEASE_SECONDS } from './installation.ts';
 import { checkQuiet, type Violation } from './model.ts';
 import { becomeQuiet } from './quiet.ts';
 import { type Order, ServiceClient } from './service-client.ts';
@@ -19,12 +19,16 @@ export interface ScenarioContext {
 /** Creates an installation; starts nothing yet. */
 export async function createContext(
   tools: Record<string, string>,
-  workerConcurrency = 2,
+  {
+    workerConcurrency = 2,
+    environment = {},
+  }: { workerConcurrency?: number; environment?: Record<string, string> } = {},
 ): Promise<ScenarioContext> {
   const installation = await Installation.create({
     tools,
     leaseSeconds: SUITE_LEASE_SECONDS,
     workerConcurrency,
+    environment,
   });
   return {
     installation,
@@ -36,8 +40,12 @@ export async function createContext(
 }
 
 /** Orders an agent and waits until the event is accepted. */
-export async function orderAgent(context: ScenarioContext, agentId: string): Promise<Order> {
-  const order = ServiceClient.newOrder(agentId, 'eu-central');
+export async function orderAgent(
+  context: ScenarioContext,
+  agentId: string,
+  region = 'eu-central',
+): Promise<Order> {
+  const order = ServiceClient.newOrder(agentId, region);
   context.orders.push(order);
   await until(
     `the order of ${agentId} is answered`,
@@ -45,6 +53,29 @@ export async function orderAgent(context: ScenarioContext, agentId: string): Pro
     async () => (await context.client.deliver(order, `evt_${agentId}`)) === 200,
   );
   return order;
+}
+
+/**
+ * Places an order where a server waits. Returns before it is answered, so that a kill may come first; what is
+ * not answered is delivered again.
+ */
+export async function beginClaim(context: ScenarioContext, agentId: string): Promise<void> {
+  void orderAgent(context, agentId, POOL_REGION).catch(() => {});
+}
+
+/** Places an order where a server waits, and returns once the agent that runs on it begins to adopt it. */
+export async function beginAdoption(context: ScenarioContext, agentId: string): Promise<void> {
+  await orderAgent(context, agentId, POOL_REGION);
+  await untilStatus(context, agentId, 'running', 60);
+  await until(
+    `${agentId} adopts its server`,
+    60,
+    async () =>
+      (await readOperations(context, agentId)).some(
+        ({ kind, status }) => kind === 'adopt' && status === 'active',
+      ),
+    20,
+  );
 }
 
 export async function destroyAgent(context: ScenarioContext, agentId: string): Promise<void> {

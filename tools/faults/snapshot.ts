@@ -2,6 +2,7 @@ import pg from 'pg';
 import type { CloudContents, Clouds } from './clouds.ts';
 import type { Installation } from './installation.ts';
 import type { Child } from './processes.ts';
+import { readSlots, type SlotRecord } from './slots.ts';
 
 export interface AgentRecord {
   agent_id: string;
@@ -12,6 +13,8 @@ export interface AgentRecord {
   tailnet_node_id: string | null;
   snapshot_id: string | null;
   error: string | null;
+  /** The version of the playbook that its server was made with; null without a server. */
+  release: string | null;
 }
 
 export interface OperationRecord {
@@ -46,6 +49,9 @@ export interface Snapshot {
   joinNames: { name: string; agent_id: string }[];
   /** The names of servers that do not follow from their agents' ids. */
   serverNames: { name: string; agent_id: string }[];
+  slots: SlotRecord[];
+  /** Which agent the server at a tailnet address says that it is. */
+  tenants: ReadonlyMap<string, string>;
   operations: OperationRecord[];
   statusEvents: StatusEvent[];
   /** Per operation: the number of events and the highest sequence number. */
@@ -68,7 +74,12 @@ export async function takeSnapshot(installation: Installation, clouds: Clouds): 
     withClient(pulumiBackendUrl, readState),
     clouds.contents(),
   ]);
-  return { ...rows, ...state, clouds: contents, children: installation.children() };
+  const served = new Set(rows.slots.filter(({ isServed }) => isServed).map(({ agent_id: agent }) => agent));
+  const addresses = rows.agents
+    .filter(({ agent_id: agent, status }) => status === 'running' && served.has(agent))
+    .flatMap(({ tailnet_ip: address }) => address ?? []);
+  const tenants = await clouds.tenants(addresses);
+  return { ...rows, ...state, clouds: contents, tenants, children: installation.children() };
 }
 
 export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
@@ -92,8 +103,9 @@ async function readRows(client: pg.Client) {
   const rows = async <T>(text: string) => (await client.query(text)).rows as T[];
   return {
     agents: await rows<AgentRecord>(
-      'select agent_id, status, health, server_id, tailnet_ip, tailnet_node_id, snapshot_id, error from agents',
+      "select agent_id, status, health, server_id, tailnet_ip, tailnet_node_id, snapshot_id, error, inputs->>'configurationVersion' as release from agents",
     ),
+    slots: await readSlots(client),
     operations: await rows<OperationRecord>(OPERATIONS),
     statusEvents: await rows<StatusEvent>(
       `select e.id::int, e.operation_id, o.agent_id, o.kind, e.attempt, e.data->>'status' as status

@@ -5,6 +5,8 @@ import { checkHeld, guardData } from './held-data.ts';
 import type { Violation } from './model.ts';
 import { CHILD_KINDS, type ChildKind } from './processes.ts';
 import {
+  beginAdoption,
+  beginClaim,
   changeHold,
   checkWhenQuiet,
   destroyAgent,
@@ -25,6 +27,8 @@ interface Phase {
   wanted: string;
   /** Its beginning and its end both have the agent's data. */
   keepsData: boolean;
+  /** The kind of its operation, if that has another name. */
+  kind?: string;
 }
 
 /** The operations that are killed, and how each is asked for. */
@@ -35,8 +39,11 @@ const PHASES = {
   resume: { request: changeHold('release'), wanted: 'running', keepsData: true },
   hibernate: { request: hibernateAgent, wanted: 'hibernated', keepsData: true },
   wake: { request: changeHold('release'), wanted: 'running', keepsData: true },
+  claim: { request: beginClaim, wanted: 'running', keepsData: false, kind: 'provision' },
+  adopt: { request: beginAdoption, wanted: 'running', keepsData: false },
 } satisfies Record<string, Phase>;
 export type PhaseName = keyof typeof PHASES;
+const kindOf = (phase: PhaseName): string => (PHASES[phase] as Phase).kind ?? phase;
 export const PHASE_NAMES = Object.keys(PHASES) as [PhaseName, ...PhaseName[]];
 
 export interface Strike {
@@ -76,26 +83,32 @@ export async function measurePhase(
   { phase, agentId }: { phase: PhaseName; agentId: string },
 ): Promise<Measured> {
   await PHASES[phase].request(context, agentId);
-  const measured = await watch(context, agentId, PHASES[phase].wanted);
+  const measured = await watch(context, agentId, phase);
   const violations = await checked(context, options);
   if (violations.length > 0)
     throw new Error(`${phase} of ${agentId} without a fault: ${JSON.stringify(violations)}`);
   return measured;
 }
 
-async function watch(context: ScenarioContext, agentId: string, status: string): Promise<Measured> {
+/** A claim takes less than a second: between two looks its end must not get lost. */
+const LOOK_MS = 50;
+
+async function watch(context: ScenarioContext, agentId: string, phase: PhaseName): Promise<Measured> {
+  const { wanted } = PHASES[phase];
   const startedAt = performance.now();
   const seen: Measured['seen'] = {};
   for (let lookedAt = 0; ; ) {
     const now = performance.now() - startedAt;
     for (const { kind } of context.installation.children())
       seen[kind] = { firstMs: seen[kind]?.firstMs ?? now, lastMs: now };
-    if (now - lookedAt > 150) {
-      lookedAt = now;
+    if (now - lookedAt > LOOK_MS) {
       const agent = await readAgent(context, agentId);
-      if (agent.status === status) return { lengthMs: Math.round(now), seen };
+      const operation = await lastOperation(context, agentId, phase);
+      if (agent.status === wanted && operation?.status === 'succeeded')
+        return { lengthMs: Math.round(now), seen };
       if (now > LIMIT_SECONDS * 1000)
-        throw new Error(`${agentId} is ${agent.status}, not ${status}: ${agent.error}`);
+        throw new Error(`${agentId} is ${agent.status}, not ${wanted}: ${agent.error}`);
+      lookedAt = performance.now() - startedAt;
     }
     await sleep(15);
   }
@@ -150,7 +163,7 @@ export async function strike(
   violations.push(...data.violations);
   if (keepsData) violations.push(...(await checkHeld(context, { agentId, phase, before })));
   const agent = await readAgent(context, agentId);
-  const operation = (await readOperations(context, agentId)).findLast(({ kind }) => kind === phase);
+  const operation = await lastOperation(context, agentId, phase);
   if (agent.status !== wanted || operation?.status !== 'succeeded')
     violations.push({
       invariant: `the ${phase} comes to its end`,
@@ -163,12 +176,16 @@ export async function strike(
   return { target, phase, atMs, hit, recoverySeconds, attempts: operation?.attempt ?? 0, looks, violations };
 }
 
+const lastOperation = async (context: ScenarioContext, agentId: string, phase: PhaseName) =>
+  (await readOperations(context, agentId)).findLast(({ kind }) => kind === kindOf(phase));
+
 async function attemptBegins(context: ScenarioContext, agentId: string, phase: PhaseName): Promise<void> {
   await until(`the ${phase} of ${agentId} is under way`, LIMIT_SECONDS, attempted, 20);
 
+  // A claim may be over before it is seen at work.
   async function attempted() {
-    const operations = await readOperations(context, agentId);
-    return operations.some(({ kind, status }) => kind === phase && status === 'active');
+    const operation = await lastOperation(context, agentId, phase);
+    return operation !== undefined && operation.status !== 'queued';
   }
 }
 

@@ -1,10 +1,11 @@
 import { drawDecision, perform, type SuiteContext } from './actions.ts';
 import { Clouds } from './clouds.ts';
 import { dump } from './dump.ts';
-import { Installation, SUITE_LEASE_SECONDS } from './installation.ts';
+import { Installation, poolEnvironment, SUITE_LEASE_SECONDS } from './installation.ts';
 import { checkAlways, checkQuiet, type Expectations, type Violation } from './model.ts';
 import { becomeQuiet } from './quiet.ts';
 import { randomFrom } from './random.ts';
+import { checkReleases, firstRelease } from './releases.ts';
 import { ServiceClient } from './service-client.ts';
 import { type Snapshot, takeSnapshot } from './snapshot.ts';
 
@@ -12,6 +13,8 @@ export interface SuiteOptions {
   rounds: number;
   seed: number;
   workers: number;
+  /** How many servers wait for customers; 0: none. */
+  pool: number;
   tools: Record<string, string>;
   say(line: string): void;
 }
@@ -31,6 +34,10 @@ export interface SuiteReport {
   lost: number;
   retries: number;
   rollbacks: number;
+  /** Orders that got a server that waited, and slots that were made in all. */
+  hits: number;
+  slots: number;
+  releases: number;
   violations: Violation[];
   /** Where the evidence is saved, if something was wrong. */
   dump?: string;
@@ -42,17 +49,19 @@ const FINAL_TIMEOUT_SECONDS = 1_200;
 /** Runs rounds of random actions on a real installation and checks its invariants. */
 export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
   const startedAt = Date.now();
-  const { say, seed } = options;
+  const { seed } = options;
   const installation = await Installation.create({
     tools: options.tools,
     leaseSeconds: SUITE_LEASE_SECONDS,
     workerConcurrency: 2,
+    environment: poolEnvironment(options.pool),
   });
-  const context = newContext(installation, say);
+  const context = newContext(installation, options);
   const progress: Progress = { checks: 0, violations: [], rounds: 0 };
   let problem: unknown;
   try {
     await installation.startHost('api');
+    if (options.pool > 0) context.releases.push(firstRelease(installation));
     for (let count = 0; count < options.workers; count += 1) await installation.startWorker();
     await runRounds(context, options, progress);
     if (progress.violations.length === 0) {
@@ -77,7 +86,7 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
   return report;
 }
 
-function newContext(installation: Installation, say: SuiteContext['say']): SuiteContext {
+function newContext(installation: Installation, { pool, say }: SuiteOptions): SuiteContext {
   return {
     installation,
     client: new ServiceClient(installation),
@@ -87,6 +96,8 @@ function newContext(installation: Installation, say: SuiteContext['say']): Suite
     gone: new Set(),
     serverDeleted: new Set(),
     later: new Set(),
+    pool,
+    releases: [],
     counts: {},
     say,
   };
@@ -103,7 +114,7 @@ async function runRounds(context: SuiteContext, options: SuiteOptions, progress:
     // Every round has its own generator, so that it can be examined alone.
     const random = randomFrom(options.seed * 100_003 + round);
     const count = 1 + Math.floor(random() * 3);
-    for (const decision of Array.from({ length: count }, () => drawDecision(random))) {
+    for (const decision of Array.from({ length: count }, () => drawDecision(random, options.pool > 0))) {
       const done = await perform(context, decision).catch(
         (error: unknown) => `${decision.action} failed: ${error}`,
       );
@@ -121,7 +132,7 @@ async function checkAtAnyMoment(context: SuiteContext, progress: Progress): Prom
   const snapshot = await takeSnapshot(context.installation, context.clouds).catch(() => undefined);
   if (snapshot === undefined) return;
   progress.checks += 1;
-  progress.violations.push(...checkAlways(snapshot));
+  progress.violations.push(...checkAlways(snapshot), ...checkReleases(snapshot, context.releases));
 }
 
 async function checkAtQuiet(
@@ -135,7 +146,10 @@ async function checkAtQuiet(
   await becomeQuiet(context, { workers, ...limits });
   const snapshot = await takeSnapshot(context.installation, context.clouds);
   progress.checks += 1;
-  progress.violations.push(...checkQuiet(snapshot, expectations(context)));
+  progress.violations.push(
+    ...checkQuiet(snapshot, expectations(context)),
+    ...checkReleases(snapshot, context.releases),
+  );
   say(
     `  quiet after ${((Date.now() - since) / 1000).toFixed(0)} s: ${JSON.stringify(countBy(snapshot.agents.map(({ status }) => status)))}`,
   );
@@ -179,6 +193,9 @@ function summarize({
     lost: sum('lost_count'),
     retries: sum('retry_count'),
     rollbacks: operations.filter(({ kind }) => kind === 'rollback').length,
+    hits: snapshot?.slots.filter(({ isServed }) => isServed).length ?? 0,
+    slots: snapshot?.slots.length ?? 0,
+    releases: context.releases.length,
     violations: progress.violations,
   };
 }

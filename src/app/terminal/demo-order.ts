@@ -4,6 +4,8 @@ import type { Database } from '../../database/connect.ts';
 import { exchange } from '../../http-client/exchange.ts';
 import { openCheckoutSession } from '../../stripe/open-session.ts';
 
+export const DEMO_REGION = 'eu-central';
+
 /**
  * Buys one agent if the database is empty, as a customer would: opens a checkout session at the sandbox's
  * Stripe and completes it on the checkout page. The signed event that follows does the rest.
@@ -20,7 +22,7 @@ export async function placeDemoOrder(deps: {
   const agentId = `demo-${randomUUID().slice(0, 8)}`;
   say(`  Placing a demo order at the sandbox's checkout: agent ${agentId}`);
   const sessionId = await openCheckoutSession(connections.stripe, {
-    metadata: { agentId, userId: 'demo', region: 'eu-central' },
+    metadata: { agentId, userId: 'demo', region: DEMO_REGION },
     successUrl: `${connections.stripe.apiUrl}/checkout`,
     centsPerMonth: 1900,
   });

@@ -13,6 +13,7 @@ import { beginOnWorker, returnToQueue } from '../../operations/transitions.ts';
 import type { Queue } from '../../queue/queue.ts';
 import { handOver, type TakenOver, takeFromSlot } from '../../runbooks/steps/hand-over.ts';
 import { type ClaimedSlot, findClaimed, giveSlotUp, takeOverSlot } from '../../slots/claim.ts';
+import { NOT_HANDED_OVER } from '../../slots/slots.ts';
 import type { HealthCheck } from '../../tailnet/agent-health.ts';
 import type { HandOver } from '../../tailnet/hand-over.ts';
 
@@ -197,7 +198,7 @@ async function goCold({ database, queue, log }: HandOverDeps, begun: Begun, erro
   const why = `The server that waited could not be handed over: ${errorMessage(error)}`;
   await database.transaction().execute(async (trx) => {
     const row = await lockClaim(trx, claim);
-    await giveSlotUp(trx, agentId, why);
+    await giveSlotUp(trx, agentId, why, NOT_HANDED_OVER);
     if (row.cancel_requested) {
       await settleLocked(trx, queue, row, { error: new CancelledError('Cancelled'), step: 'handing_over' });
       return;

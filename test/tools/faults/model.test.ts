@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { checkQuiet, type Expectations } from '../../../tools/faults/model.ts';
+import { checkReleases } from '../../../tools/faults/releases.ts';
+import type { SlotRecord } from '../../../tools/faults/slots.ts';
 import type { OperationRecord, Snapshot } from '../../../tools/faults/snapshot.ts';
 
 const kept = (id: number, agentId: string) => ({
@@ -38,6 +40,8 @@ function healthy(): Snapshot {
     sequences: [{ operation_id: 'o1', count: 4, last: 4 }],
     joinNames: [{ name: 'join-1', agent_id: 'a1' }],
     serverNames: [],
+    slots: [],
+    tenants: new Map(),
     orders: [{ session_id: 'cs_1', agent_id: 'a1', attention: null }],
     storedEvents: ['evt_1'],
     state: ['a1', 'off', 'asleep'].map((id) => ({
@@ -83,6 +87,7 @@ function agent(agent_id: string, status: string, more: Partial<Snapshot['agents'
     tailnet_node_id: null,
     snapshot_id: null,
     error: null,
+    release: null,
     ...more,
   };
 }
@@ -288,6 +293,118 @@ test.each<[string, string, (snapshot: Snapshot) => void]>([
   const snapshot = healthy();
   break_(snapshot);
   expect(checkQuiet(snapshot, expected).map((violation) => violation.invariant)).toContain(invariant);
+});
+
+const slot = (more: Partial<SlotRecord> = {}): SlotRecord => ({
+  slot_id: 'slot-1',
+  status: 'ready',
+  agent_id: null,
+  fingerprint: 'f',
+  server_id: '20',
+  tailnet_ip: '100.64.0.20',
+  tailnet_node_id: 'd20',
+  error: null,
+  claimed_at: null,
+  isServed: false,
+  release: 'r1',
+  ...more,
+});
+
+/** A slot that waits beside the agents. */
+function pooled(): Snapshot {
+  const snapshot = healthy();
+  const { clouds, slots, state } = snapshot;
+  slots.push(slot());
+  state.push({ key: 'pulumi/.pulumi/stacks/agents/slot-1.json', pending: 0 });
+  clouds.servers.push({ ...server(20, 'slot-1'), name: 'slot-1' });
+  clouds.sshKeys.push({ id: 21, name: 'slot-1', labels: labels('slot-1') });
+  const device = { id: '20', nodeId: 'd20', hostname: 'join-20', addresses: ['100.64.0.20'] };
+  clouds.devices.push({ ...device, name: 'slot-1.ts.net' });
+  return snapshot;
+}
+
+test('a slot that waits violates nothing', () => {
+  expect(checkQuiet(pooled(), expected)).toEqual([]);
+});
+
+test('the server of a slot that was just claimed is its agent’s', () => {
+  const snapshot = pooled();
+  snapshot.agents.push(agent('a2', 'running', { server_id: '20', tailnet_ip: '100.64.0.20' }));
+  Object.assign(snapshot.slots[0]!, { status: 'claimed', agent_id: 'a2', isServed: true });
+  snapshot.operations.push(operation('o9', 'a2', { kind: 'adopt', status: 'queued' }));
+  snapshot.serverNames.push({ name: 'slot-1', agent_id: 'a2' });
+  snapshot.joinNames.push({ name: 'join-20', agent_id: 'a2' });
+  snapshot.clouds.devices.at(-1)!.hostname = 'join-20';
+  expect(checkQuiet(snapshot, expected)).toEqual([]);
+});
+
+test.each<[string, string, (snapshot: Snapshot) => void]>([
+  [
+    'a server of an agent and of a slot',
+    'no slot has two owners',
+    ({ agents }) => agents.push(agent('a2', 'running', { server_id: '20' })),
+  ],
+  [
+    'an agent with two slots',
+    'no agent has two slots',
+    ({ slots }) =>
+      slots.push(
+        slot({ slot_id: 'slot-2', status: 'claimed', agent_id: 'a1', server_id: null }),
+        slot({ slot_id: 'slot-3', status: 'adopted', agent_id: 'a1', server_id: null }),
+      ),
+  ],
+  [
+    'a claim that nobody adopts',
+    'a claimed slot is adopted in the end',
+    ({ slots }) => Object.assign(slots[0]!, { status: 'claimed', agent_id: 'a1' }),
+  ],
+  [
+    'a slot without its server',
+    'a slot that waits has exactly one of everything',
+    ({ clouds }) => clouds.servers.pop(),
+  ],
+  [
+    'a server of a slot that is gone',
+    'nothing is left of a slot that is gone',
+    ({ slots }) => Object.assign(slots[0]!, { status: 'removed', server_id: null }),
+  ],
+  [
+    'a server of a claimed slot beside the agent’s own',
+    'at most one server per agent',
+    ({ slots }) => Object.assign(slots[0]!, { status: 'claimed', agent_id: 'a1' }),
+  ],
+  [
+    'a server that says it is another agent',
+    'the server of a slot that was handed over says whose it is',
+    (snapshot) => {
+      snapshot.slots.push(
+        slot({ slot_id: 'slot-2', status: 'adopted', agent_id: 'a1', server_id: null, isServed: true }),
+      );
+      snapshot.tenants = new Map([['100.64.0.1', 'a2']]);
+    },
+  ],
+])('%s is noticed', (_, invariant, break_) => {
+  const snapshot = pooled();
+  break_(snapshot);
+  expect(checkQuiet(snapshot, expected).map((violation) => violation.invariant)).toContain(invariant);
+});
+
+test('an order gets a slot of a release that a worker had at that moment', () => {
+  const changes = [
+    { release: 'r1', from: 0, settled: 0 },
+    { release: 'r2', from: 100, settled: 200 },
+  ];
+  const claimed = (claimed_at: number, release: string) => {
+    const snapshot = pooled();
+    Object.assign(snapshot.slots[0]!, { status: 'claimed', agent_id: 'a1', claimed_at, release });
+    return checkReleases(snapshot, changes).map(({ detail }) => detail);
+  };
+  expect(claimed(50, 'r1')).toEqual([]);
+  expect(claimed(50, 'r2')).toEqual(['a1 is on slot-1 of release r2']);
+  expect(claimed(150, 'r1')).toEqual([]);
+  expect(claimed(150, 'r2')).toEqual([]);
+  expect(claimed(250, 'r2')).toEqual([]);
+  expect(claimed(250, 'r1')).toEqual(['a1 is on slot-1 of release r1']);
 });
 
 test('a new runner may ask the CLI for its version', () => {

@@ -13,6 +13,7 @@ test(`${ROUNDS} random rounds on a real installation violate nothing`, { timeout
     rounds: ROUNDS,
     seed: 1,
     workers: 2,
+    pool: 0,
     tools: toolEnvironment(),
     say: () => {},
   });
