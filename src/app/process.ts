@@ -163,7 +163,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
   port: number;
 } {
   const { config, server, connections, installation, shutdown, log, stopping } = parts;
-  const { database, queue, events, clock } = parts;
+  const { database } = parts;
   // Registered last, so that it closes before everything it depends on.
   shutdown.add('the web server', server.close);
   const { port } = server;
@@ -173,13 +173,11 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
   const isStillWanted = payments && createLastCheck(payments);
   const { remote, close } = openRemote({ config, connections, database, log, isStillWanted });
   shutdown.add('the Pulumi state connection', close);
+  const { queue, events, clock } = parts;
   const app = createApp({
-    database,
-    queue,
-    log,
-    clock,
-    events,
+    ...{ database, queue, log, clock, events },
     apiToken: connections.apiToken,
+    viewerToken: config.viewerToken,
     auditKey: deriveAuditKey(connections.pulumi.passphrase),
     webhookSecrets: connections.stripe.webhookSecrets,
     remote,

@@ -12,6 +12,7 @@ import { poolMetrics } from './pool-metrics.ts';
 const BUCKETS = [10, 20, 30, 60, 90, 120, 180, 300, 600, 1200, 1800];
 
 export const metrics = endpoint({
+  id: 'metrics',
   method: 'get',
   path: '/metrics',
   summary: 'Counts and durations, computed from the rows, in Prometheus’ text format',

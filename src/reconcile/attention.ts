@@ -66,6 +66,8 @@ const WORKER_CURE =
   'Start one: npm start -- --role worker, or restart the service. The end of its log says why the last one stopped.';
 const POOL_CURE =
   'Orders get new servers meanwhile. It is tried again by itself; mend the cause, or set POOL to less.';
+const PROPOSAL_CURE =
+  'Approve or reject it under Attention on the dashboard. Undecided, it expires after a day.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** Each source: its class, since when, a key that is unique within the class, cause and cure. */
@@ -115,6 +117,9 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
   sql`select 'configuration', paused_until - interval '15 minutes', null, 'pool ' || location || ' ' || plan,
       'No server is made to wait in ' || location || ' for plan ' || plan || ': ' || error, ${sql.lit(POOL_CURE)}
     from pools where size > 0 and error is not null and paused_until is not null`,
+  sql`select 'proposal', proposed_at, agent_id, proposal_id::text,
+      proposed_by || ' proposes to ' || kind || ' it: ' || reason, ${sql.lit(PROPOSAL_CURE)}
+    from proposals where decision is null and expires_at > now()`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 
