@@ -17,6 +17,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Every room, from the ground up. A file imports only from its own room and from rooms listed before it. */
 const FLOORS = [
+  // The generated client, which others can copy: it knows nothing of the service.
+  'client',
   // Files directly in src/: errors, log, secret.
   'src',
   'src/processes',
@@ -56,6 +58,7 @@ const FLOORS = [
 
 /** Rooms with fewer permissions than their floor grants. */
 const MAY_IMPORT: Record<string, string[]> = {
+  client: [],
   stacks: [],
   // Reached only over HTTP, like the real clouds: it knows nothing of the service.
   sandbox: ['src', 'src/processes'],
@@ -96,7 +99,7 @@ interface Import {
   to: string;
 }
 
-const files = ['src', 'sandbox', 'stacks'].flatMap((folder) =>
+const files = ['src', 'sandbox', 'stacks', 'client'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => /\.(ts|mjs)$/.test(name))
     .map((name) => join(folder, name)),
@@ -117,7 +120,7 @@ function roomOf(file: string): string {
   const [top, second, ...rest] = file.split('/');
   if (file === 'src/main.ts') return file;
   if (top === 'sandbox') return second === 'host' ? 'sandbox/host' : 'sandbox';
-  if (top === 'stacks') return 'stacks';
+  if (top === 'stacks' || top === 'client') return top;
   return rest.length > 0 ? `src/${second}` : 'src';
 }
 
@@ -174,6 +177,7 @@ const PLANTED = [
   "src/processes/planted.ts: import { readConfig } from '../config/config.ts'",
   "src/executors/planted.ts: import { startSandbox } from '../../sandbox/start.ts'",
   "stacks/planted.ts: import { Secret } from '../src/secret.ts'",
+  "client/planted.ts: import { Secret } from '../src/secret.ts'",
   "sandbox/stripe/planted.ts: import { createStripeClient } from '../../src/stripe/stripe.ts'",
 ];
 

@@ -15,7 +15,7 @@ const PAGES = [
   'ansible/README.md',
   ...filesBelow('docs').filter((file) => file.endsWith('.md')),
 ];
-const CODE = ['src', 'sandbox', 'stacks', 'tools', 'ansible', '.github']
+const CODE = ['src', 'client', 'sandbox', 'stacks', 'tools', 'ansible', '.github']
   .flatMap(filesBelow)
   .filter((file) => /\.(ts|mjs|js|py|yml|sh)$/.test(file))
   .map(text)

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // npm run agents -- <command>: the operator's commands. They talk to a running service and need only the
 // packages.
 import { runNode24 } from './setup/node24.mjs';

@@ -14,6 +14,7 @@ const env = await setUp({
     'chromium',
     'hetzner-client',
     'moto',
+    'schemathesis',
     'ansible-lint',
     'shellcheck',
     'machines',

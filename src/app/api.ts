@@ -15,8 +15,10 @@ import { createAuthentication } from '../http/authentication.ts';
 import type { HttpDeps } from '../http/deps.ts';
 import { mount } from '../http/endpoint.ts';
 import { feed } from '../http/events.ts';
+import { showFigures } from '../http/figures.ts';
 import { liveness, readiness } from '../http/health.ts';
 import { guardHost } from '../http/host-guard.ts';
+import { showIdentity } from '../http/identity.ts';
 import { listAttention } from '../http/limits/attention.ts';
 import { approve, listBreakers, listHeld } from '../http/limits/breakers.ts';
 import { metrics } from '../http/metrics/metrics.ts';
@@ -29,6 +31,7 @@ import { showOperation } from '../http/operations/show-operation.ts';
 import { listOrders } from '../http/orders.ts';
 import { showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
+import { createProposal, listProposals } from '../http/proposals.ts';
 import { claimRoute } from '../http/runner/claim.ts';
 import { recordRoute } from '../http/runner/record.ts';
 import { measured } from '../http/webhook-metrics.ts';
@@ -69,11 +72,20 @@ const OPERATOR_ROUTES = [
   listBreakers,
   listHeld,
   approve,
+  listProposals,
+  createProposal,
+  showIdentity,
+  showFigures,
   listAudit,
   verifyAudit,
   feed,
   metrics,
 ];
+
+const described = describe([...OPEN_ROUTES, ...OPERATOR_ROUTES]);
+
+/** The OpenAPI document of everything that programs may call. */
+export const { document: API_DOCUMENT } = described;
 
 /** Creates the service's HTTP app. Express tries the routes in the order in which they are mounted here. */
 export function createApp(deps: HttpDeps): Express {
@@ -96,11 +108,11 @@ export function createApp(deps: HttpDeps): Express {
   app.get('/readyz', (request, response, next) =>
     'verbose' in request.query ? authentication.requireOperator(request, response, next) : next(),
   );
-  mount(app, [...OPEN_ROUTES, describe([...OPEN_ROUTES, ...OPERATOR_ROUTES])], deps);
+  mount(app, [...OPEN_ROUTES, described.route], deps);
   app.use(['/api', '/metrics'], authentication.requireOperator);
   mount(app, OPERATOR_ROUTES, deps);
 
-  app.use(createDashboard(deps, authentication));
+  app.use(createDashboard(deps, authentication, API_DOCUMENT));
 
   app.use(notFound);
   app.use(problemHandler(deps.log));

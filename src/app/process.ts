@@ -169,7 +169,7 @@ type ServeParts = StartParts & Backend & { server: WebServer; clock: Clock };
 
 function serveHttp(parts: ServeParts): { url: string; port: number } {
   const { config, server, connections, installation, shutdown, log, stopping } = parts;
-  const { database, queue, events, clock } = parts;
+  const { database } = parts;
   // Registered last, so that it closes before everything it depends on.
   shutdown.add('the web server', server.close);
   const { port } = server;
@@ -180,13 +180,11 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
   const { isTraced } = parts.telemetry;
   const { remote, close } = openRemote({ ...parts, isStillWanted, isTraced });
   shutdown.add('the Pulumi state connection', close);
+  const { queue, events, clock } = parts;
   const app = createApp({
-    database,
-    queue,
-    log,
-    clock,
-    events,
+    ...{ database, queue, log, clock, events },
     apiToken: connections.apiToken,
+    viewerToken: config.viewerToken,
     auditKey: deriveAuditKey(connections.pulumi.passphrase),
     webhookSecrets: connections.stripe.webhookSecrets,
     remote,

@@ -3,53 +3,78 @@ import { readClientConfig } from '../config/client.ts';
 import { ConfigError, readConfig } from '../config/config.ts';
 import { EnvironmentReader } from '../config/environment-reader.ts';
 import { childEnvironment, useOwnEnvironment } from '../config/process-environment.ts';
-import { errorMessage } from '../errors.ts';
-import { complain, complainOfUnexpected, printable, say } from '../processes/terminal-text.mjs';
-import { type Command, isBuiltin, parseCommand, USAGE, UsageError } from './arguments.ts';
+import {
+  complain,
+  complainOfUnexpected,
+  printable,
+  redraw,
+  say,
+  sayStyled,
+} from '../processes/terminal-text.mjs';
+import { createCandidates } from './candidates.ts';
 import { createClient } from './client.ts';
-import { run } from './commands.ts';
-import { CommandError, findConnection } from './connection.ts';
+import type { Asked } from './command.ts';
+import { CommandError, findConnection, UsageError } from './connection.ts';
+import { describeError } from './errors.ts';
+import { parseCommand } from './parse.ts';
+import type { Terminal } from './terminal.ts';
 
 /**
  * `npm run agents -- <command>`. Exit code: 0 on success, 1 on failure, 2 on a usage error; `ssh` exits with
  * ssh's own code.
  */
-async function main(): Promise<number> {
-  let command: Command;
+async function main(argv: readonly string[]): Promise<number> {
+  let asked: Asked | undefined;
   try {
-    command = parseCommand(process.argv.slice(2));
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    complain(`${error.message}\n\n${USAGE}`);
-    return 2;
-  }
-  try {
-    if (isBuiltin(command, 'help')) {
-      say(USAGE);
+    // A remote service may be behind the proxy, so only this host is exempt from it.
+    if (argv[0] !== 'ssh')
+      useOwnEnvironment(process.env, childEnvironment(new EnvironmentReader(process.env), []));
+    const terminal = createTerminal();
+    const { width } = terminal;
+    const parsed = await parseCommand(argv, { candidates: createCandidates(terminal.api), width });
+    if ('text' in parsed) {
+      say(parsed.text);
       return 0;
     }
-    if (isBuiltin(command, 'ssh')) {
-      // Only this command needs all that a worker needs.
-      const { ssh } = await import('./ssh/ssh.ts');
-      const config = readConfig(process.env);
-      useOwnEnvironment(process.env, config.childEnvironment);
-      return await ssh(command, { config, terminal: process.env.TERM });
-    }
-    const config = readClientConfig(process.env);
-    // A remote service may be behind the proxy, so only this host is exempt from it.
-    useOwnEnvironment(process.env, childEnvironment(new EnvironmentReader(process.env), []));
-    const client = createClient(() => findConnection(config));
-    const succeeded = await run(command, {
-      client,
-      print: say,
-      confirm: confirmation(),
-    });
-    return succeeded ? 0 : 1;
+    asked = parsed.asked;
+    if (asked.name === 'ssh') return await openShell(asked.values);
+    return (await asked.run(terminal)) ? 0 : 1;
   } catch (error) {
-    if (error instanceof CommandError || error instanceof ConfigError) complain(errorMessage(error));
+    if (isExpected(error)) complain(describeError(error, asked?.values.json === true));
     else complainOfUnexpected(error);
-    return 1;
+    return error instanceof UsageError ? 2 : 1;
   }
+}
+
+const isExpected = (error: unknown): error is Error =>
+  error instanceof CommandError || error instanceof ConfigError || error instanceof UsageError;
+
+/** Only this command needs all that a worker needs. */
+async function openShell(values: Record<string, unknown>): Promise<number> {
+  const { ssh } = await import('./ssh/ssh.ts');
+  const config = readConfig(process.env);
+  useOwnEnvironment(process.env, config.childEnvironment);
+  const { agentId, command } = values as { agentId: string; command: readonly string[] };
+  return ssh({ agentId, command }, { config, terminal: process.env.TERM });
+}
+
+function createTerminal(): Terminal {
+  const connect = async () => findConnection(readClientConfig(process.env));
+  const isTerminal = process.stdout.isTTY === true;
+  return {
+    connect,
+    api: createClient(connect),
+    print: say,
+    printStyled: sayStyled,
+    redraw: isTerminal ? redraw : undefined,
+    width: isTerminal ? process.stdout.columns : undefined,
+    confirm: confirmation(),
+    untilInterrupted: () => {
+      const interrupt = new AbortController();
+      for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => interrupt.abort());
+      return interrupt.signal;
+    },
+  };
 }
 
 function confirmation(): ((question: string) => Promise<boolean>) | undefined {
@@ -64,4 +89,4 @@ function confirmation(): ((question: string) => Promise<boolean>) | undefined {
 
 // The reader closed the pipe early (`… | head`).
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
-process.exitCode = await main();
+process.exitCode = await main(process.argv.slice(2));

@@ -1,64 +1,66 @@
-import { z } from 'zod';
-import { CommandError, type Connection, ServiceAway } from './connection.ts';
+import { type ApiClient, createApiClient } from '../../client/client.ts';
+import { problemSchema } from '../http/problem.ts';
+import { findAnswerSchema } from './answers.ts';
+import { type Connection, MalformedAnswer, RefusedError, ServiceAway } from './connection.ts';
+
+/** Replaced by the service's address when a request is sent. */
+const NO_ADDRESS = 'http://service.invalid';
 
 /**
- * HTTP client of the running service. Looks the connection up on every call: a restarted service may listen
- * on another port.
+ * The generated client, for the running service. It looks the connection up at every request: a restarted
+ * service may listen on another port. Its calls throw instead of answering with an error.
+ * `via`: the program that acts for the operator, for the audit log.
+ * @throws ServiceAway, RefusedError, MalformedAnswer from every call
  */
-export interface Client {
-  get<T>(path: string, schema: z.ZodType<T>): Promise<T>;
-  post<T>(path: string, schema: z.ZodType<T>, body?: object): Promise<T>;
-  patch<T>(path: string, schema: z.ZodType<T>, body: object): Promise<T>;
-  /** Streams the response body. @throws ServiceAway if the service does not answer. */
-  stream(
-    path: string,
-    headers: Record<string, string>,
-    signal: AbortSignal,
-  ): Promise<ReadableStream<Uint8Array>>;
-}
-
-const problemSchema = z.object({ detail: z.string() });
-
-export function createClient(connect: () => Promise<Connection>): Client {
-  const ask = async (path: string, init: RequestInit): Promise<{ response: Response; url: string }> => {
-    const { url, apiToken } = await connect();
-    const headers = { ...init.headers, authorization: `Bearer ${apiToken.reveal()}` };
-    const response = await fetch(`${url}${path}`, { ...init, headers }).catch((error: unknown) => {
-      throw new ServiceAway(`The service at ${url} does not answer. Is it running?`, { cause: error });
-    });
-    if (!response.ok) throw await refusal(response, url);
-    return { response, url };
-  };
-  const send = async <T>(path: string, schema: z.ZodType<T>, init: RequestInit): Promise<T> => {
-    const { response, url } = await ask(path, init);
-    const answer = schema.safeParse(await response.json().catch(() => undefined));
-    if (answer.success) return answer.data;
-    const field = answer.error.issues[0]?.path.join('.') || 'the whole answer';
-    throw new CommandError(
-      `The service at ${url} answered ${path} in a form that this command does not know (${field}). Is it another version, or another service?`,
-    );
-  };
-  const sendJson = <T>(method: 'POST' | 'PATCH', path: string, schema: z.ZodType<T>, body?: object) => {
-    const json = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
-    return send(path, schema, { method, ...json });
-  };
-  return {
-    get: (path, schema) => send(path, schema, {}),
-    post: (path, schema, body) => sendJson('POST', path, schema, body),
-    patch: (path, schema, body) => sendJson('PATCH', path, schema, body),
-    stream: async (path, headers, signal) => {
-      const { body } = (await ask(path, { headers, signal })).response;
-      if (body === null) throw new ServiceAway('The service sent no events');
-      return body;
+export function createClient(connect: () => Promise<Connection>, { via }: { via?: string } = {}): ApiClient {
+  const api = createApiClient({
+    url: NO_ADDRESS,
+    token: 'unknown',
+    headers: via === undefined ? {} : { 'agents-via': via },
+    fetch: (request) => send(request, connect),
+  });
+  api.use({
+    onResponse: async ({ response, request, schemaPath }) => {
+      const url = response.headers.get(ADDRESS)!;
+      if (!response.ok) throw await refusal(response, url);
+      const schema = findAnswerSchema(request.method, schemaPath);
+      const answer = schema?.safeParse(
+        await response
+          .clone()
+          .json()
+          .catch(() => undefined),
+      );
+      if (answer?.success === false) throw new MalformedAnswer(url, schemaPath, answer.error);
     },
-  };
+  });
+  return api;
 }
 
-async function refusal(response: Response, url: string): Promise<CommandError> {
-  if (response.status === 401) {
-    return new CommandError(`The service at ${url} rejected the token (API_TOKEN)`);
-  }
-  const problem = problemSchema.safeParse(await response.json().catch(() => undefined)).data;
+/** Says in an answer which service gave it; set here, after the connection. */
+const ADDRESS = 'x-answered-by';
+
+async function send(request: Request, connect: () => Promise<Connection>): Promise<Response> {
+  const { url, apiToken } = await connect();
+  const headers = new Headers(request.headers);
+  headers.set('authorization', `Bearer ${apiToken.reveal()}`);
+  const target = request.url.replace(NO_ADDRESS, url);
+  const { method, signal } = request;
+  const body = request.body === null ? null : await request.text();
+  const response = await fetch(target, { method, headers, body, signal }).catch((error: unknown) => {
+    if (signal.aborted) throw error;
+    throw new ServiceAway(`The service at ${url} does not answer. Is it running?`, { cause: error });
+  });
+  const { status, statusText } = response;
+  const answered = new Response(response.body, { status, statusText, headers: response.headers });
+  answered.headers.set(ADDRESS, url);
+  return answered;
+}
+
+async function refusal(response: Response, url: string): Promise<RefusedError | ServiceAway> {
+  const found = problemSchema.safeParse(await response.json().catch(() => undefined));
+  const problem = found.success ? found.data : undefined;
+  if (response.status === 401)
+    return new RefusedError(`The service at ${url} rejected the token (API_TOKEN)`, problem);
   const message = problem?.detail ?? `The service at ${url} answered ${response.status}`;
-  return response.status >= 500 ? new ServiceAway(message) : new CommandError(message);
+  return response.status >= 500 ? new ServiceAway(message) : new RefusedError(message, problem);
 }

@@ -1,12 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { ClientConfig } from '../config/client.ts';
+import type { problemSchema } from '../http/problem.ts';
 import { Secret } from '../secret.ts';
 
 /** The service's address and the operator's token. */
 export interface Connection {
   url: string;
   apiToken: Secret;
+}
+
+/** The command line cannot be understood. */
+export class UsageError extends Error {
+  override name = 'UsageError';
 }
 
 /** The command failed; the message is shown to the operator. */
@@ -17,6 +23,29 @@ export class CommandError extends Error {
 /** The service does not answer at the moment; a later try may succeed. */
 export class ServiceAway extends CommandError {
   override name = 'ServiceAway';
+}
+
+/** The service refused the request. */
+export class RefusedError extends CommandError {
+  override name = 'RefusedError';
+  readonly problem: z.infer<typeof problemSchema> | undefined;
+
+  constructor(message: string, problem: z.infer<typeof problemSchema> | undefined) {
+    super(message);
+    this.problem = problem;
+  }
+}
+
+/** The answer has another form than this version of the commands knows. */
+export class MalformedAnswer extends CommandError {
+  override name = 'MalformedAnswer';
+
+  constructor(url: string, path: string, { issues }: z.ZodError) {
+    const field = issues[0]?.path.join('.') || 'the whole answer';
+    super(
+      `The service at ${url} answered ${path} in a form that this command does not know (${field}). Is it another version, or another service?`,
+    );
+  }
 }
 
 const sandboxSchema = z.object({ url: z.url(), apiToken: z.string() });

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
-import type { Client } from './client.ts';
+import { type ApiClient, answer } from '../../client/client.ts';
 import { ServiceAway } from './connection.ts';
 
 export interface OperationEvent {
@@ -20,7 +20,7 @@ const SILENCE_MS = 45_000;
  * after the last event. Ends with the `end` event, or with `follow` false after the events recorded so far.
  */
 export async function* operationEvents(
-  client: Client,
+  api: ApiClient,
   operationId: string,
   follow: boolean,
 ): AsyncGenerator<OperationEvent> {
@@ -29,7 +29,7 @@ export async function* operationEvents(
   let awaySince: number | undefined;
   while (true) {
     try {
-      for await (const { id, ...event } of connectOnce(client, operationId, last, follow)) {
+      for await (const { id, ...event } of connectOnce(api, operationId, last, follow)) {
         last = id ?? last;
         delayMs = FIRST_DELAY_MS;
         awaySince = undefined;
@@ -54,7 +54,7 @@ function isAway(error: unknown): boolean {
 }
 
 async function* connectOnce(
-  client: Client,
+  api: ApiClient,
   operationId: string,
   last: string,
   follow: boolean,
@@ -62,8 +62,18 @@ async function* connectOnce(
   const silence = new AbortController();
   const timer = setTimeout(() => silence.abort(), SILENCE_MS);
   try {
-    const path = `/api/operations/${operationId}/events${follow ? '' : '?follow=false'}`;
-    const body = await client.stream(path, { 'last-event-id': last }, silence.signal);
+    const body = (await answer(
+      api.GET('/api/operations/{operationId}/events', {
+        params: {
+          path: { operationId },
+          query: follow ? {} : { follow: 'false' },
+          header: { 'last-event-id': Number(last) },
+        },
+        parseAs: 'stream',
+        signal: silence.signal,
+      }),
+    )) as ReadableStream<Uint8Array> | null;
+    if (body === null) throw new ServiceAway('The service sent no events');
     const events: EventSourceMessage[] = [];
     const parser = createParser({ onEvent: (event) => events.push(event) });
     for await (const text of body.pipeThrough(new TextDecoderStream())) {

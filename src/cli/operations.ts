@@ -1,17 +1,19 @@
-import { type OperationJson, operationJson } from '../http/operations/operation-json.ts';
+import type { ApiClient, Schema } from '../../client/client.ts';
+import type { OperationJson } from '../http/operations/operation-json.ts';
 import { printable, printableLines } from '../processes/terminal-text.mjs';
 import { operationEvents } from './event-source.ts';
-import { table } from './table.ts';
-import { printJson, type Terminal } from './terminal.ts';
+import { answer, printJson, printTable, type Terminal } from './terminal.ts';
 
-/** Requests an operation. With `--wait`, follows it until it finishes. @returns whether it succeeded */
-export async function request(
-  { json, wait }: { json: boolean; wait: boolean },
-  terminal: Terminal,
-  path: string,
-  body?: object,
-): Promise<boolean> {
-  return follow(await terminal.client.post(path, operationJson, body), { json, wait }, terminal);
+/**
+ * Requests an operation of a kind that is known only at run time, which is why its route has the type of
+ * another.
+ */
+export function postOperation(
+  api: ApiClient,
+  { kind, agentId, body }: { kind: string; agentId: string; body: object },
+): Promise<Schema<'Operation'>> {
+  const path = `/api/agents/{agentId}/${kind}` as '/api/agents/{agentId}/stop';
+  return answer(api.POST(path, { params: { path: { agentId } }, body: body as Record<string, never> }));
 }
 
 /** Says that an operation was accepted. With `--wait`, follows it instead. @returns whether it succeeded */
@@ -40,15 +42,16 @@ export async function printEvents(
   operation: OperationJson,
   { follow, json }: { follow: boolean; json: boolean },
 ): Promise<OperationJson> {
-  const { client, print } = terminal;
+  const { api, print } = terminal;
   if (!json) print(`${operation.kind} of agent ${operation.agentId}, operation ${operation.operationId}`);
-  for await (const { event, data } of operationEvents(client, operation.operationId, follow)) {
+  for await (const { event, data } of operationEvents(api, operation.operationId, follow)) {
     // Skip the timeline's end marker: the final status that follows says more.
     if (!json && event === 'step' && data.step === 'finished') continue;
     if (json) print(JSON.stringify({ event, ...data }));
     else print(`${seconds(operation.createdAt, String(data.at)).padStart(8)} s  ${describe(event, data)}`);
   }
-  const now = await client.get(`/api/operations/${operation.operationId}`, operationJson);
+  const path = { operationId: operation.operationId };
+  const now = await answer(api.GET('/api/operations/{operationId}', { params: { path } }));
   if (!json) printTimeline(terminal, now);
   return now;
 }
@@ -67,13 +70,14 @@ function describe(event: string, data: Record<string, unknown>): string {
   }
 }
 
-export function printTimeline({ print }: Terminal, operation: OperationJson): void {
+export function printTimeline(terminal: Terminal, operation: OperationJson): void {
+  const { print } = terminal;
   print('');
   const rows = operation.timeline
     .filter((entry) => entry.step !== 'finished')
     .map((entry) => [entry.step, entry.seconds === null ? 'in progress' : `${entry.seconds.toFixed(1)} s`]);
   const total = operation.finishedAt && `${seconds(operation.createdAt, operation.finishedAt)} s`;
-  print(table(['STEP', 'TOOK'], [...rows, [`${operation.kind} ${operation.status}`, total]]));
+  printTable(terminal, ['STEP', 'TOOK'], [...rows, [`${operation.kind} ${operation.status}`, total]]);
   if (operation.error !== null && operation.status !== 'succeeded')
     print(printableLines(operation.error, '  '));
 }

@@ -1,44 +1,45 @@
-import type { z } from 'zod';
-import { pageOf } from '../http/paging.ts';
-import type { BuiltinCommand } from './arguments.ts';
-import type { Client } from './client.ts';
+import { type ApiClient, answer } from '../../client/client.ts';
+import type { Connection } from './connection.ts';
+import { type Cell, type Column, type Line, plain, tableLines } from './table.ts';
 
 /** What the commands need from their caller. */
 export interface Terminal {
-  client: Client;
+  api: ApiClient;
+  /** Where the service is. */
+  connect(): Promise<Connection>;
   print(line: string): void;
+  /** Prints lines with colours; undefined where there are none. */
+  printStyled?: ((lines: readonly Line[]) => void) | undefined;
+  /** Clears the terminal and prints at its top; undefined if the output is no terminal. */
+  redraw?: ((lines: readonly Line[]) => void) | undefined;
+  /** The terminal's width in characters; undefined if the output is none. */
+  width?: number | undefined;
   /** Asks a person to confirm; undefined without an interactive terminal. */
   confirm: ((question: string) => Promise<boolean>) | undefined;
+  /** A signal that Ctrl-C aborts, instead of ending the process; for what a person ends so. */
+  untilInterrupted(): AbortSignal;
 }
 
-export type Of<N extends BuiltinCommand['name']> = Extract<BuiltinCommand, { name: N }>;
+export { answer };
 
-/** Fetches all pages of a list. */
-export async function all<T extends z.ZodType>(
-  client: Client,
-  path: string,
-  query: Record<string, string>,
-  item: T,
-): Promise<z.output<T>[]> {
-  const items: z.output<T>[] = [];
-  let cursor: string | null = null;
-  do {
-    const search = new URLSearchParams({ ...query, limit: '200', ...(cursor === null ? {} : { cursor }) });
-    const page: { items: z.output<T>[]; nextCursor: string | null } = await client.get(
-      `${path}?${search}`,
-      pageOf(item),
-    );
-    items.push(...page.items);
-    cursor = page.nextCursor;
-  } while (cursor !== null);
-  return items;
+/** Prints a table, as wide as the terminal. */
+export function printTable(
+  terminal: Pick<Terminal, 'print' | 'printStyled' | 'width'>,
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+): void {
+  printLines(terminal, tableLines(columns, rows, terminal.width));
 }
 
-export function agentPath(agentId: string): string {
-  return `/api/agents/${encodeURIComponent(agentId)}`;
+export function printLines(
+  { print, printStyled }: Pick<Terminal, 'print' | 'printStyled'>,
+  lines: readonly Line[],
+): void {
+  if (printStyled === undefined) print(lines.map(plain).join('\n'));
+  else printStyled(lines);
 }
 
-export function printJson({ print }: Terminal, value: unknown): true {
+export function printJson({ print }: Pick<Terminal, 'print'>, value: unknown): true {
   print(JSON.stringify(value, null, 2));
   return true;
 }

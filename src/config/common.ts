@@ -6,6 +6,7 @@ import { type BillingConfig, readBilling } from './billing.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
 import {
+  apiToken,
   backendUrl,
   concurrency,
   hostName,
@@ -33,6 +34,8 @@ export interface CommonConfig {
   publicUrl: string;
   /** The proxies whose `X-Forwarded-For` is trusted. */
   trustedProxies: TrustedProxies;
+  /** A token for the API that only reads; undefined: there is none. */
+  viewerToken: Secret | undefined;
   dataDir: string;
   cacheDir: string;
   executor: ExecutorName;
@@ -81,6 +84,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     port: listenPort,
     publicUrl: publicUrl.replace(/\/+$/, ''),
     trustedProxies: reader.read('TRUSTED_PROXIES', trustedProxies) ?? false,
+    viewerToken: readViewerToken(reader),
     dataDir: realPath(reader.text('DATA_DIR') ?? '.data'),
     cacheDir: realPath(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
     executor: reader.choice('EXECUTOR', EXECUTORS) ?? 'local',
@@ -95,12 +99,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
       passphrase: reader.exactSecret('PULUMI_CONFIG_PASSPHRASE', passphrase),
       secrets: readSecretsProvider(reader, reader.text('MODE') !== 'live'),
     },
-    tools: {
-      pulumi: reader.text('AGENT_STACKS_PULUMI'),
-      ansible: reader.text('AGENT_STACKS_ANSIBLE'),
-      act: reader.text('AGENT_STACKS_ACT'),
-      machines: readMachineTools(reader),
-    },
+    tools: readTools(reader),
     limits: readLimits(reader),
     pool: readPool(reader),
     software: readAgentSoftware(reader),
@@ -108,6 +107,22 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     telemetry: readTelemetry(reader),
     billing: readBilling(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
+  };
+}
+
+function readViewerToken(reader: EnvironmentReader): Secret | undefined {
+  const token = reader.secret('VIEWER_TOKEN', apiToken);
+  if (token !== undefined && token.reveal() === reader.secret('API_TOKEN')?.reveal())
+    reader.problems.push('VIEWER_TOKEN must differ from API_TOKEN: it only reads');
+  return token;
+}
+
+function readTools(reader: EnvironmentReader): CommonConfig['tools'] {
+  return {
+    pulumi: reader.text('AGENT_STACKS_PULUMI'),
+    ansible: reader.text('AGENT_STACKS_ANSIBLE'),
+    act: reader.text('AGENT_STACKS_ACT'),
+    machines: readMachineTools(reader),
   };
 }
 

@@ -1,15 +1,19 @@
 import type { AttentionClass } from '../database/vocabulary.ts';
 import type { BreakerState, HeldChange } from '../limits/listing.ts';
+import type { ProposalRow } from '../operations/proposals.ts';
 import type { AttentionItem } from '../reconcile/attention.ts';
 import { emptyState } from './design/banner.ts';
 import { when } from './design/when.ts';
 import { type Html, html } from './html.ts';
+import { proposalSection } from './proposal-section.ts';
 
 export interface AttentionPage {
   items: readonly AttentionItem[];
   nextCursor: string | null;
   /** Tripped breakers, each with the first of what waits. */
   tripped: readonly { breaker: BreakerState; held: readonly HeldChange[] }[];
+  /** What programs propose and a person has to decide. */
+  proposals: readonly ProposalRow[];
 }
 
 const WORDS: Record<AttentionClass, string> = {
@@ -19,12 +23,14 @@ const WORDS: Record<AttentionClass, string> = {
   breaker: 'Breaker',
   mismatch: 'Mismatch',
   configuration: 'Configuration',
+  proposal: 'Proposal',
 };
 
-/** Renders `/attention`: tripped breakers with their buttons, then everything that needs a person. */
-export function attentionPage({ items, nextCursor, tripped }: AttentionPage): Html {
+/** Renders `/attention`: tripped breakers and proposals with their buttons, then all that needs a person. */
+export function attentionPage({ items, nextCursor, tripped, proposals }: AttentionPage): Html {
   return html`<h1>Attention</h1>
 <div id="breakers" data-live>${tripped.map(({ breaker, held }) => breakerSection(breaker, held))}</div>
+<div id="proposals" data-live>${proposals.map(proposalSection)}</div>
 <div id="attention" data-live>${items.length === 0 ? emptyState('Nothing needs you.', 'What does is listed here, each with its cause and what to do about it.') : itemTable(items)}</div>
 ${nextCursor !== null && html`<p><a href="/attention?cursor=${nextCursor}">Older</a></p>`}`;
 }

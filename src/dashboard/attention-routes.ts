@@ -7,12 +7,14 @@ import { read } from '../http/endpoint.ts';
 import { attentionCursors } from '../http/limits/attention.ts';
 import { approveBreaker } from '../limits/approve.ts';
 import { listBreakers, listHeldChanges } from '../limits/listing.ts';
+import { listProposals } from '../operations/proposals.ts';
 import { listAttention } from '../reconcile/attention.ts';
 import { attentionPage } from './attention-page.ts';
 import { form, sendPage } from './requests.ts';
 
 const ITEMS_PER_PAGE = 50;
 const HELD_SHOWN = 20;
+const PROPOSALS_SHOWN = 100;
 
 const approval = z.strictObject({
   // A field that was left empty.
@@ -38,9 +40,10 @@ function showAttention(deps: HttpDeps): RequestHandler {
   return async (request, response) => {
     const { cursor } = request.query;
     const after = attentionCursors.read(typeof cursor === 'string' ? cursor : undefined);
-    const [rows, breakers] = await Promise.all([
+    const [rows, breakers, proposals] = await Promise.all([
       listAttention(database, { after, limit: ITEMS_PER_PAGE + 1 }),
       listBreakers(database, businessNow(deps)),
+      listProposals(database, { onlyOpen: true, limit: PROPOSALS_SHOWN }),
     ]);
     const { page, nextCursor } = attentionCursors.split(rows, ITEMS_PER_PAGE, (last) => last.position);
     const tripped = await Promise.all(
@@ -51,7 +54,7 @@ function showAttention(deps: HttpDeps): RequestHandler {
           held: await listHeldChanges(database, { breaker: breaker.name, limit: HELD_SHOWN }),
         })),
     );
-    const main = attentionPage({ items: page, nextCursor, tripped });
+    const main = attentionPage({ items: page, nextCursor, tripped, proposals });
     sendPage(response, deps, { title: 'Attention', main, operator: true, place: 'attention' });
   };
 }

@@ -26,6 +26,8 @@ import { addHoldRoutes } from './hold-routes.ts';
 import { html } from './html.ts';
 import { showOverview } from './overview/overview-route.ts';
 import { needsInput } from './parts.ts';
+import { addProposalRoutes } from './proposal-routes.ts';
+import { addReferenceRoutes } from './reference/reference-routes.ts';
 import { form, parseAgentId, sendPage } from './requests.ts';
 import { createSignIn } from './sign-in.ts';
 import { createStatusLinks } from './status-links.ts';
@@ -36,8 +38,11 @@ const OPERATIONS_SHOWN = 20;
 const LOG_LINES_SHOWN = 500;
 const HISTORY_SHOWN = 50;
 
-/** Routes every page: the operator's dashboard, the sign-in page, and the buyer's progress page. */
-export function createDashboard(deps: HttpDeps, authentication: Authentication): Router {
+/**
+ * Routes every page: the operator's dashboard, the sign-in page, the buyer's progress page, and the API's
+ * reference, which is rendered from its OpenAPI document.
+ */
+export function createDashboard(deps: HttpDeps, authentication: Authentication, document: unknown): Router {
   const router = Router();
   const signIn = createSignIn(deps, authentication);
   const operator = [signIn.redirectStrangers, authentication.requireOperator];
@@ -46,6 +51,7 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication):
     '/assets',
     express.static(ASSETS, { index: false, redirect: false, maxAge: '1y', immutable: true }),
   );
+  addReferenceRoutes(router, deps, document);
   router.get('/status/:agentId', showStatus(deps));
   router.get('/sign-in', signIn.show);
   router.post('/sign-in', ...signIn.submit);
@@ -54,6 +60,7 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication):
   router.get('/agents', operator, showAgents(deps));
   addBulkRoutes(router, deps, operator);
   addAttentionRoutes(router, deps, operator);
+  addProposalRoutes(router, deps, [...operator, authentication.requirePerson]);
   router.get('/design', operator, showDesign(deps));
   router.get('/agents/:agentId', operator, showAgent(deps));
   addHoldRoutes(router, deps, operator);

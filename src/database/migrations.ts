@@ -23,6 +23,7 @@ import * as slots from './migrations/0021-slots.ts';
 import * as pages from './migrations/0022-pages.ts';
 import * as sweepCycles from './migrations/0023-sweep-cycles.ts';
 import * as telemetry from './migrations/0027-telemetry.ts';
+import * as proposals from './migrations/0028-proposals.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -48,6 +49,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0022-pages': pages,
   '0023-sweep-cycles': sweepCycles,
   '0027-telemetry': telemetry,
+  '0028-proposals': proposals,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

@@ -24,6 +24,7 @@ import type {
 } from './column-types.ts';
 import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
+import type { ProposalTables } from './proposal-table.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { SlotTables } from './slot-tables.ts';
 import type { TelemetryTables } from './telemetry-tables.ts';
@@ -37,7 +38,7 @@ import type {
 } from './vocabulary.ts';
 
 /** The tables as Kysely sees them; `migrations/` creates them. All times are `timestamptz`. */
-export interface Tables extends LimitTables, SlotTables, TelemetryTables {
+export interface Tables extends LimitTables, SlotTables, TelemetryTables, ProposalTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
   orders: OrderTable;

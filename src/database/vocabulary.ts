@@ -78,5 +78,6 @@ export const ATTENTION_CLASSES = [
   'breaker',
   'mismatch',
   'configuration',
+  'proposal',
 ] as const;
 export type AttentionClass = (typeof ATTENTION_CLASSES)[number];

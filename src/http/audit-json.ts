@@ -5,7 +5,9 @@ export const auditJson = z
   .object({
     id: z.int(),
     at: z.iso.datetime(),
-    actor: z.string().meta({ description: 'Who: `operator`, `stripe` or `service`' }),
+    actor: z.string().meta({
+      description: 'Who: `operator`, `operator via mcp` (a program for them), `stripe` or `service`',
+    }),
     action: z.string(),
     agentId: z.string().nullable(),
     operationId: z.string().nullable(),

@@ -8,6 +8,7 @@ import { cursorKind, pageOf, pageQuery } from './paging.ts';
 const cursors = cursorKind('audit', z.int().min(0));
 
 export const listAudit = endpoint({
+  id: 'listAudit',
   method: 'get',
   path: '/api/audit',
   summary: 'The audit log, newest first: who asked for what, and what changed',
@@ -34,6 +35,7 @@ const notedHead = z
   });
 
 export const verifyAudit = endpoint({
+  id: 'verifyAudit',
   method: 'get',
   path: '/api/audit/verification',
   summary: 'Recomputes the chain over the audit log and names the first thing that is wrong',

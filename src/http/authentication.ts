@@ -4,6 +4,7 @@ import type { Database } from '../database/connect.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
 import { createFailedTokens } from './failed-tokens.ts';
+import { mayAct, type Principal } from './principal.ts';
 import { HttpError } from './problem.ts';
 import { createSessions, SESSION_SECONDS } from './sessions.ts';
 
@@ -14,15 +15,17 @@ const LOOK_AGAIN_MS = 5_000;
 
 /** Recognises the operator by the token itself, or by the session that the sign-in page exchanges it for. */
 export interface Authentication {
-  /** Checks a token that was typed in. Only wrong tokens count against an address. */
+  /** Checks an operator's token that was typed in. Only wrong tokens count against an address. */
   checkToken(request: Request, response: Response, text: string): Promise<TokenCheck>;
   /**
-   * Whether the request carries the token or an open session.
+   * Whether the request carries a token or an open session.
    * @throws HttpError 429 after too many wrong tokens
    */
   isOperator(request: Request, response: Response): Promise<boolean>;
-  /** Lets only the operator through. */
+  /** Lets only those through who carry a token or a session, and to change something only those who may. */
   requireOperator: RequestHandler;
+  /** Lets only a person through who has signed in on the page. After `requireOperator`. */
+  requirePerson: RequestHandler;
   /** Refuses a changing request that may come from another site. */
   requireSameOrigin: RequestHandler;
   startSession(response: Response): Promise<void>;
@@ -34,12 +37,25 @@ export interface Authentication {
 export type TokenCheck = { right: true } | { right: false; waitSeconds: number };
 
 /** What authenticates a request. */
-type Voucher = { kind: 'token' } | { kind: 'session'; id: string } | undefined;
+type Voucher = { kind: 'token'; principal: Principal } | { kind: 'session'; id: string } | undefined;
+
+const OPERATOR: Principal = { name: 'operator', role: 'operator', isSession: false };
+const VIEWER: Principal = { name: 'viewer', role: 'viewer', isSession: false };
+const PERSON: Principal = { name: 'operator', role: 'operator', isSession: true };
+
+/** Where `requireOperator` keeps it for the routes behind it. @throws Error on a route that is not */
+export function principalOf(response: Response): Principal {
+  const { principal } = response.locals as { principal?: Principal };
+  if (principal === undefined) throw new Error('This route is not behind requireOperator');
+  return principal;
+}
 
 interface AuthenticationDeps {
   database: Database;
   log: Log;
   apiToken: Secret;
+  /** A token that only reads; undefined: there is none. */
+  viewerToken?: Secret | undefined;
   publicUrl: string;
 }
 
@@ -47,11 +63,13 @@ export function createAuthentication({
   database,
   log,
   apiToken,
+  viewerToken,
   publicUrl,
 }: AuthenticationDeps): Authentication {
   const sessions = createSessions(database, apiToken);
   const failedTokens = createFailedTokens(log);
   const expected = digest(apiToken.reveal());
+  const expectedOfViewer = viewerToken && digest(viewerToken.reveal());
   const cookie = {
     httpOnly: true,
     sameSite: 'strict',
@@ -67,8 +85,10 @@ export function createAuthentication({
   const findVoucher = async (request: Request, response: Response): Promise<Voucher> => {
     const token = readBearer(request);
     if (token !== undefined) {
+      if (expectedOfViewer !== undefined && timingSafeEqual(digest(token), expectedOfViewer))
+        return { kind: 'token', principal: VIEWER };
       const check = await checkToken(request, response, token);
-      if (check.right) return { kind: 'token' };
+      if (check.right) return { kind: 'token', principal: OPERATOR };
       if (check.waitSeconds > 0) throw tooManyWrong(check.waitSeconds);
     }
     for (const id of cookies(request, SESSION_COOKIE))
@@ -84,8 +104,7 @@ export function createAuthentication({
   };
 
   const requireSameOrigin: RequestHandler = (request, _response, next) => {
-    const safe = request.method === 'GET' || request.method === 'HEAD';
-    if (!safe && !isSameOrigin(request, publicUrl)) {
+    if (!isSafe(request) && !isSameOrigin(request, publicUrl)) {
       throw new HttpError(403, 'A changing request must come from this site’s own pages');
     }
     next();
@@ -101,9 +120,16 @@ export function createAuthentication({
         });
       }
       response.set('cache-control', 'no-store');
+      const principal = voucher.kind === 'token' ? voucher.principal : PERSON;
+      response.locals.principal = principal;
+      if (!isSafe(request) && !mayAct(principal)) throw readsOnly();
       if (voucher.kind === 'token') return next();
       endWith(response, () => sessions.isOpen(voucher.id));
       requireSameOrigin(request, response, next);
+    },
+    requirePerson: (_request, response, next) => {
+      if (!principalOf(response).isSession) throw notOnPage();
+      next();
     },
     requireSameOrigin,
     startSession: async (response) => {
@@ -115,6 +141,13 @@ export function createAuthentication({
     },
   };
 }
+
+const isSafe = ({ method }: Request) => method === 'GET' || method === 'HEAD';
+
+const readsOnly = () => new HttpError(403, 'This token only reads', {}, 'role-not-allowed');
+
+const notOnPage = () =>
+  new HttpError(403, 'Only a person who has signed in on the page may do that', {}, 'role-not-allowed');
 
 /** Closes a response that outlives its session. */
 function endWith(response: Response, isOpen: () => Promise<boolean>): void {

@@ -18,6 +18,8 @@ export interface HttpDeps {
   clock?: Clock | undefined;
   events: EventHub;
   apiToken: Secret;
+  /** A token that only reads; undefined: there is none. */
+  viewerToken?: Secret | undefined;
   /** Several while a secret is being rolled. */
   webhookSecrets: readonly Secret[];
   /** Verifies the chain over the audit log. */

@@ -2,6 +2,7 @@ import express, { type Express, type Request, type RequestHandler, type Response
 import { z } from 'zod';
 import { InvalidInputError, NotFoundError } from '../errors.ts';
 import type { HttpDeps } from './deps.ts';
+import { readVia } from './principal.ts';
 import { HttpError } from './problem.ts';
 
 export interface Answer {
@@ -9,6 +10,7 @@ export interface Answer {
   schema?: z.ZodType;
   /** Default: `application/json`. */
   contentType?: string;
+  headers?: z.ZodObject;
 }
 
 /** One request's validated input and dependencies. */
@@ -22,11 +24,18 @@ export interface Call<Params, Query, Body> {
 }
 
 interface Definition<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType> {
+  /** Its name in the document, and in clients that are generated from it; never changes. */
+  id: string;
   method: 'get' | 'post' | 'patch';
   /** With parameters as `{name}`, as OpenAPI writes them. */
   path: string;
   summary: string;
   access: 'operator' | 'anyone';
+  /**
+   * Whether a program that acts for somebody (the header `agents-via`) may ask for this change; default: no.
+   * What it may not is proposed, and a person approves it.
+   */
+  isForPrograms?: boolean;
   params?: P;
   query?: Q;
   headers?: z.ZodObject;
@@ -90,10 +99,28 @@ const onlyJson: RequestHandler = (request, _response, next) => {
   next();
 };
 
+const changes = ({ access, method }: Endpoint) => access === 'operator' && method !== 'get';
+
+function refusePrograms({ isForPrograms = false }: Endpoint): RequestHandler {
+  return (request, _response, next) => {
+    if (readVia(request) !== undefined && !isForPrograms) throw approvalRequired();
+    next();
+  };
+}
+
+/** Refuses a program what it may only propose. */
+export function approvalRequired(): HttpError {
+  const detail = 'A program may not ask for this by itself: propose it, and a person approves it on the page';
+  return new HttpError(403, detail, {}, 'approval-required');
+}
+
 /** Mounts the routes in order; a known path with another method is a 405. */
 export function mount(app: Express, endpoints: readonly Endpoint[], deps: HttpDeps): void {
   for (const one of endpoints) {
-    const before = one.body === undefined ? [] : [onlyJson, json];
+    const before = [
+      ...(changes(one) ? [refusePrograms(one)] : []),
+      ...(one.body === undefined ? [] : [onlyJson, json]),
+    ];
     app[one.method](expressPath(one), ...before, (request, response) => one.run(request, response, deps));
   }
   for (const path of new Set(endpoints.map(expressPath))) {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Request, Response } from 'express';
+import { z } from 'zod';
 
 /** What goes over the wire as one server-sent event. */
 export interface ServerSentEvent {
@@ -17,6 +18,15 @@ export interface EventStream {
   send(events: readonly ServerSentEvent[]): Promise<void>;
   end(): void;
 }
+
+/** One event of a stream, as the document describes it. */
+export const eventSchema = z
+  .object({
+    event: z.string(),
+    id: z.string().optional().meta({ description: 'Where a reconnecting client resumes: `Last-Event-ID`' }),
+    data: z.string().meta({ description: 'JSON' }),
+  })
+  .meta({ id: 'ServerSentEvent' });
 
 const KEEP_ALIVE_MS = 15_000;
 const RECONNECT_MS = 2_000;

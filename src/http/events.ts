@@ -1,8 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { z } from 'zod';
 import { openFeed } from '../operations/events/feed.ts';
 import { endpoint } from './endpoint.ts';
-import { answersHead, openEventStream } from './event-stream.ts';
+import { answersHead, eventSchema, openEventStream } from './event-stream.ts';
 import { createWakeUp } from './wake-up.ts';
 
 const LOOK_ANYWAY_MS = 10_000;
@@ -10,6 +9,7 @@ const LOOK_ANYWAY_MS = 10_000;
 const GATHER_MS = 100;
 
 export const feed = endpoint({
+  id: 'feed',
   method: 'get',
   path: '/api/events',
   summary: 'Live events of all operations, as server-sent events; after a reconnect, read the lists again',
@@ -18,7 +18,7 @@ export const feed = endpoint({
     200: {
       description: '`open` once, then `status` and `step` with the ids of their operation and agent',
       contentType: 'text/event-stream',
-      schema: z.string(),
+      schema: eventSchema,
     },
   },
   handle: async ({ request, response, deps: { database, events, stopping } }) => {

@@ -34,6 +34,9 @@ export function createFailedTokens(log: Log): FailedTokens {
     limit: ALLOWED,
     store: new BoundedStore(),
     keyGenerator: networkAddress,
+    // Answers to wrong tokens say how many more are allowed: `RateLimit` and `RateLimit-Policy`.
+    standardHeaders: 'draft-8',
+    identifier: 'wrong-tokens',
     legacyHeaders: false,
     // The operator chooses which headers to trust (TRUSTED_PROXIES), not the library.
     validate: { trustProxy: false, xForwardedForHeader: false, forwardedHeader: false },

@@ -8,6 +8,7 @@ import { endpoint } from './endpoint.ts';
 import { sendProblem } from './problem.ts';
 
 export const liveness = endpoint({
+  id: 'liveness',
   method: 'get',
   path: '/healthz',
   summary: 'Whether the process responds',
@@ -34,6 +35,7 @@ const detailed = z.object({
 });
 
 export const readiness = endpoint({
+  id: 'readiness',
   method: 'get',
   path: '/readyz',
   summary:

@@ -7,6 +7,7 @@ import { cursorKind, pageOf, pageQuery } from './paging.ts';
 const cursors = cursorKind('notice', z.int().min(0));
 
 export const listNotices = endpoint({
+  id: 'listNotices',
   method: 'get',
   path: '/api/notices',
   summary: 'Notices, newest first, each with its deliveries',

@@ -2,16 +2,13 @@ import { z } from 'zod';
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { SESSION_COOKIE } from './authentication.ts';
 import { type Endpoint, endpoint } from './endpoint.ts';
-import { problemSchema } from './problem.ts';
+import { problem, refusals } from './refusals.ts';
+import { SIGNED_PATHS } from './signed-routes.ts';
 
-const problem = (description: string) => ({
-  description,
-  content: { 'application/problem+json': { schema: problemSchema } },
-});
-
-/** `GET /openapi.json`: OpenAPI 3.1, generated from the schemas that validate. */
-export function describe(endpoints: readonly Endpoint[]): Endpoint {
+/** The document, OpenAPI 3.1, generated from the schemas that validate, and its route `GET /openapi.json`. */
+export function describe(endpoints: readonly Endpoint[]) {
   const self = endpoint({
+    id: 'document',
     method: 'get',
     path: '/openapi.json',
     summary: 'This document',
@@ -28,6 +25,7 @@ export function describe(endpoints: readonly Endpoint[]): Endpoint {
       version: '1',
       description: 'From a payment to a running, private, configured server, and back.',
     },
+    servers: [{ url: '/' }],
     paths: paths([...endpoints, self]),
     components: {
       securitySchemes: {
@@ -42,23 +40,27 @@ export function describe(endpoints: readonly Endpoint[]): Endpoint {
       },
     },
   });
-  return self;
+  return { route: self, document };
 }
 
 function paths(endpoints: readonly Endpoint[]): ZodOpenApiPathsObject {
-  const result: ZodOpenApiPathsObject = { '/api/webhooks/stripe': { post: stripeWebhook } };
+  const result: ZodOpenApiPathsObject = { ...SIGNED_PATHS };
   for (const one of endpoints) result[one.path] = { ...result[one.path], [one.method]: operation(one) };
   return result;
 }
 
 function operation(one: Endpoint): ZodOpenApiOperationObject {
-  const answers = Object.entries(one.answers).map(([status, { description, schema, contentType }]) => [
-    status,
-    schema === undefined
-      ? problem(description)
-      : { description, content: { [contentType ?? 'application/json']: { schema } } },
-  ]);
+  const answers = Object.entries(one.answers).map(
+    ([status, { description, schema, contentType = 'application/json', headers }]) => [
+      status,
+      schema === undefined
+        ? problem(description, headers)
+        : { description, ...(headers && { headers }), content: { [contentType]: { schema } } },
+    ],
+  );
   return {
+    operationId: one.id,
+    tags: [tagOf(one)],
     summary: one.summary,
     ...(one.access === 'operator' ? { security: [{ apiToken: [] }, { session: [] }] } : {}),
     requestParams: {
@@ -78,47 +80,8 @@ function operation(one: Endpoint): ZodOpenApiOperationObject {
   };
 }
 
-/** Answers that any route, or any route of this kind, may give besides its own. */
-function refusals(one: Endpoint) {
-  const operator = one.access === 'operator';
-  return {
-    ...(one.query || one.body || one.headers ? { 400: problem('The input is not valid') } : {}),
-    ...(operator ? { 401: problem('The operator’s token is required') } : {}),
-    ...(operator && one.method !== 'get'
-      ? { 403: problem('Authenticated by cookie alone, but not from one of this service’s pages') }
-      : {}),
-    ...(one.params ? { 404: problem('Not found') } : {}),
-    405: problem('Method not allowed; see `Allow`'),
-    ...(one.body
-      ? { 413: problem('The body is larger than 64 KiB'), 415: problem('The body is not JSON') }
-      : {}),
-    421: problem('Sandbox mode: the request is for a host other than this machine'),
-    ...(operator ? { 429: problem('Too many wrong tokens from this address') } : {}),
-    500: problem('Internal error; see the log'),
-    ...(operator ? { 503: problem('The database is unavailable') } : {}),
-  };
+/** `/api/agents/{agentId}/holds` belongs to `Agents`; what is no part of the API to `Service`. */
+function tagOf({ path }: Endpoint): string {
+  const name = /^\/api\/(\w+)/.exec(path)?.[1] ?? 'service';
+  return name.charAt(0).toUpperCase() + name.slice(1);
 }
-
-const stripeWebhook: ZodOpenApiOperationObject = {
-  summary: 'Where Stripe delivers its events',
-  requestParams: { header: z.object({ 'stripe-signature': z.string() }) },
-  requestBody: {
-    required: true,
-    content: { 'application/json': { schema: z.looseObject({ id: z.string(), type: z.string() }) } },
-  },
-  responses: {
-    200: {
-      description: 'The event is committed',
-      content: { 'application/json': { schema: z.object({ received: z.literal(true) }) } },
-    },
-    400: {
-      description:
-        'The signature is missing, wrong or too old, or the body is not an event; nothing was stored',
-      content: { 'application/json': { schema: z.object({ error: z.string() }) } },
-    },
-    503: {
-      description: 'The database is unavailable; nothing was stored',
-      content: { 'application/json': { schema: z.object({ error: z.string() }) } },
-    },
-  },
-};

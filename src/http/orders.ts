@@ -7,6 +7,7 @@ import { cursorKind, pageOf, pageQuery } from './paging.ts';
 const cursors = cursorKind('order', z.string().max(255));
 
 export const listOrders = endpoint({
+  id: 'listOrders',
   method: 'get',
   path: '/api/orders',
   summary: 'Orders from Stripe, newest first; each with its agent, or the reason why it has none',

@@ -21,6 +21,7 @@ const slotJson = z
   .meta({ id: 'Slot' });
 
 export const showPool = endpoint({
+  id: 'showPool',
   method: 'get',
   path: '/api/pool',
   summary: 'The servers that wait for customers',

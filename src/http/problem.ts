@@ -4,11 +4,14 @@ import { z } from 'zod';
 import { isDatabaseUnavailable } from '../database/connect.ts';
 import { ConflictError, errorMessage, InvalidInputError, NotFoundError } from '../errors.ts';
 import { type Log, shortened } from '../log.ts';
+import { PROBLEM_NAMES, type ProblemName, problemNameFor, problemType } from './problems.ts';
 
 /** RFC 9457 problem details. */
 export const problemSchema = z
   .object({
-    type: z.string(),
+    type: z.enum(PROBLEM_NAMES.map(problemType)).meta({
+      description: 'Which kind of problem, for programs; relative to this service, whose page explains it',
+    }),
     title: z.string().meta({ description: 'The status in words' }),
     status: z.int(),
     detail: z.string().meta({ description: 'What is wrong with this request' }),
@@ -20,11 +23,19 @@ export class HttpError extends Error {
   override name = 'HttpError';
   readonly status: number;
   readonly headers: Record<string, string>;
+  readonly problem: ProblemName;
 
-  constructor(status: number, detail: string, headers: Record<string, string> = {}) {
+  /** `problem` is needed where the status alone does not say which. */
+  constructor(
+    status: number,
+    detail: string,
+    headers: Record<string, string> = {},
+    problem: ProblemName = problemNameFor(status),
+  ) {
     super(detail);
     this.status = status;
     this.headers = headers;
+    this.problem = problem;
   }
 }
 
@@ -32,6 +43,8 @@ export interface Refusal {
   status: number;
   detail: string;
   headers: Record<string, string>;
+  /** Default: what the status stands for. */
+  problem?: ProblemName;
 }
 
 const DATABASE_RETRY_SECONDS = 5;
@@ -40,7 +53,7 @@ const LONGEST_PATH = 200;
 /** Maps an error to a public answer; the text of an unexpected error stays in the log. */
 export function toRefusal(error: unknown): Refusal {
   if (error instanceof HttpError)
-    return { status: error.status, detail: error.message, headers: error.headers };
+    return { status: error.status, detail: error.message, headers: error.headers, problem: error.problem };
   if (error instanceof InvalidInputError) return { status: 400, detail: error.message, headers: {} };
   if (error instanceof NotFoundError) return { status: 404, detail: error.message, headers: {} };
   if (error instanceof ConflictError) return { status: 409, detail: error.message, headers: {} };
@@ -62,13 +75,14 @@ function fromExpress(error: unknown): Refusal | undefined {
   return { status, detail, headers: {} };
 }
 
-export function sendProblem(
-  response: Response,
-  { status, detail, headers }: Refusal,
-  more: object = {},
-): void {
-  const problem = { type: 'about:blank', title: STATUS_CODES[status] ?? 'Error', status, detail, ...more };
-  response.status(status).set(headers).type('application/problem+json').send(JSON.stringify(problem));
+export function sendProblem(response: Response, { headers, ...refusal }: Refusal, more: object = {}): void {
+  const problem = { ...toProblem(refusal), ...more };
+  response.status(refusal.status).set(headers).type('application/problem+json').send(JSON.stringify(problem));
+}
+
+/** The problem document of a refusal. */
+export function toProblem({ status, detail, problem = problemNameFor(status) }: Omit<Refusal, 'headers'>) {
+  return { type: problemType(problem), title: STATUS_CODES[status] ?? 'Error', status, detail };
 }
 
 /** Logs what was refused and why; an unexpected error with its stack. */

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { toProblem } from './problem.ts';
 
 /** The service's port. It is taken first, so that a port in use is reported before anything is created. */
 export interface WebServer {
@@ -45,12 +46,9 @@ export async function openWebServer(
   };
 }
 
-const STARTING = JSON.stringify({
-  type: 'about:blank',
-  title: 'Service Unavailable',
-  status: 503,
-  detail: 'The service is starting; try again in a moment',
-});
+const STARTING = JSON.stringify(
+  toProblem({ status: 503, detail: 'The service is starting; try again in a moment' }),
+);
 
 const answerStarting: RequestListener = (_request, response) => {
   // The body of the request is not read, so the connection can serve no other.

@@ -59,6 +59,11 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   runsAgent?: boolean;
   /** It removes the agent: a person cannot request it while the agent is protected. */
   removesAgent?: boolean;
+  /**
+   * It loses data, or takes the agent from its customer: a program that acts for a person may only propose
+   * it.
+   */
+  takesFromCustomer?: boolean;
   /** The agent's holds demand it. It cannot be cancelled, only become unnecessary. */
   followsHolds?: boolean;
   /** It looks for what it needs before it changes anything: while it waits for that, others overtake it. */

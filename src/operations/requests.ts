@@ -68,6 +68,8 @@ export interface OperationRequest {
   parameters?: OperationParameters | undefined;
   /** Why the service itself requests it; goes to the audit log. Absent: a person requests it. */
   cause?: string | undefined;
+  /** Who proposed what the actor has approved; goes to the audit log. */
+  proposedBy?: string | undefined;
 }
 
 /**
@@ -81,19 +83,23 @@ export async function requestOperation(
   queue: Queue,
   request: OperationRequest,
 ): Promise<OperationRow> {
-  const { agentId, kind, actor, parameters, cause } = request;
+  const { agentId, kind, actor, parameters, cause, proposedBy } = request;
   const definition = await refuseImpossible(trx, request);
   await overtakeWaiting(trx, queue, request);
   const operation =
     (cause === undefined ? await takeOverAutomatic(trx, queue, { agentId, definition }) : undefined) ??
     (await insertRequested(trx, queue, request, definition));
-  const details = { ...parameters, ...(cause !== undefined && { cause }) };
+  const details = {
+    ...parameters,
+    ...(cause !== undefined && { cause }),
+    ...(proposedBy !== undefined && { proposedBy }),
+  };
   await audit(trx, {
     actor,
     action: `agent.${kind}`,
     agentId,
     operationId: operation.operation_id,
-    ...((parameters ?? cause) !== undefined && { details }),
+    ...((parameters ?? cause ?? proposedBy) !== undefined && { details }),
   });
   return operation;
 }

@@ -2,6 +2,8 @@
 // through `say` or `complain`, which test/architecture.test.ts enforces. Plain JavaScript, because the setup
 // uses it before Node 24 is installed.
 
+import { styleText } from 'node:util';
+
 /** Control characters (C0, DEL, C1) except the tab, line separators, and marks that change text direction. */
 const UNSAFE = /(?!\t)[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;
 
@@ -29,6 +31,43 @@ export function printableLines(text, indent = '') {
  */
 export function say(text) {
   console.log(printableLines(text));
+}
+
+/**
+ * A piece of a line: foreign text, with the format in which it is printed where the terminal shows any.
+ * @typedef {string | { text: string, format: 'red' | 'green' | 'yellow' | 'cyan' | 'dim' | 'bold' }} Piece
+ */
+
+/**
+ * Prints lines in colour where standard output is a terminal that shows it: NO_COLOR and FORCE_COLOR decide
+ * otherwise.
+ * @param {readonly (readonly Piece[])[]} lines
+ */
+export function sayStyled(lines) {
+  console.log(styled(lines));
+}
+
+/**
+ * Clears the terminal and prints these lines at its top.
+ * @param {readonly (readonly Piece[])[]} lines
+ */
+export function redraw(lines) {
+  console.log(`\u001b[H\u001b[2J${styled(lines)}`);
+}
+
+/** @param {readonly (readonly Piece[])[]} lines */
+function styled(lines) {
+  return lines
+    .map((line) =>
+      line
+        .map((piece) =>
+          typeof piece === 'string'
+            ? printable(piece)
+            : styleText(piece.format, printable(piece.text), { stream: process.stdout }),
+        )
+        .join(''),
+    )
+    .join('\n');
 }
 
 /**

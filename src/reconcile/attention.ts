@@ -69,6 +69,8 @@ const POOL_CURE =
   'Orders get new servers meanwhile. It is tried again by itself; mend the cause, or set POOL to less.';
 const CLAIM_CURE =
   'The orders got new servers. If it goes on, read the log of such a provision (npm run agents -- logs), or set POOL to none.';
+const PROPOSAL_CURE =
+  'Approve or reject it under Attention on the dashboard. Undecided, it expires after a day.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** Each source: its class, since when, a key that is unique within the class, cause and cure. */
@@ -125,6 +127,9 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
       ${sql.lit(CLAIM_CURE)}
     from slots where failure_code = ${sql.lit(NOT_HANDED_OVER)} and updated_at > now() - interval '1 hour'
     group by location, plan`,
+  sql`select 'proposal', proposed_at, agent_id, proposal_id::text,
+      proposed_by || ' proposes to ' || kind || ' it: ' || reason, ${sql.lit(PROPOSAL_CURE)}
+    from proposals where decision is null and expires_at > now()`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 

@@ -43,4 +43,12 @@ export async function listNeeds(database: Database, limit: number): Promise<Need
 }
 
 /** What stops everything comes first. */
-const ORDER: AttentionClass[] = ['configuration', 'breaker', 'order', 'failed', 'unhealthy', 'mismatch'];
+const ORDER: AttentionClass[] = [
+  'configuration',
+  'breaker',
+  'order',
+  'failed',
+  'unhealthy',
+  'proposal',
+  'mismatch',
+];

@@ -22,6 +22,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   hastenedIn: 'destroying',
   freesResources: true,
   removesAgent: true,
+  takesFromCustomer: true,
   limitSeconds: 20 * 60,
   needsRoute: false,
   // The agent's other operations have become pointless.

@@ -39,6 +39,7 @@ export const hibernate = defineOperation<z.infer<typeof effect>>({
   exclusive: true,
   followsHolds: true,
   endsOnRelease: true,
+  takesFromCustomer: true,
   limitSeconds: 90 * 60,
   needsRoute: false,
   effect,

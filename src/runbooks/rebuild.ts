@@ -42,6 +42,7 @@ export const rebuild = defineOperation<z.infer<typeof effect>>({
   from: ['running', 'stopped', 'suspended'],
   exclusive: true,
   runsAgent: true,
+  takesFromCustomer: true,
   limitSeconds: 30 * 60,
   begin: forgetHealth,
   effect,

@@ -17,6 +17,7 @@ export const stop = defineOperation<z.infer<typeof effect>>({
   from: ['running'],
   resumesFrom: ['stopping'],
   exclusive: true,
+  takesFromCustomer: true,
   limitSeconds: 10 * 60,
   needsRoute: false,
   begin: beginStop,

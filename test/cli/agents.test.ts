@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sealAudit } from '../../src/audit/seal.ts';
-import { parseCommand } from '../../src/cli/arguments.ts';
 import { API_TOKEN, AUDIT_KEY, startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
+import { understand } from '../support/run-command.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
 let service: TestService;
@@ -108,17 +108,14 @@ describe('npm run agents', { timeout: 90_000 }, () => {
   });
 
   it.each([
-    [['audit'], { name: 'audit', agentId: undefined, verify: false, head: undefined }],
-    [['audit', 'a1'], { name: 'audit', agentId: 'a1', verify: false, head: undefined }],
-    [
-      ['audit', 'verify', '--head', '1:ab'],
-      { name: 'audit', agentId: undefined, verify: true, head: '1:ab' },
-    ],
+    [['audit'], { name: 'audit', scope: undefined, head: undefined }],
+    [['audit', 'a1'], { name: 'audit', scope: 'a1', head: undefined }],
+    [['audit', 'verify', '--head', '1:ab'], { name: 'audit', scope: 'verify', head: '1:ab' }],
     [['notices'], { name: 'notices', agentId: undefined }],
     [['notices', 'a1'], { name: 'notices', agentId: 'a1' }],
     [['receipt', 'a1'], { name: 'receipt', agentId: 'a1' }],
-  ])('understands %j', (argv, command) => {
-    expect(parseCommand(argv)).toEqual({ ...command, wait: false, json: false });
+  ])('understands %j', async (argv, command) => {
+    expect(await understand(...argv)).toEqual({ ...command, json: false });
   });
 
   it('requests lifecycle operations, a rebuild only when confirmed', async () => {
@@ -134,8 +131,8 @@ describe('npm run agents', { timeout: 90_000 }, () => {
     expect(stop).toMatchObject({ code: 1, err: expect.stringContaining('A resize of agent') });
   });
 
-  it.each(['start', 'stop', 'restart', 'reconfigure', 'refresh'])('knows %s', (name) => {
-    expect(parseCommand([name, 'a1', '--wait'])).toEqual({ name, agentId: 'a1', wait: true, json: false });
+  it.each(['start', 'stop', 'restart', 'reconfigure', 'refresh'])('knows %s', async (name) => {
+    expect(await understand(name, 'a1', '--wait')).toEqual({ name, agentId: 'a1', wait: true, json: false });
   });
 
   it('follows the log with the time of each step, over broken connections, and ends with the operation', async () => {
@@ -222,19 +219,22 @@ describe('npm run agents', { timeout: 90_000 }, () => {
 
   it.each([
     [[], 'No command given'],
-    [['explode'], 'Unknown command: explode'],
-    [['constructor'], 'Unknown command: constructor'],
+    [['explode'], 'explode'],
+    [['constructor'], 'constructor'],
+    [['lst'], 'Did you mean list?'],
     [['show'], 'needs an agent id'],
-    [['show', 'a', 'b'], 'Unexpected argument: b'],
-    [['create', '--region', 'ash'], '--user-id'],
+    [['show', 'a', 'b'], 'Unexpected option or argument: b'],
+    [['create', '--region', 'ash'], 'Missing option --user-id'],
     [['list', '--bogus'], '--bogus'],
-    [['resize', 'a'], 'resize needs --plan'],
+    [['list', '--staus', 'failed'], 'Did you mean --status?'],
+    [['list', '--status', 'faild'], 'Did you mean failed?'],
+    [['resize', 'a'], 'Missing option --plan'],
     [['destroy', 'a', '--yes=1'], '--yes'],
-  ])('rejects %j and prints the usage', async (args, message) => {
+  ])('rejects %j and names the help', async (args, message) => {
     const { code, err, out } = await agents(...args);
     expect({ code, out }).toEqual({ code: 2, out: '' });
     expect(err).toContain(message);
-    expect(err).toContain('npm run agents -- <command>');
+    expect(err).toMatch(/See: agents (\w+ )?--help\n$/);
   });
 
   it('reports a service that is missing, does not answer or rejects the token', async () => {

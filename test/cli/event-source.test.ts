@@ -1,23 +1,22 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import type { Client } from '../../src/cli/client.ts';
+import type { ApiClient } from '../../client/client.ts';
 import { ServiceAway } from '../../src/cli/connection.ts';
 import { operationEvents } from '../../src/cli/event-source.ts';
 
 /** A service whose connections send these chunks, one list a connection; `null` breaks the connection. */
 function setup(connections: (string | null)[][]) {
   const asked: (string | undefined)[] = [];
-  const client: Pick<Client, 'stream'> = {
-    stream: async (_path, headers) => {
-      asked.push(headers['last-event-id']);
-      const chunks = connections.shift();
-      if (chunks === undefined) throw new ServiceAway('away');
-      return ReadableStream.from(send(chunks));
-    },
+  const GET = async (_path: string, { params }: { params: { header: { 'last-event-id': number } } }) => {
+    asked.push(String(params.header['last-event-id']));
+    const chunks = connections.shift();
+    if (chunks === undefined) throw new ServiceAway('away');
+    return { data: ReadableStream.from(send(chunks)), response: new Response() };
   };
+  const client = { GET } as unknown as ApiClient;
   const read = async (follow: boolean) => {
     const events = [];
-    for await (const event of operationEvents(client as Client, 'operation-1', follow)) events.push(event);
+    for await (const event of operationEvents(client, 'operation-1', follow)) events.push(event);
     return events;
   };
   return { asked, read };

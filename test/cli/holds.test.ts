@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { parseCommand, USAGE, UsageError } from '../../src/cli/arguments.ts';
-import { createClient } from '../../src/cli/client.ts';
-import { run } from '../../src/cli/commands.ts';
+import { parseCommand } from '../../src/cli/parse.ts';
 import { claimNext } from '../../src/operations/claims.ts';
 import { succeed } from '../../src/operations/settle.ts';
-import { Secret } from '../../src/secret.ts';
-import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
+import { startService, type TestService } from '../support/http-service.ts';
 import { finishProvision } from '../support/operation-progress.ts';
+import { createTestTerminal, runCommand, understand } from '../support/run-command.ts';
 
 let service: TestService;
 beforeAll(async () => {
@@ -25,11 +23,7 @@ beforeEach(async () => {
 });
 
 const agents = (...argv: string[]) =>
-  run(parseCommand(argv) as Parameters<typeof run>[0], {
-    client: createClient(async () => ({ url: service.url, apiToken: new Secret(API_TOKEN) })),
-    print: (line) => printed.push(line),
-    confirm: undefined,
-  });
+  runCommand(createTestTerminal(service.url, { print: (line) => printed.push(line) }).terminal, argv);
 
 async function finish(kind: string): Promise<void> {
   const row = await claimNext(service.database, 'w1');
@@ -69,11 +63,11 @@ test('protect and unprotect', async () => {
   expect(JSON.parse(printed.pop()!)).toMatchObject({ agentId, protected: false });
 });
 
-test('the reason is checked before anything is asked', () => {
-  const missing = 'hold needs --reason abuse or operator.';
-  expect(() => parseCommand(['hold', 'a1'])).toThrow(new UsageError(missing));
-  expect(() => parseCommand(['hold', 'a1', '--reason', 'payment'])).toThrow(new UsageError(missing));
-  expect(() => parseCommand(['release', '--reason', 'abuse'])).toThrow('release needs an agent id.');
-  for (const command of ['hold AGENT', 'release AGENT', 'protect AGENT', 'unprotect AGENT'])
-    expect(USAGE).toContain(`\n  ${command} `);
+test('the reason is checked before anything is asked', async () => {
+  await expect(understand('hold', 'a1')).rejects.toThrow('Missing option --reason');
+  await expect(understand('hold', 'a1', '--reason', 'payment')).rejects.toThrow('abuse and operator');
+  await expect(understand('release', '--reason', 'abuse')).rejects.toThrow('needs an agent id.');
+  const { text } = (await parseCommand(['help'])) as { text: string };
+  for (const command of ['hold', 'release', 'protect', 'unprotect'])
+    expect(text).toContain(`\n  ${command} `);
 });

@@ -6,16 +6,16 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
-import { parseCommand } from '../../src/cli/arguments.ts';
 import { knownHosts, sshArguments, withPrivateAgent } from '../../src/cli/ssh/command.ts';
+import { understand } from '../support/run-command.ts';
 
-test('everything after the agent is the remote command, options included', () => {
-  const command = (...argv: string[]) => parseCommand(['ssh', ...argv]);
-  expect(command('a1')).toMatchObject({ name: 'ssh', agentId: 'a1', command: [] });
-  expect(command('a1', 'ls', '-la', '--json')).toMatchObject({ command: ['ls', '-la', '--json'] });
-  expect(command('a1', '--', 'uptime')).toMatchObject({ command: ['uptime'] });
-  expect(command('--help')).toMatchObject({ name: 'help' });
-  expect(() => command()).toThrow('ssh needs an agent id');
+test('everything after the agent is the remote command, options included', async () => {
+  const command = (...argv: string[]) => understand('ssh', ...argv);
+  expect(await command('a1')).toMatchObject({ name: 'ssh', agentId: 'a1', command: [] });
+  expect(await command('a1', 'ls', '-la', '--json')).toMatchObject({ command: ['ls', '-la', '--json'] });
+  expect(await command('a1', '--', 'uptime')).toMatchObject({ command: ['uptime'] });
+  expect(await command('--help')).toMatchObject({ text: expect.stringContaining('agents ssh') });
+  await expect(command()).rejects.toThrow('needs an agent id');
 });
 
 test('OpenSSH ignores the caller’s configuration, never prompts and knows one host', () => {

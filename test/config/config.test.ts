@@ -57,6 +57,14 @@ describe('readConfig', () => {
     expect(() => readConfig({ TRUSTED_PROXIES })).toThrow(/^ {2}- TRUSTED_PROXIES must be a number/m);
   });
 
+  it('refuses a VIEWER_TOKEN that is the operator’s', () => {
+    const token = 'operator-token-1234';
+    expect(readConfig({ VIEWER_TOKEN: 'viewer-token-1234', API_TOKEN: token }).viewerToken?.reveal()).toBe(
+      'viewer-token-1234',
+    );
+    expect(() => readConfig({ VIEWER_TOKEN: token, API_TOKEN: token })).toThrow('must differ from API_TOKEN');
+  });
+
   it('has limits by default, and reads others', () => {
     expect(readConfig({}).limits).toEqual({
       createsPerHour: 60,

@@ -35,6 +35,12 @@ async function fillPages(): Promise<void> {
   await finishProvision(service.database, await create('a-rather-long-agent-id-of-forty-letters0'));
   const waiting = await create('waits');
   await tell(service.database, waiting.operationId, [step('creating_server'), log('hcloud:Server creating')]);
+  const proposal = {
+    agentId: 'a-rather-long-agent-id-of-forty-letters0',
+    kind: 'destroy',
+    reason: 'mines coins',
+  };
+  expect((await service.ask('/api/proposals', { json: proposal })).status).toBe(201);
   const { agentId } = await create('fails');
   await service.database
     .updateTable('agents')
@@ -58,6 +64,9 @@ const PATHS = [
   '/agents/fails/destroy',
   '/agents/fails/hold',
   '/design',
+  '/reference',
+  '/problems',
+  '/problems/conflict',
   '/sign-in',
   'the buyer’s page',
 ];

@@ -1,10 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { parseCommand } from '../../src/cli/arguments.ts';
-import { createClient } from '../../src/cli/client.ts';
-import { run } from '../../src/cli/commands.ts';
-import { Secret } from '../../src/secret.ts';
 import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
+import { createTestTerminal, runCommand, understand } from '../support/run-command.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
 /** The page and the commands over the same tripped breaker. */
@@ -27,17 +24,9 @@ const submit = (path: string, fields: Record<string, string>) =>
   });
 
 async function agents(...args: string[]): Promise<string> {
-  const command = parseCommand(args);
-  if (command.name === 'help' || command.name === 'ssh')
-    throw new Error(`${command.name} is no such command`);
-  const lines: string[] = [];
-  const client = createClient(async () => ({ url: service.url, apiToken: new Secret(API_TOKEN) }));
-  await run(command as Parameters<typeof run>[0], {
-    client,
-    print: (line) => lines.push(line),
-    confirm: undefined,
-  });
-  return lines.join('\n');
+  const { terminal, printed } = createTestTerminal(service.url);
+  await runCommand(terminal, args);
+  return printed.join('\n');
 }
 
 test('nothing needs anybody: no banner, and the commands say so', async () => {
@@ -91,11 +80,11 @@ test('an approval by form or command', async () => {
 });
 
 test.each([
-  [['approve'], 'approve needs a breaker.'],
-  [['approve', 'creates', '--count', '0'], '--count must be a whole number'],
-  [['approve', 'creates', 'destroys'], 'Unexpected argument: destroys'],
-  [['breakers', 'creates', 'destroys'], 'Unexpected argument: destroys'],
-  [['attention', 'now'], 'Unexpected argument: now'],
-])('agents %j is refused', (args, message) => {
-  expect(() => parseCommand(args)).toThrow(message);
+  [['approve'], 'too few arguments'],
+  [['approve', 'creates', '--count', '0'], 'greater than or equal to 1'],
+  [['approve', 'creates', 'destroys'], 'Unexpected option or argument: destroys'],
+  [['breakers', 'creates', 'destroys'], 'Unexpected option or argument: destroys'],
+  [['attention', 'now'], 'Unexpected option or argument: now'],
+])('agents %j is refused', async (args, message) => {
+  await expect(understand(...args)).rejects.toThrow(message);
 });

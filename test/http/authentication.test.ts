@@ -74,6 +74,9 @@ test('wrong bearer tokens share one limit across all routes, and the right one i
   const problem = await bearer('wrong', '203.0.113.9');
   expect(problem.headers.get('content-type')).toContain('application/problem+json');
   expect(Number(problem.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(problem.headers.get('ratelimit')).toMatch(/^"wrong-tokens"; r=0; t=\d+$/);
+  expect(problem.headers.get('ratelimit-policy')).toMatch(/^"wrong-tokens"; q=10; w=60/);
+  expect((await bearer(API_TOKEN, '203.0.113.9')).headers.get('ratelimit')).toBeNull();
 });
 
 test('sign-out answers right and wrong bearer tokens alike', async () => {

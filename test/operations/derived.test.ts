@@ -27,12 +27,10 @@ defineOperation({
   },
 });
 
-const { API_TOKEN, startService } = await import('../support/http-service.ts');
+const { startService } = await import('../support/http-service.ts');
 const { finishProvision } = await import('../support/operation-progress.ts');
-const { parseCommand, USAGE } = await import('../../src/cli/arguments.ts');
-const { run } = await import('../../src/cli/commands.ts');
-const { createClient } = await import('../../src/cli/client.ts');
-const { Secret } = await import('../../src/secret.ts');
+const { parseCommand } = await import('../../src/cli/parse.ts');
+const { createTestTerminal, runCommand, understand } = await import('../support/run-command.ts');
 
 let service: Awaited<ReturnType<typeof startService>>;
 let agentId: string;
@@ -87,21 +85,20 @@ test('the dashboard has their buttons, and a page for those with parameters', as
 });
 
 test('the CLI’s help lists them, and the CLI requests them', async () => {
-  expect(USAGE).toMatch(/^ {2}look AGENT \[--wait\] {15}look at it$/m);
-  expect(USAGE).toMatch(/^ {2}paint AGENT --colour COLOUR \[--yes\] \[--wait\] give it a colour$/m);
-  expect(() => parseCommand(['paint', agentId])).toThrow('paint needs --colour');
-  const printed: string[] = [];
+  const help = async (...argv: string[]) => ((await parseCommand(argv)) as { text: string }).text;
+  expect(await help('help')).toMatch(/^ {2}look +look at it$/m);
+  expect(await help('paint', '--help')).toContain('--colour COLOUR');
+  expect(await help('paint', '--help')).toContain('agents paint ada --colour blue --yes --wait');
+  await expect(understand('paint', agentId)).rejects.toThrow('Missing option --colour');
+  await expect(understand('paint', agentId, '--colour', 'blu')).rejects.toThrow('Did you mean blue?');
   const questions: string[] = [];
-  const command = parseCommand(['paint', agentId, '--colour', 'blue']);
-  const succeeded = await run(command as Parameters<typeof run>[0], {
-    client: createClient(async () => ({ url: service.url, apiToken: new Secret(API_TOKEN) })),
-    print: (line) => printed.push(line),
+  const { terminal, printed } = createTestTerminal(service.url, {
     confirm: async (question) => {
       questions.push(question);
       return true;
     },
   });
-  expect(succeeded).toBe(true);
+  expect(await runCommand(terminal, ['paint', agentId, '--colour', 'blue'])).toBe(true);
   expect(questions).toEqual([`Paint agent ${agentId} (running) and lose its old colour?`]);
   expect(printed.join()).toContain(`paint of agent ${agentId}: queued`);
   const row = await service.database

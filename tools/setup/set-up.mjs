@@ -17,6 +17,7 @@ import { createProgress } from './progress.mjs';
 import { ensureProviderPlugins } from './provider-plugins.mjs';
 import { ensurePulumi } from './pulumi.mjs';
 import { Interrupted, run, SetupError } from './run.mjs';
+import { ensureSchemathesis } from './schemathesis.mjs';
 import { ensureShellcheck } from './shellcheck.mjs';
 
 /**
@@ -33,10 +34,10 @@ import { ensureShellcheck } from './shellcheck.mjs';
 
 /**
  * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`,
- * `github-tools`, `promtool` and `moto` are for the tests, which run without them too; `machines` is optional
- * for everything.
+ * `github-tools`, `promtool`, `moto` and `schemathesis` are for the tests, which run without them too;
+ * `machines` is optional for everything.
  * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
- *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'promtool' | 'machines' | 'moto'} Tool
+ *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'promtool' | 'machines' | 'moto' | 'schemathesis'} Tool
  */
 
 /**
@@ -129,6 +130,8 @@ async function setUpTestTools(wanted, context) {
     env.AGENT_STACKS_SHELLCHECK = (await ensureShellcheck(context)) ?? '';
   if (wanted.tools.includes('hetzner-client'))
     env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
+  if (wanted.tools.includes('schemathesis'))
+    env.AGENT_STACKS_SCHEMATHESIS = (await ensureSchemathesis(context)) ?? '';
   if (wanted.tools.includes('moto')) env.AGENT_STACKS_MOTO = (await ensureMoto(context)) ?? '';
 }
 

@@ -51,6 +51,7 @@ const SEVERAL: Record<AttentionClass, string> = {
   breaker: 'breakers hold changes back',
   mismatch: 'differences between the clouds and the records',
   configuration: 'problems with the configuration',
+  proposal: 'proposals wait for you',
 };
 const ONE: Record<AttentionClass, string> = {
   order: 'A paid order waits',
@@ -59,6 +60,7 @@ const ONE: Record<AttentionClass, string> = {
   breaker: 'A breaker holds changes back',
   mismatch: 'The clouds and the records differ',
   configuration: 'Configuration problem',
+  proposal: 'A proposal waits for you',
 };
 
 function titleOf(

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { setProtection } from '../../operations/hold-requests.ts';
+import { actorOf } from '../actor.ts';
 import { endpoint } from '../endpoint.ts';
 import { agentJson, agentParams } from './agent-json.ts';
 import { findAgentJson } from './present-agents.ts';
@@ -12,6 +13,7 @@ const body = z
   .meta({ id: 'AgentChange' });
 
 export const changeAgent = endpoint({
+  id: 'changeAgent',
   method: 'patch',
   path: '/api/agents/{agentId}',
   summary: 'Protect an agent from being destroyed, or lift its protection',
@@ -22,10 +24,11 @@ export const changeAgent = endpoint({
     200: { description: 'The agent', schema: agentJson },
     409: { description: 'The agent is being destroyed' },
   },
-  handle: async ({ params: { agentId }, body: wanted, response, deps: { database } }) => {
+  handle: async ({ params: { agentId }, body: wanted, request, response, deps: { database } }) => {
+    const actor = actorOf(request, response);
     await database
       .transaction()
-      .execute((trx) => setProtection(trx, { agentId, isProtected: wanted.protected, actor: 'operator' }));
+      .execute((trx) => setProtection(trx, { agentId, isProtected: wanted.protected, actor }));
     response.json(await findAgentJson(database, agentId));
   },
 });

@@ -3,6 +3,7 @@ import { HOLD_REASONS, type HoldReason, REASONS_OF_PEOPLE } from '../../agents/h
 import type { Transaction } from '../../database/connect.ts';
 import { requestHold, requestRelease } from '../../operations/hold-requests.ts';
 import type { OperationRow } from '../../operations/rows.ts';
+import { actorOf } from '../actor.ts';
 import { businessNow, type HttpDeps } from '../deps.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { acceptedAnswer, answerAccepted } from '../operations/accepted.ts';
@@ -56,6 +57,7 @@ function changeHolds<Body extends z.ZodObject>(
   { body: fields, summary, change }: Change<Body>,
 ): Endpoint {
   return endpoint({
+    id: `${verb}Agent`,
     method: 'post',
     path: `/api/agents/{agentId}/${verb}`,
     summary,
@@ -67,9 +69,9 @@ function changeHolds<Body extends z.ZodObject>(
       202: acceptedAnswer,
       409: { description: 'The agent is being destroyed' },
     },
-    handle: async ({ params: { agentId }, body, response, deps }) => {
+    handle: async ({ params: { agentId }, body, request: sent, response, deps }) => {
       const { database } = deps;
-      const request = { agentId, ...body, actor: 'operator' };
+      const request = { agentId, ...body, actor: actorOf(sent, response) };
       const operation = await database.transaction().execute((trx) => change(trx, deps, request));
       if (operation === undefined) response.json(await findAgentJson(database, agentId));
       else await answerAccepted(response, database, operation);

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { agentIdSchema, newAgent, planSchema, regionSchema, userIdSchema } from '../../agents/new-agent.ts';
 import { requestAgent } from '../../operations/first-provision.ts';
+import { actorOf } from '../actor.ts';
 import { endpoint, read } from '../endpoint.ts';
 import { acceptedAnswer, answerAccepted } from '../operations/accepted.ts';
 import { idempotencyKeySchema, once } from './idempotency.ts';
@@ -21,6 +22,7 @@ const body = z
 const headers = z.object({ 'idempotency-key': idempotencyKeySchema.optional() });
 
 export const createAgent = endpoint({
+  id: 'createAgent',
   method: 'post',
   path: '/api/agents',
   summary: 'Create an agent without an order',
@@ -39,7 +41,7 @@ export const createAgent = endpoint({
       once(trx, { key, request: wanted }, () =>
         requestAgent(trx, queue, {
           agent: newAgent({ ...wanted, agentId: wanted.agentId ?? randomUUID() }),
-          actor: 'operator',
+          actor: actorOf(request, response),
         }),
       ),
     );

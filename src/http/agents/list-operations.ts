@@ -10,6 +10,7 @@ import { agentParams } from './agent-json.ts';
 const cursors = cursorKind('operation', z.int().min(0));
 
 export const listOperations = endpoint({
+  id: 'listOperations',
   method: 'get',
   path: '/api/agents/{agentId}/operations',
   summary: 'The operations of an agent, newest first',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import '../../runbooks/all.ts';
 import { requestableOperations } from '../../operations/registry.ts';
 import { requestOperation as request } from '../../operations/requests.ts';
+import { actorOf } from '../actor.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { acceptedAnswer, answerAccepted } from '../operations/accepted.ts';
 import { agentParams } from './agent-json.ts';
@@ -11,18 +12,20 @@ type Operation = ReturnType<typeof requestableOperations>[number];
 /** A route for each requestable kind of operation. The agent's status is checked later, under its lock. */
 export const operationRequests: readonly Endpoint[] = requestableOperations().map((operation) =>
   endpoint({
+    id: `${operation.kind}Agent`,
     method: 'post',
     path: `/api/agents/{agentId}/${operation.kind}`,
     summary: operation.summary ?? `Ask for a ${operation.kind}`,
     access: 'operator',
+    isForPrograms: operation.takesFromCustomer !== true,
     params: agentParams,
     body: toBodySchema(operation),
     answers: { 202: acceptedAnswer, 409: { description: describeConflict(operation) } },
-    handle: async ({ params, body: parameters, response, deps: { database, queue } }) => {
+    handle: async ({ params, body: parameters, request: sent, response, deps: { database, queue } }) => {
       const wanted = {
         agentId: params.agentId,
         kind: operation.kind,
-        actor: 'operator',
+        actor: actorOf(sent, response),
         ...(operation.parameters && { parameters }),
       };
       const row = await database.transaction().execute((trx) => request(trx, queue, wanted));

@@ -3,6 +3,7 @@ import { agentJson, agentParams } from './agent-json.ts';
 import { findAgentJson } from './present-agents.ts';
 
 export const showAgent = endpoint({
+  id: 'showAgent',
   method: 'get',
   path: '/api/agents/{agentId}',
   summary: 'One agent',

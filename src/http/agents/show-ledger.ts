@@ -18,6 +18,7 @@ export const ledgerJson = z
   .meta({ id: 'Ledger' });
 
 export const showLedger = endpoint({
+  id: 'showLedger',
   method: 'get',
   path: '/api/agents/{agentId}/ledger',
   summary: 'Where the time from the order to the running agent went',

@@ -14,6 +14,7 @@ export const attentionCursors = cursorKind(
 );
 
 export const listAttention = endpoint({
+  id: 'listAttention',
   method: 'get',
   path: '/api/attention',
   summary: 'Everything that needs a person, newest first, each with its cause and what to do',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { approveBreaker } from '../../limits/approve.ts';
 import { listHeldChanges, listBreakers as readBreakers } from '../../limits/listing.ts';
+import { actorOf } from '../actor.ts';
 import { businessNow } from '../deps.ts';
 import { endpoint } from '../endpoint.ts';
 import { cursorKind, pageOf, pageQuery } from '../paging.ts';
@@ -13,6 +14,7 @@ import {
 } from './breaker-json.ts';
 
 export const listBreakers = endpoint({
+  id: 'listBreakers',
   method: 'get',
   path: '/api/breakers',
   summary: 'Breakers: what the service may do by itself, and what they hold back',
@@ -27,6 +29,7 @@ export const listBreakers = endpoint({
 const cursors = cursorKind('held change', z.number().int().min(0));
 
 export const listHeld = endpoint({
+  id: 'listHeld',
   method: 'get',
   path: '/api/breakers/{name}/changes',
   summary: 'What waits for a breaker, the oldest first: the order in which it goes',
@@ -60,6 +63,7 @@ const approval = z
   .optional();
 
 export const approve = endpoint({
+  id: 'approve',
   method: 'post',
   path: '/api/breakers/{name}/approve',
   summary: 'Let what waits for a tripped breaker go, at the allowed rate',
@@ -71,9 +75,9 @@ export const approve = endpoint({
     404: { description: 'There is no such breaker' },
     409: { description: 'It is not tripped' },
   },
-  handle: async ({ params: { name }, body, response, deps }) => {
+  handle: async ({ params: { name }, body, request, response, deps }) => {
     const at = businessNow(deps);
-    const wanted = { name, count: body?.count, actor: 'operator', at };
+    const wanted = { name, count: body?.count, actor: actorOf(request, response), at };
     await deps.database.transaction().execute((trx) => approveBreaker(trx, wanted));
     const breakers = await readBreakers(deps.database, at);
     response.json(presentBreaker(breakers.find((breaker) => breaker.name === name)!));

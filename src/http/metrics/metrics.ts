@@ -8,6 +8,7 @@ import { readDatabaseFamilies, withOldNames } from './database-families.ts';
 export const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 export const metrics = endpoint({
+  id: 'metrics',
   method: 'get',
   path: '/metrics',
   summary: 'Counts and durations in Prometheus’ text format: the installation’s, and this process’s own',

@@ -1,4 +1,5 @@
 import type { Response } from 'express';
+import { z } from 'zod';
 import type { Database } from '../../database/connect.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { operationJson } from './operation-json.ts';
@@ -7,6 +8,7 @@ import { presentOperations } from './present-operations.ts';
 export const acceptedAnswer = {
   description: 'Accepted; the operation that does it',
   schema: operationJson,
+  headers: z.object({ Location: z.string().meta({ description: 'Where the operation is' }) }),
 };
 
 /** Answers 202 with the operation and its URL. */

@@ -3,7 +3,13 @@ import { readEvents, type StoredEvent } from '../../operations/events/events.ts'
 import { getOperation } from '../../operations/requests.ts';
 import type { HttpDeps } from '../deps.ts';
 import { endpoint, read } from '../endpoint.ts';
-import { answersHead, type EventStream, openEventStream, type ServerSentEvent } from '../event-stream.ts';
+import {
+  answersHead,
+  type EventStream,
+  eventSchema,
+  openEventStream,
+  type ServerSentEvent,
+} from '../event-stream.ts';
 import { createWakeUp } from '../wake-up.ts';
 import { operationParams } from './operation-json.ts';
 
@@ -30,6 +36,7 @@ const query = z.object({
 const headers = z.object({ 'last-event-id': sequence.optional() });
 
 export const operationEvents = endpoint({
+  id: 'operationEvents',
   method: 'get',
   path: '/api/operations/{operationId}/events',
   summary: 'The events of an operation as server-sent events, followed by `end`',
@@ -41,7 +48,7 @@ export const operationEvents = endpoint({
     200: {
       description: '`status`, `step` and `log`, with ids from 1 without gaps; `end` once it has finished',
       contentType: 'text/event-stream',
-      schema: z.string(),
+      schema: eventSchema,
     },
   },
   handle: async ({ params, query: { lastEventId, follow }, request, response, deps }) => {

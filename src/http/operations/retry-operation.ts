@@ -1,22 +1,31 @@
+import { findOperation } from '../../operations/registry.ts';
+import { getOperation } from '../../operations/requests.ts';
 import { retryOperation as retry } from '../../operations/retry.ts';
-import { endpoint } from '../endpoint.ts';
+import { actorOf } from '../actor.ts';
+import { approvalRequired, endpoint } from '../endpoint.ts';
+import { readVia } from '../principal.ts';
 import { acceptedAnswer, answerAccepted } from './accepted.ts';
 import { operationParams } from './operation-json.ts';
 
 export const retryOperation = endpoint({
+  id: 'retryOperation',
   method: 'post',
   path: '/api/operations/{operationId}/retry',
   summary: 'Retry a failed or cancelled operation',
   access: 'operator',
+  isForPrograms: true,
   params: operationParams,
   answers: {
     202: acceptedAnswer,
     409: { description: 'The operation has not failed, or the agent’s status does not allow it' },
   },
-  handle: async ({ params, response, deps: { database, queue } }) => {
+  handle: async ({ params, request, response, deps: { database, queue } }) => {
+    const actor = actorOf(request, response);
+    const { kind } = await getOperation(database, params.operationId);
+    if (readVia(request) !== undefined && findOperation(kind)?.takesFromCustomer) throw approvalRequired();
     const operation = await database
       .transaction()
-      .execute((trx) => retry(trx, queue, { operationId: params.operationId, actor: 'operator' }));
+      .execute((trx) => retry(trx, queue, { operationId: params.operationId, actor }));
     await answerAccepted(response, database, operation);
   },
 });

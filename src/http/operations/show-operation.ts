@@ -4,6 +4,7 @@ import { operationJson, operationParams } from './operation-json.ts';
 import { presentOperations } from './present-operations.ts';
 
 export const showOperation = endpoint({
+  id: 'showOperation',
   method: 'get',
   path: '/api/operations/{operationId}',
   summary: 'One operation with its timeline',

@@ -146,6 +146,13 @@ export const BODIES: Record<string, readonly Message[]> = {
     (_, n) => ({ agentId: `f${n % 400}`, userId: `u${n}`, region: 'eu-central', plan: 'starter' }),
     (_, n) => ({ userId: `u${n}`, region: 'ash' }),
   ],
+  '/api/proposals': [
+    (fixture, n) => ({
+      agentId: getAgentId(fixture, n),
+      kind: ['stop', 'rebuild', 'hibernate', 'destroy'][n % 4],
+      reason: 'why',
+    }),
+  ],
   '/api/agents/:agentId/resize': [(_, n) => ({ plan: ['starter', 'pro', 'max'][n % 3] })],
 };
 

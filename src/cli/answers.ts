@@ -1,0 +1,42 @@
+import { z } from 'zod';
+import { agentJson } from '../http/agents/agent-json.ts';
+import { receiptJson } from '../http/agents/receipt-json.ts';
+import { auditJson, verificationJson } from '../http/audit-json.ts';
+import { attentionJson } from '../http/limits/attention-json.ts';
+import { breakerJson, heldChangeJson } from '../http/limits/breaker-json.ts';
+import { noticeJson } from '../http/notice-json.ts';
+import { operationJson } from '../http/operations/operation-json.ts';
+import { orderJson } from '../http/order-json.ts';
+import { pageOf } from '../http/paging.ts';
+import { proposalJson } from '../http/proposal-json.ts';
+
+/**
+ * What the commands read, by route. The compiler trusts the document; another version of the service, or
+ * another service on its port, is found by these.
+ */
+const ANSWERS: Record<string, z.ZodType> = {
+  'GET /api/agents': pageOf(agentJson),
+  'GET /api/agents/{agentId}': agentJson,
+  'PATCH /api/agents/{agentId}': agentJson,
+  'GET /api/agents/{agentId}/operations': pageOf(operationJson),
+  'GET /api/agents/{agentId}/receipt': receiptJson,
+  'GET /api/operations/{operationId}': operationJson,
+  'GET /api/orders': pageOf(orderJson),
+  'GET /api/notices': pageOf(noticeJson),
+  'GET /api/audit': pageOf(auditJson),
+  'GET /api/audit/verification': verificationJson,
+  'GET /api/attention': pageOf(attentionJson),
+  'GET /api/breakers': pageOf(breakerJson),
+  'GET /api/breakers/{name}/changes': pageOf(heldChangeJson),
+  'POST /api/breakers/{name}/approve': breakerJson,
+  'GET /api/proposals': pageOf(proposalJson),
+  'POST /api/proposals': proposalJson,
+};
+
+/** What else changes something answers with its operation, or with the agent if nothing has to be done. */
+const CHANGED = z.union([operationJson, agentJson]);
+
+/** The schema of a route's answer; undefined for those that the commands do not read as JSON. */
+export function findAnswerSchema(method: string, path: string): z.ZodType | undefined {
+  return ANSWERS[`${method} ${path}`] ?? (method === 'POST' ? CHANGED : undefined);
+}

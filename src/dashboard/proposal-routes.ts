@@ -1,0 +1,44 @@
+import type { Request, RequestHandler, Response, Router } from 'express';
+import { z } from 'zod';
+import { NotFoundError } from '../errors.ts';
+import { principalOf } from '../http/authentication.ts';
+import type { HttpDeps } from '../http/deps.ts';
+import { approveProposal, rejectProposal } from '../operations/proposals.ts';
+import { form } from './requests.ts';
+
+const proposalId = z.guid();
+
+/** Routes the forms with which a person decides on proposals. `person`: lets only people through. */
+export function addProposalRoutes(
+  router: Router,
+  { database, queue }: HttpDeps,
+  person: RequestHandler[],
+): void {
+  router.post(
+    '/attention/proposals/:proposalId/approve',
+    person,
+    form,
+    async (request: Request, response: Response) => {
+      const decision = { proposalId: parseProposalId(request), actor: principalOf(response).name };
+      const operation = await database.transaction().execute((trx) => approveProposal(trx, queue, decision));
+      response.redirect(303, `/agents/${operation.agent_id}`);
+    },
+  );
+  router.post(
+    '/attention/proposals/:proposalId/reject',
+    person,
+    form,
+    async (request: Request, response: Response) => {
+      const decision = { proposalId: parseProposalId(request), actor: principalOf(response).name };
+      await database.transaction().execute((trx) => rejectProposal(trx, decision));
+      response.redirect(303, '/attention');
+    },
+  );
+}
+
+/** @throws NotFoundError for a text that is no id */
+function parseProposalId(request: Request): string {
+  const parsed = proposalId.safeParse(request.params.proposalId);
+  if (!parsed.success) throw new NotFoundError('Page not found');
+  return parsed.data;
+}
