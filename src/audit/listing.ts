@@ -1,6 +1,6 @@
 import { type Selectable, sql } from 'kysely';
+import type { AuditLogTable } from '../database/audit-tables.ts';
 import type { Database } from '../database/connect.ts';
-import type { AuditLogTable } from '../database/tables.ts';
 
 /** A row of the audit log; position and hash are null until it is sealed. */
 export type AuditRow = Omit<Selectable<AuditLogTable>, 'sealed'> & {

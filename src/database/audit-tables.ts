@@ -1,5 +1,5 @@
 import type { ColumnType, Generated } from 'kysely';
-import type { DefaultTimestamp, Json } from './column-types.ts';
+import type { Defaulted, DefaultTimestamp, Json } from './column-types.ts';
 
 /** One link of the chain over the audit log (src/audit/chain.ts). */
 export interface AuditChainTable {
@@ -22,4 +22,16 @@ export interface ReceiptTable {
   kind: string;
   body: Json<Record<string, unknown>>;
   created_at: DefaultTimestamp;
+}
+
+export interface AuditLogTable {
+  id: Generated<number>;
+  at: DefaultTimestamp;
+  actor: string;
+  action: string;
+  agent_id: string | null;
+  operation_id: string | null;
+  details: Json<Record<string, unknown>>;
+  /** Whether the chain has it (src/audit/seal.ts). */
+  sealed: Defaulted<boolean>;
 }

@@ -1,6 +1,6 @@
 import type { Generated, GeneratedAlways, JSONColumnType } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
-import type { AuditChainTable, AuditHeadTable, ReceiptTable } from './audit-tables.ts';
+import type { AuditChainTable, AuditHeadTable, AuditLogTable, ReceiptTable } from './audit-tables.ts';
 import type {
   BillingRunTable,
   FindingTable,
@@ -236,16 +236,4 @@ export interface OperationEventTable {
   type: 'status' | 'step' | 'log';
   data: Json<Record<string, unknown>>;
   at: DefaultTimestamp;
-}
-
-export interface AuditLogTable {
-  id: Generated<number>;
-  at: DefaultTimestamp;
-  actor: string;
-  action: string;
-  agent_id: string | null;
-  operation_id: string | null;
-  details: Json<Record<string, unknown>>;
-  /** Whether the chain has it (src/audit/seal.ts). */
-  sealed: Defaulted<boolean>;
 }
