@@ -41,6 +41,7 @@ const FLOORS = [
   'src/executors',
   'src/limits',
   'src/pool',
+  'src/images',
   'src/billing',
   'src/reconcile',
   'src/http',

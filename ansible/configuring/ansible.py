@@ -37,6 +37,8 @@ def inventory(folder: Path, inputs: Inputs) -> dict[str, object]:
         "agent_id": inputs.agent_id,
         "agent_host": inputs.host,
         "agent_health_port": inputs.health_port,
+        "agent_version": inputs.version,
+        "agent_becomes_image": inputs.purpose == "image",
         "agent_host_private_key": inputs.new_host_key,
         "agent_host_public_key": inputs.new_host_public_key,
         **inputs.software,

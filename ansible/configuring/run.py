@@ -78,7 +78,8 @@ def _run_connected(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: A
                     open_connection(inputs.host, folder, environment, alarm, deadline - time.monotonic())
             gate.open()
             code = _end_of(process, alarm, deadline)
-        if inputs.connection == "ssh" and code == 0:
+        # An image gets no host key: each server made from it will have its own.
+        if inputs.connection == "ssh" and inputs.purpose == "agent" and code == 0:
             with _told("Check the new host key on a separate connection", inputs, log):
                 check_new_host_key(inputs.host, folder, environment, alarm)
         return code
@@ -166,7 +167,7 @@ def _report_failed_task(folder: Path, code: int, output: bytes) -> None:
 
 
 def _report_success(inputs: Inputs, output: bytes, seconds: float) -> None:
-    if inputs.new_host_public_key:
+    if inputs.new_host_public_key and inputs.purpose == "agent":
         print(f"host key {inputs.new_host_public_key}")
     if inputs.connection == "simulated":
         if inputs.checked_file:

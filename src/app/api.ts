@@ -17,6 +17,7 @@ import { mount } from '../http/endpoint.ts';
 import { feed } from '../http/events.ts';
 import { liveness, readiness } from '../http/health.ts';
 import { guardHost } from '../http/host-guard.ts';
+import { buildImage, removeImages, showImages } from '../http/images.ts';
 import { listAttention } from '../http/limits/attention.ts';
 import { approve, listBreakers, listHeld } from '../http/limits/breakers.ts';
 import { metrics } from '../http/metrics.ts';
@@ -63,6 +64,9 @@ const OPERATOR_ROUTES = [
   showReceipt,
   showLedger,
   showPool,
+  showImages,
+  buildImage,
+  removeImages,
   listNotices,
   listAttention,
   listBreakers,

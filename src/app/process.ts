@@ -24,6 +24,7 @@ import { watchStalled } from '../reconcile/stalled.ts';
 import { createApp } from './api.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
 import { openClock } from './clock.ts';
+import { versionOf } from './engine.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { openRemote } from './runner-api.ts';
 import { Shutdown } from './shutdown.ts';
@@ -166,9 +167,8 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
   const { database, queue, events, clock } = parts;
   // Registered last, so that it closes before everything it depends on.
   shutdown.add('the web server', server.close);
-  const { port } = server;
   // With PORT=0, the port is known only now.
-  const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${port}`) : config.publicUrl;
+  const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${server.port}`) : config.publicUrl;
   const payments = openFollowing(parts);
   const isStillWanted = payments && createLastCheck(payments);
   const { remote, close } = openRemote({ config, connections, database, log, isStillWanted });
@@ -190,13 +190,14 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
     followsPayments: payments?.billing === 'act',
     pricesDecide: payments?.pricesDecide,
     publicUrl,
+    playbookVersion: versionOf(parts),
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
     machines: installation?.machines,
     stopping,
   });
   server.serve(app);
-  return { url: publicUrl, port };
+  return { url: publicUrl, port: server.port };
 }
 
 /** Live mode logs to standard error for a collector; sandbox mode to a file, to keep the terminal clear. */

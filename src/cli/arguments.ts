@@ -2,6 +2,8 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import '../runbooks/all.ts';
 import { REASONS_OF_PEOPLE } from '../agents/holds.ts';
 import { findRequestable, type Requestable, requestableOperations } from '../operations/registry.ts';
+import { type ImageVerb, imageCommand } from './images.ts';
+import { flag, OPTIONS, text } from './options.ts';
 import {
   auditScope,
   holdReason,
@@ -41,6 +43,8 @@ ${requestableOperations().map(usageOf).join('')}  hold AGENT --reason REASON [--
   audit [AGENT]                     who asked for what, and what changed; all agents, or one
   audit verify [--head POSITION:HASH]
                                     check that no row of it was changed; exit 1 if one was
+  image build [--location LOCATION] make the image that new servers start from, with this version of the playbook
+  image list, image prune           images and their builds; remove those that no new server is made from
   receipt AGENT                     what was deleted of an agent, and when the clouds confirmed it
 
   --json     machine-readable output
@@ -96,38 +100,16 @@ export type BuiltinCommand = Common &
     | { name: 'breakers'; breaker: string | undefined }
     | { name: 'approve'; breaker: string; count: number | undefined }
     | { name: 'audit'; agentId: string | undefined; verify: boolean; head: string | undefined }
-    | { name: 'receipt'; agentId: string }
-    | { name: 'show'; agentId: string }
+    | { name: 'image'; verb: ImageVerb; region: string | undefined }
     | { name: 'ssh'; agentId: string; command: string[] }
     | { name: 'logs'; agentId: string; follow: boolean }
     | { name: 'cancel' | 'retry'; operationId: string }
     | { name: 'hold' | 'release'; agentId: string; reason: string; note: string | undefined }
+    | { name: 'receipt'; agentId: string }
+    | { name: 'show'; agentId: string }
     | { name: 'protect' | 'unprotect'; agentId: string }
     | { name: 'create'; agent: { agentId?: string; userId: string; region: string; plan?: string } }
   );
-
-const text = { type: 'string' } as const;
-const flag = { type: 'boolean' } as const;
-
-const OPTIONS = {
-  list: { status: text },
-  show: {},
-  create: { 'agent-id': text, 'user-id': text, region: text, plan: text, wait: flag },
-  logs: { follow: { type: 'boolean', short: 'f' } },
-  hold: { reason: text, note: text, wait: flag },
-  release: { reason: text, note: text, wait: flag },
-  protect: {},
-  unprotect: {},
-  cancel: {},
-  retry: { wait: flag },
-  orders: { attention: flag },
-  notices: {},
-  attention: {},
-  breakers: {},
-  approve: { count: text },
-  audit: { head: text },
-  receipt: {},
-} satisfies Record<string, ParseArgsOptionsConfig>;
 
 const HELP = { name: 'help', json: false, wait: false } as const;
 
@@ -197,11 +179,11 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
       return { ...common, name, agentId: one('an agent id'), ...holdReason(name, values) };
     case 'protect':
     case 'unprotect':
-      return { ...common, name, agentId: one('an agent id') };
     case 'receipt':
-      return { ...common, name, agentId: one('an agent id') };
     case 'show':
       return { ...common, name, agentId: one('an agent id') };
+    case 'image':
+      return { ...common, name, ...imageCommand(values, positionals) };
     case 'audit':
       return { ...common, name, ...auditScope(values, positionals) };
     case 'logs':

@@ -6,6 +6,7 @@ import { findRequestable } from '../operations/registry.ts';
 import { type BuiltinCommand, isOperationCommand, type OperationCommand } from './arguments.ts';
 import { CommandError } from './connection.ts';
 import { changeHolds, describeHolds, protect } from './holds.ts';
+import { image } from './images.ts';
 import { approve, attention, breakers } from './limits.ts';
 import { printEvents, printTimeline, request, seconds } from './operations.ts';
 import { audit, notices, receipt } from './records.ts';
@@ -31,6 +32,8 @@ export async function run(
       return audit(command, terminal);
     case 'receipt':
       return receipt(command, terminal);
+    case 'image':
+      return image(command, terminal);
     case 'show':
       return show(command, terminal);
     case 'logs':

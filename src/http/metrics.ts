@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import { z } from 'zod';
 import { AGENT_STATUSES } from '../agents/states.ts';
 import type { Database } from '../database/connect.ts';
+import { countImages } from '../images/listing.ts';
 import { listBreakers } from '../limits/listing.ts';
 import { businessNow } from './deps.ts';
 import { endpoint } from './endpoint.ts';
@@ -32,6 +33,7 @@ export const metrics = endpoint({
       provisionSeconds(database),
       ledger(database),
       pools(database),
+      images(database),
       cloudsWatched(missingKeys),
       breakers(database, businessNow(deps)),
     ]);
@@ -102,6 +104,26 @@ async function queueDepth(database: Database): Promise<string> {
     { labels: {}, value: row?.age ?? 0 },
   ]);
   return depth + age;
+}
+
+async function images(database: Database): Promise<string> {
+  const counted = await countImages(database);
+  const samples = (value: (one: (typeof counted)[number]) => number) =>
+    counted.map((one) => ({ labels: { status: one.status }, value: value(one) }));
+  return (
+    format(
+      'images',
+      'gauge',
+      'Images that servers are made from, by status',
+      samples((one) => one.count),
+    ) +
+    format(
+      'image_gigabytes',
+      'gauge',
+      'What is billed for images',
+      samples((one) => one.sizeGb),
+    )
+  );
 }
 
 async function stripeEvents(database: Database): Promise<string> {

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import type { AttentionClass, BreakerName } from '../database/vocabulary.ts';
+import { NOT_BUILT } from '../images/images.ts';
 import { CURES } from '../limits/words.ts';
 import { CURES_BY_CODE } from '../operations/cures.ts';
 
@@ -66,6 +67,8 @@ const WORKER_CURE =
   'Start one: npm start -- --role worker, or restart the service. The end of its log says why the last one stopped.';
 const POOL_CURE =
   'Orders get new servers meanwhile. It is tried again by itself; mend the cause, or set POOL to less.';
+const IMAGE_CURE =
+  'Mend the cause, and build another (npm run agents -- image build); that removes this one. Without an image, new servers take longer.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** Each source: its class, since when, a key that is unique within the class, cause and cure. */
@@ -115,6 +118,11 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
   sql`select 'configuration', paused_until - interval '15 minutes', null, 'pool ' || location || ' ' || plan,
       'No server is made to wait in ' || location || ' for plan ' || plan || ': ' || error, ${sql.lit(POOL_CURE)}
     from pools where size > 0 and error is not null and paused_until is not null`,
+  sql`select 'configuration', updated_at, null, 'image ' || image_id,
+      case when status = 'bad' then 'Servers are made from the ordinary image again, because ' || image_id || ' is bad: '
+        else 'The image ' || image_id || ' could not be built: ' end || error, ${sql.lit(IMAGE_CURE)}
+    from images i where status = 'bad' or (failure_code = ${sql.lit(NOT_BUILT)} and not exists (
+      select 1 from images n where n.created_at > i.created_at and n.status in ('building', 'available')))`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 
