@@ -179,7 +179,9 @@ function build(name: keyof typeof OPTIONS, values: Values, positionals: string[]
       return { ...common, name, agentId: one('an agent id'), ...holdReason(name, values) };
     case 'protect':
     case 'unprotect':
+      return { ...common, name, agentId: one('an agent id') };
     case 'receipt':
+      return { ...common, name, agentId: one('an agent id') };
     case 'show':
       return { ...common, name, agentId: one('an agent id') };
     case 'image':
