@@ -1,11 +1,13 @@
-"""Lets Ansible start before its server is reached: it loads its code and the playbook, and waits at the gate."""
+"""Lets Ansible start before its server is reached: it loads its code and the playbook, then waits."""
 
 import contextlib
 import os
 
 
 class Gate:
-    """A pipe whose read end Ansible inherits; callbacks/progress.py reads a byte from it before the first task."""
+    """A pipe whose read end Ansible inherits. callbacks/progress.py reads a byte from it before the first
+    task.
+    """
 
     def __init__(self) -> None:
         self.read_end, self._write_end = os.pipe()

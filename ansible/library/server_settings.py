@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Writes several small files and brings services in line with them: a task for each costs several round trips.
+"""Writes several small files and brings services in line with them: a task for each costs several round
+trips.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import '../runbooks/all.ts';
 import { REASONS_OF_PEOPLE } from '../agents/holds.ts';
 import { findRequestable, type Requestable, requestableOperations } from '../operations/registry.ts';
-import { type ImageVerb, imageCommand } from './images.ts';
 import { flag, OPTIONS, text } from './options.ts';
 import {
   auditScope,
   holdReason,
+  type ImageVerb,
+  imageCommand,
   newAgent,
   onlyId,
   optional,

@@ -2,23 +2,6 @@ import { z } from 'zod';
 import { imageJson } from '../http/images.ts';
 import { table } from './table.ts';
 import { type Of, printJson, type Terminal } from './terminal.ts';
-import { optional, refuseMore, UsageError, type Values } from './values.ts';
-
-const VERBS = ['build', 'list', 'prune'] as const;
-export type ImageVerb = (typeof VERBS)[number];
-
-/** What a command line that begins with `image` asks for. @throws UsageError */
-export function imageCommand(
-  values: Values,
-  [verb, ...more]: string[],
-): { verb: ImageVerb; region: string | undefined } {
-  const known = VERBS.find((one) => one === verb);
-  if (known === undefined) throw new UsageError(`image needs one of ${VERBS.join(', ')}.`);
-  refuseMore(more);
-  const region = optional(values.location);
-  if (region !== undefined && known !== 'build') throw new UsageError(`image ${known} takes no --location.`);
-  return { verb: known, region };
-}
 
 /** Builds, lists or removes images. */
 export function image(command: Of<'image'>, terminal: Terminal): Promise<boolean> {

@@ -55,3 +55,19 @@ export function auditScope(values: Values, positionals: readonly string[]) {
   if (head !== undefined && !verify) throw new UsageError('--head belongs to audit verify.');
   return { agentId: verify ? undefined : scope, verify, head };
 }
+
+const IMAGE_VERBS = ['build', 'list', 'prune'] as const;
+export type ImageVerb = (typeof IMAGE_VERBS)[number];
+
+/** What a command line that begins with `image` asks for. @throws UsageError */
+export function imageCommand(
+  values: Values,
+  [verb, ...more]: string[],
+): { verb: ImageVerb; region: string | undefined } {
+  const known = IMAGE_VERBS.find((one) => one === verb);
+  if (known === undefined) throw new UsageError(`image needs one of ${IMAGE_VERBS.join(', ')}.`);
+  refuseMore(more);
+  const region = optional(values.location);
+  if (region !== undefined && known !== 'build') throw new UsageError(`image ${known} takes no --location.`);
+  return { verb: known, region };
+}

@@ -11,24 +11,23 @@ export interface ImageKeeperDeps extends ImageAttemptDeps {
 const LOOK_SECONDS = 2;
 
 /**
- * Builds and removes images, one at a time beside the worker's operations. Once a build has ended, images that
- * nothing is made from any more are removed.
+ * Builds and removes images, one at a time beside the worker's operations. Once a build has ended, images
+ * that nothing is made from any more are removed.
  */
 export function startImageKeeper(
   deps: ImageKeeperDeps,
   lookSeconds = LOOK_SECONDS,
 ): { stop(): Promise<void> } {
   const stopping = new AbortController();
-  let underWay: Promise<void> | undefined;
   const look = async () => {
     try {
-      if (underWay !== undefined) return;
-      underWay = workOnNext(deps, stopping.signal).finally(() => {
-        underWay = undefined;
-      });
-      underWay.catch(() => {});
+      await workOnNext(deps, stopping.signal);
     } catch (error) {
-      deps.log.warn({ event: 'image.look_failed', error: errorMessage(error) }, 'could not look for images');
+      if (!stopping.signal.aborted)
+        deps.log.warn(
+          { event: 'image.look_failed', error: errorMessage(error) },
+          'could not keep the images',
+        );
     }
   };
   const repeating = repeatEvery(lookSeconds, look);
@@ -36,7 +35,6 @@ export function startImageKeeper(
     stop: async () => {
       stopping.abort(new Error('The worker is stopping'));
       await repeating.stop();
-      await underWay?.catch(() => {});
     },
   };
 }

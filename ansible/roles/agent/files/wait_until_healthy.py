@@ -1,4 +1,4 @@
-"""Waits until the agent answers GET /health: ADDRESS SECONDS. Says why if it does not, as its service does."""
+"""Waits until the agent answers GET /health: ADDRESS SECONDS. Says why if it does not."""
 
 import http.client
 import subprocess
