@@ -28,8 +28,12 @@ export interface FoundationInputs {
 /** The form of the ids of slots: servers that wait for their agents. No agent's id has it. */
 export const SLOT_ID = /^slot-[0-9a-f]{24}$/;
 
-/** The name of an agent's stack and device. Those of a slot have the slot's own id. */
-export const agentName = (agentId: string): string => (SLOT_ID.test(agentId) ? agentId : `agent-${agentId}`);
+/** The form of the ids of images, and of the builds that make them. No agent's id has it. */
+export const IMAGE_ID = /^image-[0-9a-f]{16}-[0-9a-f]{8}$/;
+
+/** The name of an agent's stack and device. Those of a slot or an image's build have its own id. */
+export const agentName = (agentId: string): string =>
+  SLOT_ID.test(agentId) || IMAGE_ID.test(agentId) ? agentId : `agent-${agentId}`;
 /** The name of an agent's server, of its SSH key and of its tailnet key. */
 export const toServerName = ({ agentId, serverName }: Pick<AgentInputs, 'agentId' | 'serverName'>): string =>
   serverName ?? agentName(agentId);

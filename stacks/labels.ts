@@ -32,5 +32,13 @@ export function toSnapshotLabels(owner: Owner, hibernationId: string): Record<st
   return { ...toLabels(owner), [HIBERNATION]: hibernationId };
 }
 
+/** Returns the labels of the snapshot that is an image. */
+export function toImageLabels(
+  owner: Owner,
+  { version, architecture }: { version: string; architecture: string },
+): Record<string, string> {
+  return { ...toLabels(owner), 'playbook-version': version, architecture };
+}
+
 /** Reads the hibernation that made a snapshot from its labels. */
 export const readHibernation = (labels: Record<string, string>): string | null => labels[HIBERNATION] || null;

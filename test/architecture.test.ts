@@ -44,6 +44,7 @@ const FLOORS = [
   'src/executors',
   'src/limits',
   'src/pool',
+  'src/images',
   'src/billing',
   'src/reconcile',
   'src/http',

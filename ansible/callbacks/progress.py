@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import time
 from typing import Any
 
+from ansible.plugins import loader
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = """
@@ -40,6 +42,10 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         self._play_start = time.time()
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        load_plugins()
+        wait_at_gate()
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         self._begin()
@@ -127,6 +133,31 @@ def _append(variable: str, line: str) -> None:
         file.write(line + "\n")
 
 
+def wait_at_gate() -> None:
+    """Waits until ../configure has reached the server; while it tries, Ansible has loaded everything else."""
+    if (gate := os.environ.pop("AGENT_GATE", None)) is None:
+        return
+    # Nothing to read: configure has given up, and is about to end this process.
+    if not os.read(int(gate), 1):
+        os._exit(1)
+    os.close(int(gate))
+
+
+def load_plugins() -> None:
+    """Each task runs in a process of its own: what is loaded here, none of them has to load again."""
+    for load, names in PLUGINS.items():
+        for name in names:
+            load(name, class_only=True)
+    importlib.import_module("ansible.executor.module_common")
+
+
+PLUGINS = {
+    loader.action_loader.get: ("ansible.builtin.raw", "ansible.builtin.normal", "ansible.builtin.assert"),
+    loader.connection_loader.get: ("ansible.builtin.ssh",),
+    loader.become_loader.get: ("ansible.builtin.sudo",),
+    loader.shell_loader.get: ("ansible.builtin.sh",),
+    loader.lookup_loader.get: ("ansible.builtin.template", "ansible.builtin.file"),
+}
 QUIET = frozenset({"assert", "include_tasks", "include_role", "import_tasks", "validate_argument_spec"})
 
 

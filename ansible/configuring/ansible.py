@@ -13,6 +13,8 @@ from scratch import write_private
 ADMIN_USER = "ops"
 FAILURE = "failure.json"
 SSH_CONFIG = "ssh_config"
+GATE = "AGENT_GATE"
+"""The environment's name for the descriptor that callbacks/progress.py waits for."""
 NEW_KNOWN_HOSTS = "new_known_hosts"
 _INVENTORY = "inventory.yml"
 _SERVICE_MARKS = ("AGENT_STACKS_INSTALLATION", "AGENT_STACKS_WORKER", "AGENT_STACKS_RUNNER")
@@ -35,8 +37,10 @@ def inventory(folder: Path, inputs: Inputs) -> dict[str, object]:
         "agent_id": inputs.agent_id,
         "agent_host": inputs.host,
         "agent_health_port": inputs.health_port,
-        "base_host_private_key": inputs.new_host_key,
-        "base_host_public_key": inputs.new_host_public_key,
+        "agent_version": inputs.version,
+        "agent_becomes_image": inputs.purpose == "image",
+        "agent_host_private_key": inputs.new_host_key,
+        "agent_host_public_key": inputs.new_host_public_key,
         **inputs.software,
     }
     if inputs.connection == "local":

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 from software import read_software
 
 Connection = Literal["ssh", "simulated", "local"]
+Purpose = Literal["agent", "image"]
 
 SITE_PLAYBOOK = Path(__file__).resolve().parent.parent / "site.yml"
 AGENT_ID = re.compile(r"[a-z0-9](-?[a-z0-9])*")
@@ -47,6 +48,10 @@ class Inputs:
     software: Mapping[str, object] = field(default_factory=dict, repr=False)
     """What the agent is, as variables of the role `agent`."""
     proxy_command: str = ""
+    purpose: Purpose = "agent"
+    """`image`: the server gets no agent, and its disk is cleaned at the end."""
+    version: str = ""
+    """The playbook's version: on a disk made from an image of it, most is in place."""
     progress_file: Path | None = None
     """Also receives the lines of callbacks/progress.py, and nothing else."""
     spans_file: Path | None = None
@@ -79,6 +84,8 @@ def read_inputs(environment: Mapping[str, str]) -> Inputs:
         "host_keys": reader.read("AGENT_HOST_PUBLIC_KEY", _host_keys, default=None if over_ssh else ""),
         "private_key": reader.read("AGENT_SSH_PRIVATE_KEY", _private_key, default=None if over_ssh else ""),
         "new_host_key": reader.read("AGENT_NEW_HOST_KEY", _private_key, default=None if over_ssh else ""),
+        "purpose": reader.read("AGENT_PURPOSE", _purpose, default="agent"),
+        "version": reader.read("AGENT_VERSION", _version, default=""),
         "progress_file": reader.read("AGENT_PROGRESS_FILE", _optional_path, default=""),
         "spans_file": reader.read("AGENT_SPANS_FILE", _optional_path, default=""),
         "operation_id": reader.read("AGENT_OPERATION_ID", _operation_id, default=""),
@@ -120,6 +127,18 @@ class _Reader:
 def _connection(text: str) -> str:
     if text not in get_args(Connection):
         raise ValueError(f"must be one of {', '.join(get_args(Connection))}")
+    return text
+
+
+def _purpose(text: str) -> str:
+    if text not in get_args(Purpose):
+        raise ValueError(f"must be one of {', '.join(get_args(Purpose))}")
+    return text
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z._-]{0,300}", text):
+        raise ValueError("must be a version: letters, digits, dots, hyphens")
     return text
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import ansible
+from gate import Gate
 from guard import Alarm, die_with_parent
 from inputs import Inputs
 from installed import Installed
@@ -66,18 +67,24 @@ def configure(inputs: Inputs, alarm: Alarm) -> int:
 
 
 def _run_connected(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: Alarm) -> int:
+    """Starts Ansible at once, and lets its first task begin once the server is reached."""
     deadline = time.monotonic() + inputs.timeout_seconds
     environment = ansible.environment(folder, inputs, run_id)
+    gate = Gate()
     try:
-        if inputs.connection == "ssh":
-            with _told("Reach the server over SSH", inputs, log):
-                open_connection(inputs.host, folder, environment, alarm, deadline - time.monotonic())
-        code = _run_ansible(folder, inputs, run_id, environment, log, alarm, deadline)
-        if inputs.connection == "ssh" and code == 0:
+        with _running_ansible(folder, inputs, run_id, environment, log, gate) as process:
+            if inputs.connection == "ssh":
+                with _told("Reach the server over SSH", inputs, log):
+                    open_connection(inputs.host, folder, environment, alarm, deadline - time.monotonic())
+            gate.open()
+            code = _end_of(process, alarm, deadline)
+        # An image gets no host key: each server made from it will have its own.
+        if inputs.connection == "ssh" and inputs.purpose == "agent" and code == 0:
             with _told("Check the new host key on a separate connection", inputs, log):
                 check_new_host_key(inputs.host, folder, environment, alarm)
         return code
     finally:
+        gate.close()
         end_all(lambda: of_run(run_id))
 
 
@@ -103,33 +110,39 @@ def _append(path: Path | None, line: str) -> None:
         file.write(f"{line}\n")
 
 
-def _run_ansible(
-    folder: Path, inputs: Inputs, run_id: str, environment: dict[str, str], log: int, alarm: Alarm, deadline: float
-) -> int:
+@contextlib.contextmanager
+def _running_ansible(
+    folder: Path, inputs: Inputs, run_id: str, environment: dict[str, str], log: int, gate: Gate
+) -> Iterator[subprocess.Popen]:
     output = LogPipe(log)
     try:
         process = subprocess.Popen(
             ansible.arguments(folder, inputs),
-            env=environment,
+            env=environment | {ansible.GATE: str(gate.read_end)},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output.write_end,
             stderr=output.write_end,
             start_new_session=True,
+            pass_fds=(gate.read_end,),
             preexec_fn=lambda: die_with_parent(signal.SIGKILL),
         )
     finally:
         output.started()
     try:
-        while (code := process.poll()) is None:
-            if time.monotonic() >= deadline:
-                raise TimedOut
-            alarm.wait(deadline - time.monotonic())
-        return code
+        yield process
     finally:
         # Also after success: ssh's connection master would linger.
         end_all(lambda: of_run(run_id, process.pid))
         output.close()
+
+
+def _end_of(process: subprocess.Popen, alarm: Alarm, deadline: float) -> int:
+    while (code := process.poll()) is None:
+        if time.monotonic() >= deadline:
+            raise TimedOut
+        alarm.wait(deadline - time.monotonic())
+    return code
 
 
 def _open_log(path: Path) -> int:
@@ -163,7 +176,7 @@ def _report_failed_task(folder: Path, code: int, output: bytes) -> None:
 
 
 def _report_success(inputs: Inputs, output: bytes, seconds: float) -> None:
-    if inputs.new_host_public_key:
+    if inputs.new_host_public_key and inputs.purpose == "agent":
         print(f"host key {inputs.new_host_public_key}")
     if inputs.connection == "simulated":
         if inputs.checked_file:

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SLOT_ID } from '../../stacks/inputs.ts';
+import { IMAGE_ID, SLOT_ID } from '../../stacks/inputs.ts';
 import { DEFAULT_PLAN, PLANS } from './plans.ts';
 import { REGIONS, toLocation } from './regions.ts';
 import type { NewAgent } from './store.ts';
@@ -12,6 +12,7 @@ export const agentIdSchema = text
   .max(40, { error: 'must have at most 40 characters', abort: true })
   .regex(/^[a-z0-9](-?[a-z0-9])*$/, 'must be lower-case letters and digits, with single hyphens inside')
   .refine((value) => !SLOT_ID.test(value), 'has the form of a slot’s id')
+  .refine((value) => !IMAGE_ID.test(value), 'has the form of an image’s id')
   .meta({ id: 'AgentId', example: 'agent-7' });
 
 /**

@@ -19,6 +19,7 @@ import { showFigures } from '../http/figures.ts';
 import { liveness, readiness } from '../http/health.ts';
 import { guardHost } from '../http/host-guard.ts';
 import { showIdentity } from '../http/identity.ts';
+import { buildImage, removeImages, showImages } from '../http/images.ts';
 import { listAttention } from '../http/limits/attention.ts';
 import { approve, listBreakers, listHeld } from '../http/limits/breakers.ts';
 import { metrics } from '../http/metrics/metrics.ts';
@@ -67,6 +68,9 @@ const OPERATOR_ROUTES = [
   showReceipt,
   showLedger,
   showPool,
+  showImages,
+  buildImage,
+  removeImages,
   listNotices,
   listAttention,
   listBreakers,

@@ -8,6 +8,7 @@ import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
 import type {
+  ImageParts,
   ProvisionSettings,
   RecordInputs,
   RecordSnapshot,
@@ -49,6 +50,8 @@ export interface EngineParts {
   recordSnapshot: RecordSnapshot;
   /** The slots of agents; a runner has none. */
   slots?: (handOver: HandOver) => SlotParts;
+  /** The images that new servers may be made from; a runner has none. */
+  images?: ImageParts;
   /** The servers of plans that the operator has described; a runner gets them with its claim. */
   planServers?: PlanServers;
   /** Tags that mark the child processes as this process's own. */
@@ -94,6 +97,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
       ensureFoundation({ foundations: parts.foundations, executor, hetzner }, run, project),
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
+    ...(parts.images && { images: parts.images }),
     ...(parts.slots && {
       slots: parts.slots(handOver.handOver),
       takeStackOver: (run) => takeStackOver(runbookParts, run),
@@ -165,7 +169,8 @@ function createCheckedFile({ config, connections }: EngineParts, logDir: string)
   return () => join(logDir, `checked-${playbookKey()}`);
 }
 
-const versionOf = ({ config, connections }: EngineParts) =>
+/** The version of the playbook that this process configures servers with. */
+export const versionOf = ({ config, connections }: Pick<EngineParts, 'config' | 'connections'>): string =>
   configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.passphrase);
 
 function openPool({ config, connections, processTags, idle }: EngineParts): EnginePool {

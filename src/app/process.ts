@@ -24,6 +24,7 @@ import { watchStalled } from '../reconcile/stalled.ts';
 import { createApp } from './api.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
 import { openClock } from './clock.ts';
+import { versionOf } from './engine.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { observeDatabasePool } from './observed.ts';
 import { openRemote } from './runner-api.ts';
@@ -172,9 +173,8 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
   const { database } = parts;
   // Registered last, so that it closes before everything it depends on.
   shutdown.add('the web server', server.close);
-  const { port } = server;
   // With PORT=0, the port is known only now.
-  const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${port}`) : config.publicUrl;
+  const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${server.port}`) : config.publicUrl;
   const payments = openFollowing(parts);
   const isStillWanted = payments && createLastCheck(payments);
   const { isTraced } = parts.telemetry;
@@ -195,6 +195,7 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
     followsPayments: payments?.billing === 'act',
     pricesDecide: payments?.pricesDecide,
     publicUrl,
+    playbookVersion: versionOf(parts),
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
     machines: installation?.machines,
@@ -202,7 +203,7 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
     isTraced,
   });
   server.serve(app);
-  return { url: publicUrl, port };
+  return { url: publicUrl, port: server.port };
 }
 
 /** Live mode logs to standard error for a collector; sandbox mode to a file, to keep the terminal clear. */

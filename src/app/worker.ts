@@ -10,6 +10,7 @@ import { type DispatcherDeps, startDispatcher } from '../executors/github-action
 import { settleDeadWorkers } from '../executors/worker/expired.ts';
 import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
+import { createImageParts } from '../images/choice.ts';
 import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
@@ -30,6 +31,7 @@ import type { TailnetNode } from '../tailnet/node.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
 import { type Engine, openEngine, runsDir } from './engine.ts';
+import { startImages } from './images.ts';
 import { liveProbes } from './live-checks.ts';
 import { observeWork } from './observed.ts';
 import { startPool } from './pool.ts';
@@ -131,13 +133,21 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
   observeWork({ running: worker.active, engines: engine.engines });
   const monitor = startMonitor(deps, engine.health, engine.node);
   const pool = startPool(deps, { engine, fence: pulumi.fence, workerId });
+  const images = startImages(deps, { engine, fence: pulumi.fence, workerId });
   // Workflow runs may still be active from before this executor was chosen. A run that dies without a
   // callback would block its agent for minutes.
   const runWatch = watchRuns(deps);
   return {
     ...(checks && { problems: checks.problems }),
     stop: async () => {
-      await Promise.all([monitor.stop(), runWatch?.stop(), worker.stop(), pool.stop(), checks?.stop()]);
+      await Promise.all([
+        monitor.stop(),
+        runWatch?.stop(),
+        worker.stop(),
+        pool.stop(),
+        images.stop(),
+        checks?.stop(),
+      ]);
       await engine.stop();
       await pulumi.close();
     },
@@ -158,6 +168,7 @@ function openLocalEngine(
     foundations: createFoundationStore(database, fence, connections.pulumi.secrets.url),
     planServers: config.billing.plans.servers,
     ...createRecorders(database),
+    images: createImageParts(database),
     slots: (handOver) => createSlotParts(database, handOver),
     idle: config.workerConcurrency,
     checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),

@@ -6,6 +6,7 @@ import { type Candidates, createArguments } from './arguments.ts';
 import { type Asked, type Command, PROGRAM, toText } from './command.ts';
 import { create, logs, show } from './commands/agents.ts';
 import { hold, protect, release, unprotect } from './commands/holds.ts';
+import { image } from './commands/images.ts';
 import { approve, attention, breakers } from './commands/limits.ts';
 import { list, orders } from './commands/lists.ts';
 import { mcp } from './commands/mcp.ts';
@@ -42,6 +43,7 @@ function createCommands(candidates: Candidates): Command[] {
     approve,
     audit(shared),
     receipt(shared),
+    image,
     mcp,
   ];
 }

@@ -24,6 +24,7 @@ import * as pages from './migrations/0022-pages.ts';
 import * as sweepCycles from './migrations/0023-sweep-cycles.ts';
 import * as telemetry from './migrations/0027-telemetry.ts';
 import * as proposals from './migrations/0028-proposals.ts';
+import * as images from './migrations/0029-images.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -50,6 +51,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0023-sweep-cycles': sweepCycles,
   '0027-telemetry': telemetry,
   '0028-proposals': proposals,
+  '0029-images': images,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

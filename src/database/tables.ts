@@ -22,6 +22,7 @@ import type {
   NullableJson,
   Timestamp,
 } from './column-types.ts';
+import type { ImageTables } from './image-tables.ts';
 import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { ProposalTables } from './proposal-table.ts';
@@ -38,7 +39,7 @@ import type {
 } from './vocabulary.ts';
 
 /** The tables as Kysely sees them; `migrations/` creates them. All times are `timestamptz`. */
-export interface Tables extends LimitTables, SlotTables, TelemetryTables, ProposalTables {
+export interface Tables extends LimitTables, SlotTables, TelemetryTables, ProposalTables, ImageTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
   orders: OrderTable;

@@ -39,6 +39,8 @@ export interface HttpDeps {
   pricesDecide?: boolean | undefined;
   /** The base of callbacks and links to this service, without a trailing slash. */
   publicUrl: string;
+  /** The version of the playbook that new servers are configured with; undefined if it is not known here. */
+  playbookVersion?: string | undefined;
   /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */
   trustedProxies?: TrustedProxies | undefined;
   /** The sandbox's checkout page, linked from the dashboard. */

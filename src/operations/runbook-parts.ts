@@ -47,6 +47,16 @@ export interface SlotParts {
   makeRoom(): Promise<boolean>;
 }
 
+/** The images that new servers may be made from. They are named by Hetzner's ids of their snapshots. */
+export interface ImageParts {
+  /** The newest one that is configured with this version of the playbook and fits the server type. */
+  find(wanted: { project: string; version: string; serverType: string }): Promise<string | undefined>;
+  /** Whether servers are still made from it. One that a server's row names is not removed. */
+  isUsable(snapshotId: string): Promise<boolean>;
+  /** No further server is made from it, and the operator is told why. */
+  markBad(snapshotId: string, why: string): Promise<void>;
+}
+
 /** The dependencies of runbooks, in a worker beside the database or on a runner that calls the service. */
 export interface RunbookParts {
   /** Only the sweep reads whole lists, page by page. */
@@ -63,6 +73,8 @@ export interface RunbookParts {
   recordSnapshot: RecordSnapshot;
   /** The slots that agents have claimed; absent on a runner, which hands none over. */
   slots?: SlotParts;
+  /** The images of configured disks; absent on a runner, and where an image is made. */
+  images?: ImageParts;
   /** Gives the stack of a slot that the agent has not adopted yet the agent's name. */
   takeStackOver?: (run: Attempt) => Promise<void>;
   /** Names new servers; default: random names. */

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import type { AttentionClass, BreakerName } from '../database/vocabulary.ts';
+import { NOT_BUILT } from '../images/images.ts';
 import { CURES } from '../limits/words.ts';
 import { CURES_BY_CODE } from '../operations/cures.ts';
 import { NOT_HANDED_OVER } from '../slots/slots.ts';
@@ -71,6 +72,8 @@ const CLAIM_CURE =
   'The orders got new servers. If it goes on, read the log of such a provision (npm run agents -- logs), or set POOL to none.';
 const PROPOSAL_CURE =
   'Approve or reject it under Attention on the dashboard. Undecided, it expires after a day.';
+const IMAGE_CURE =
+  'Mend the cause, and build another (npm run agents -- image build); that removes this one. Without an image, new servers take longer.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** Each source: its class, since when, a key that is unique within the class, cause and cure. */
@@ -130,6 +133,11 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
   sql`select 'proposal', proposed_at, agent_id, proposal_id::text,
       proposed_by || ' proposes to ' || kind || ' it: ' || reason, ${sql.lit(PROPOSAL_CURE)}
     from proposals where decision is null and expires_at > now()`,
+  sql`select 'configuration', updated_at, null, 'image ' || image_id,
+      case when status = 'bad' then 'Servers are made from the ordinary image again, because ' || image_id || ' is bad: '
+        else 'The image ' || image_id || ' could not be built: ' end || error, ${sql.lit(IMAGE_CURE)}
+    from images i where status = 'bad' or (failure_code = ${sql.lit(NOT_BUILT)} and not exists (
+      select 1 from images n where n.created_at > i.created_at and n.status in ('building', 'available')))`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 

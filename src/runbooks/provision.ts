@@ -3,7 +3,7 @@ import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
 import type { AgentProgram } from '../../stacks/program.ts';
 import { type AgentOutputs, agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
-import { type AgentKeys, generateAgentKeys, type Vault } from '../agents/secrets.ts';
+import { generateAgentKeys, type Vault } from '../agents/secrets.ts';
 import { newServerName } from '../agents/server-names.ts';
 import { beginProvision, getAgent, markFailed, markRunning } from '../agents/store.ts';
 import type { Attempt } from '../operations/attempt.ts';
@@ -13,17 +13,21 @@ import { reportedOutputs } from '../operations/effects.ts';
 import { cancelWaiting } from '../operations/endings.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
-import type { Progress } from '../pulumi/engine/messages.ts';
-import { NOT_JOINED, SoldOutError } from '../pulumi/errors.ts';
+import type { StackResult } from '../pulumi/engine/messages.ts';
+import { NOT_JOINED } from '../pulumi/errors.ts';
 import { giveSlotUp, markServed } from '../slots/claim.ts';
+import { createServer } from './steps/create-server.ts';
 import { identify } from './steps/device.ts';
 import { tryHandOver } from './steps/hand-over.ts';
 import { untilHealthy } from './steps/healthy.ts';
+import { recordWithImage, withoutImage } from './steps/image-choice.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
-import { clearPending, removeFromHetzner, removeFromTailnet, withLockRecovery } from './steps/recovery.ts';
-import { listServerChoices, noServer, soldOut } from './steps/server-choice.ts';
+import { type Prepared, record } from './steps/prepared.ts';
+import { clearPending, removeFromHetzner, removeFromTailnet } from './steps/recovery.ts';
 import { withRoom } from './steps/with-room.ts';
+
+export { followSteps } from './steps/create-server.ts';
 
 const effect = z.object({ kind: z.literal('running'), outputs: agentOutputsSchema });
 
@@ -58,14 +62,19 @@ export const provision = defineOperation<z.infer<typeof effect>>({
  * agent, and for a slot, whose row takes the place of the agent's.
  */
 export async function makeServer(parts: RunbookParts, attempt: Attempt): Promise<AgentOutputs> {
-  attempt.step('creating_server');
-  const prepared = await prepare(parts, attempt);
-  const { program, mayBeNew } = await recover(parts, attempt, prepared);
-  const result = await createServer(parts, attempt, { program, mayBeNew, keys: prepared.keys });
+  const result = await bringServerUp(parts, attempt);
   attempt.step('verifying');
   const outputs = await identify(parts.tailscale, attempt, agentOutputs(result.outputs));
   await untilHealthy(parts, attempt, outputs);
   return outputs;
+}
+
+/** Makes a server, which joins the tailnet and is configured. Leaves its agent's health to the caller. */
+export async function bringServerUp(parts: RunbookParts, attempt: Attempt): Promise<StackResult> {
+  attempt.step('creating_server');
+  const prepared = await prepare(parts, attempt);
+  const { program, mayBeNew } = await recover(parts, attempt, prepared);
+  return createServer(parts, attempt, { program, mayBeNew, keys: prepared.keys });
 }
 
 /** Adoptions cost processor time, which the hand-overs of the same moment need. */
@@ -81,46 +90,6 @@ async function adoptLater({ trx, queue, agentId, operationId }: FollowUp): Promi
   else await giveSlotUp(trx, agentId, 'the agent that had claimed it got a server of its own');
 }
 
-interface Creation {
-  program: AgentProgram;
-  mayBeNew: boolean;
-  keys: AgentKeys;
-}
-
-/**
- * Brings the stack up. Where Hetzner has none of the plan's preferred servers left, the next one that the
- * operator allows takes its place; where none is left, the operation waits.
- */
-async function createServer(parts: RunbookParts, attempt: Attempt, creation: Creation) {
-  const { plan, location } = attempt.agent;
-  const { program, keys } = creation;
-  // A server that exists keeps its type, whatever the plan's servers are by now.
-  if (program.found?.serverId !== undefined) return bringUp(parts, attempt, creation);
-  const choices = await listServerChoices(parts.hetzner, parts.settings.planServers, { plan, location });
-  for (const [index, serverType] of choices.entries()) {
-    const inputs = { ...program.inputs, serverType };
-    if (serverType !== program.inputs.serverType || index > 0) await record(parts, attempt, { inputs, keys });
-    try {
-      const mayBeNew = creation.mayBeNew && index === 0;
-      return await bringUp(parts, attempt, { program: { ...program, inputs }, mayBeNew, keys });
-    } catch (error) {
-      if (!(error instanceof SoldOutError)) throw error;
-      attempt.log(`${soldOut(serverType)} in ${location}`);
-    }
-  }
-  throw noServer({ plan, location }, choices.map(soldOut));
-}
-
-function bringUp(parts: RunbookParts, attempt: Attempt, { program, mayBeNew, keys }: Creation) {
-  return withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
-    parts.executor.up(attempt, program, {
-      mayBeNew,
-      keys,
-      onProgress: (progress) => followSteps(attempt, progress),
-    }),
-  );
-}
-
 async function rollBack(ending: Ending): Promise<void> {
   const { trx, agentId, error } = ending;
   await giveSlotUp(trx, agentId, 'the provision of the agent that had claimed it ended');
@@ -128,11 +97,6 @@ async function rollBack(ending: Ending): Promise<void> {
   if ((await getAgent(trx, agentId)).status === 'destroying') return;
   await markFailed(trx, agentId, error);
   await queueByService(ending, 'rollback', { cause: 'the provision failed' });
-}
-
-interface Prepared {
-  inputs: AgentInputs;
-  keys: AgentKeys;
 }
 
 /** Records names, keys and inputs before anything is created, so that each attempt uses the same ones. */
@@ -152,7 +116,7 @@ async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared>
     location: agent.location,
     ...serverFor(agent.plan, agent.location),
     // A server that an earlier attempt created keeps its type.
-    ...(agent.inputs && { serverType: agent.inputs.serverType }),
+    ...(agent.inputs && { serverType: agent.inputs.serverType, image: agent.inputs.image }),
     firewallId,
     sshPublicKey: keys.sshPublicKey,
     hostPublicKey: keys.hostPublicKey,
@@ -164,8 +128,7 @@ async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared>
     ...(parts.settings.pollInterval === undefined ? {} : { pollInterval: parts.settings.pollInterval }),
     ...(parts.settings.loginServer === undefined ? {} : { loginServer: parts.settings.loginServer }),
   };
-  await record(parts, attempt, { inputs, keys });
-  return { inputs, keys };
+  return recordWithImage(parts, attempt, { inputs, keys });
 }
 
 /** A server keeps the name under which an earlier attempt may have created it. */
@@ -177,10 +140,6 @@ function nameFor(
   return inputs.serverName === undefined ? {} : { serverName: inputs.serverName };
 }
 
-function record(parts: RunbookParts, attempt: Attempt, { inputs, keys }: Prepared): Promise<void> {
-  return parts.recordInputs(attempt, { inputs, secrets: parts.vault.seal(inputs.agentId, keys) });
-}
-
 /**
  * After the first attempt: clears or reuses what a killed or failed attempt left, so that nothing is created
  * twice. A server that did not join the tailnet is replaced, because it has no data yet.
@@ -190,13 +149,14 @@ async function recover(
   attempt: Attempt,
   { inputs, keys }: Prepared,
 ): Promise<{ program: AgentProgram; mayBeNew: boolean }> {
-  const program = toProgram(inputs, keys);
-  if (attempt.operation.attempt === 1) return { program, mayBeNew: true };
+  if (attempt.operation.attempt === 1) return { program: toProgram(inputs, keys), mayBeNew: true };
   let exists = await clearPending(parts.executor, attempt);
   let found = await findResources(parts.hetzner, attempt.agent);
   const flaw = await findFlaw(parts, attempt, found);
+  let usable = inputs;
   if (flaw !== undefined) {
     attempt.log(`${flaw}: replacing it`);
+    usable = await withoutImage(parts, attempt, { inputs, why: flaw });
     if (exists) await parts.executor.destroy(attempt, attempt.agent.stack_name);
     // A server that never got into the state belongs to no stack.
     await removeFromHetzner(parts.hetzner, attempt);
@@ -205,12 +165,12 @@ async function recover(
   }
   if (found.serverId !== undefined) {
     attempt.step('joining_network');
-    return { program: { ...program, found }, mayBeNew: !exists };
+    return { program: { ...toProgram(usable, keys), found }, mayBeNew: !exists };
   }
   // Without a server, an existing tailnet key is useless, because its secret may be lost. Use the next
   // generation.
   await removeFromTailnet(parts, attempt);
-  const renewed = renewedKey(parts.vault, inputs);
+  const renewed = renewedKey(parts.vault, usable);
   await record(parts, attempt, { inputs: renewed, keys });
   return { program: { ...toProgram(renewed, keys), found }, mayBeNew: !exists };
 }
@@ -238,13 +198,6 @@ export function renewedKey(vault: Vault, inputs: AgentInputs): AgentInputs {
   return { ...inputs, keyGeneration, joinName: vault.joinName(inputs.agentId, keyGeneration) };
 }
 
-function toProgram(inputs: AgentInputs, keys: AgentKeys) {
+function toProgram(inputs: AgentInputs, keys: Prepared['keys']) {
   return { stack: 'agent' as const, inputs, secrets: { hostPrivateKey: keys.hostPrivateKey } };
-}
-
-/** Translates the engine's progress into the steps that people see. */
-export function followSteps(attempt: Attempt, progress: Progress): void {
-  if (progress.kind !== 'resource') return;
-  if (progress.part === 'server' && progress.phase === 'done') attempt.step('joining_network');
-  if (progress.part === 'configuration' && progress.phase === 'begins') attempt.step('configuring');
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { AgentInputs } from '../../stacks/inputs.ts';
 import { forgetHealth, markRebuilt } from '../agents/lifecycle.ts';
 import { agentOutputsSchema } from '../agents/outputs.ts';
+import { serverFor } from '../agents/plans.ts';
 import { type AgentKeys, generateAgentKeys } from '../agents/secrets.ts';
 import type { Server } from '../hetzner/hetzner.ts';
 import { wasRefused } from '../hetzner/refusals.ts';
@@ -13,6 +14,7 @@ import { followSteps, renewedKey } from './provision.ts';
 import { recorded, toProgram } from './steps/agent-program.ts';
 import { identify } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
+import { isOwnImage } from './steps/image-choice.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources, lookUpServer } from './steps/own-server.ts';
 import { switchOn } from './steps/power.ts';
@@ -99,6 +101,8 @@ async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared>
   const keys = { ...generateAgentKeys(known.agentId), sshPublicKey, sshPrivateKey };
   const inputs: AgentInputs = {
     ...numbered,
+    // An image of ours may be gone by now.
+    ...(isOwnImage(numbered.image) && { image: serverFor(attempt.agent.plan, known.location).image }),
     hostPublicKey: keys.hostPublicKey,
     healthPort: parts.settings.healthPort,
     configurationVersion: parts.settings.configurationVersion,

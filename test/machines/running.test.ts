@@ -90,7 +90,9 @@ describeWithMachines('agents on real machines', () => {
   it('the operation’s log says what each task did, and for how long', async () => {
     const { code, stdout } = await installation.npm(['agents', '--', 'logs', agents[0]!.agentId]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/▸ configuring[\s\S]*base : Create the agent's account: changed \(\d+\.\d s\)/);
+    expect(stdout).toMatch(
+      /▸ configuring[\s\S]*base : Write the system's settings, and create the agent's account: changed \(\d+\.\d s\)/,
+    );
     expect(stdout).toMatch(/agent : Wait until the agent is healthy: ok[\s\S]*▸ verifying/);
   }, 30_000);
 

@@ -57,6 +57,7 @@ export async function openOperations(): Promise<OperationsFixture> {
         'pool_misses',
         'slots',
         'pools',
+        'images',
         'operations',
         'stripe_events',
         'agents',

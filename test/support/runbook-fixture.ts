@@ -47,6 +47,7 @@ export function createRunbookFixture(at: OperationsFixture) {
   const installed: { image: string; userData: string }[] = [];
   const sshKeys: SshKey[] = [];
   const snapshots: Snapshot[] = [];
+  const given = new Set<number>();
   const firewalls: { id: number; name: string }[] = [];
   const devices: TailnetDevice[] = [];
   /** Names given to devices, in order. */
@@ -188,7 +189,11 @@ export function createRunbookFixture(at: OperationsFixture) {
       listSnapshots: async (agentId) => labelled(snapshots, agentId),
       getSnapshot: async (id) => snapshots.find((one) => one.id === id),
       createSnapshot: async (serverId, { name, labels }) => {
-        const id = String(9001 + snapshots.length);
+        let number = 9001 + snapshots.length;
+        // Hetzner gives no id twice, even if a snapshot has been deleted.
+        while (given.has(number)) number += 1;
+        given.add(number);
+        const id = String(number);
         const made = { id, name, status: 'creating', sizeGb: null, serverId, labels, isProtected: false };
         snapshots.push(made);
         await reach(`snapshot ${serverId}`, 'snapshot');

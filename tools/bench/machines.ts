@@ -1,12 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
+import { poll } from '../../src/processes/poll.ts';
 import type { Installation } from './installation.ts';
 import { newestOperation, type Operation, type Purchase, splitConfiguring, splitSteps } from './purchase.ts';
 
 /** Agents on real machines: some bought in sequence, some at the same moment. */
 export interface MachinesResult {
   purchases: Purchase[];
+  /** The same, once there is an image that new servers are made from. */
+  withImage: Purchase[];
   /** Seconds from the common moment of purchase until each of them ran. */
   atOnceSeconds: number[];
 }
@@ -24,6 +28,20 @@ export async function measureMachines(
   options: { purchases: number; tell: (line: string) => void },
 ): Promise<MachinesResult> {
   const { purchases: count, tell } = options;
+  const purchases = await buyInSequence(installation, count, tell);
+  const atOnceSeconds = await buyAtOnce(installation.ours, AT_ONCE);
+  tell(`${AT_ONCE} at the same moment: all running after ${Math.max(...atOnceSeconds).toFixed(1)} s`);
+  await buildImage(installation);
+  tell('an image is built: new servers are made from it');
+  const withImage = await buyInSequence(installation, count, tell);
+  return { purchases, withImage, atOnceSeconds };
+}
+
+async function buyInSequence(
+  installation: Installation,
+  count: number,
+  tell: (line: string) => void,
+): Promise<Purchase[]> {
   const purchases: Purchase[] = [];
   while (purchases.length < count) {
     const purchase = await buyAndDestroy(installation);
@@ -33,9 +51,29 @@ export async function measureMachines(
         `destroyed in ${purchase.destroySeconds.toFixed(1)} s`,
     );
   }
-  const atOnceSeconds = await buyAtOnce(installation.ours, AT_ONCE);
-  tell(`${AT_ONCE} at the same moment: all running after ${Math.max(...atOnceSeconds).toFixed(1)} s`);
-  return { purchases, atOnceSeconds };
+  return purchases;
+}
+
+const IMAGE_SECONDS = 600;
+const images = z.object({ items: z.array(z.object({ fits: z.boolean(), error: z.string().nullable() })) });
+
+/** @throws Error if the image cannot be built in time */
+async function buildImage({ service }: Installation): Promise<void> {
+  const headers = { authorization: `Bearer ${service.sandbox.apiToken}`, 'content-type': 'application/json' };
+  const ask = async (method: string) => {
+    const response = await fetch(`${service.url}/api/images`, { method, headers });
+    if (!response.ok) throw new Error(`${method} /api/images failed with ${response.status}`);
+    return response.json();
+  };
+  await ask('POST');
+  const isBuilt = async () => {
+    const { items } = images.parse(await ask('GET'));
+    const failed = items.find(({ error }) => error !== null);
+    if (failed !== undefined) throw new Error(`The image could not be built: ${failed.error}`);
+    return items.some(({ fits }) => fits) || undefined;
+  };
+  const built = await poll(isBuilt, { intervalMs: 500, timeoutMs: IMAGE_SECONDS * 1000 });
+  if (built === undefined) throw new Error(`The image was not built within ${IMAGE_SECONDS} s`);
 }
 
 async function buyAndDestroy(installation: Installation): Promise<Purchase> {

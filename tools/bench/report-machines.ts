@@ -1,5 +1,5 @@
 import type { LeftOut, MachinesResult } from './machines.ts';
-import type { Share } from './purchase.ts';
+import type { Purchase, Share } from './purchase.ts';
 import { spread, summarize } from './statistics.ts';
 import { table } from './table.ts';
 
@@ -8,23 +8,33 @@ const PARTS_TOLD = 10;
 /** Reports seconds by step, and the longest parts of the configuration. */
 export function machinesText(result: MachinesResult | LeftOut): string {
   if ('leftOut' in result) return `Real machines: not measured: ${result.leftOut}`;
-  const { purchases, atOnceSeconds } = result;
-  const of = (values: number[]) => spread(summarize(values), 1);
-  const row = ([name, values]: [string, number[]]) => [name, of(values)];
+  const { purchases, withImage, atOnceSeconds } = result;
+  return [
+    purchasesText(`Real machines, ${purchases.length} bought one after the other`, purchases),
+    '',
+    `${atOnceSeconds.length} bought at the same moment: all running after ${Math.max(...atOnceSeconds).toFixed(1)} s; each ${toSpread(atOnceSeconds)} s`,
+    '',
+    purchasesText(`${withImage.length} made from an image, one after the other`, withImage),
+  ].join('\n');
+}
+
+const toSpread = (values: number[]) => spread(summarize(values), 1);
+
+function purchasesText(title: string, purchases: readonly Purchase[]): string {
+  const row = ([name, values]: [string, number[]]) => [name, toSpread(values)];
   const steps = byName(purchases.map((purchase) => purchase.steps));
   const parts = byName(purchases.map((purchase) => purchase.configuring)).toSorted(
     ([, a], [, b]) => summarize(b).median - summarize(a).median,
   );
+  const destroys = purchases.map(({ destroySeconds }) => destroySeconds);
   return [
-    `Real machines, ${purchases.length} bought one after the other: seconds, median (min-max)`,
+    `${title}: seconds, median (min-max)`,
     table(
-      ['from payment to running', of(purchases.map(({ seconds }) => seconds))],
-      [...steps.map(row), ['destroy', of(purchases.map(({ destroySeconds }) => destroySeconds))]],
+      ['from payment to running', toSpread(purchases.map(({ seconds }) => seconds))],
+      [...steps.map(row), ['destroy', toSpread(destroys)]],
     ),
     '',
     table([`configuring: its ${PARTS_TOLD} longest parts`, ''], parts.slice(0, PARTS_TOLD).map(row)),
-    '',
-    `${atOnceSeconds.length} bought at the same moment: all running after ${Math.max(...atOnceSeconds).toFixed(1)} s; each ${of(atOnceSeconds)} s`,
   ].join('\n');
 }
 

@@ -1,4 +1,5 @@
 import type { Database } from '../../database/connect.ts';
+import { countImages } from '../../images/listing.ts';
 import { listBreakers } from '../../limits/listing.ts';
 import { readTallies } from '../../operations/tallies.ts';
 import { type Family, PREFIX, type Sample } from '../../telemetry/families.ts';
@@ -19,11 +20,12 @@ export async function readDatabaseFamilies({
   /** Business time. */
   at: Date;
 }): Promise<Family[]> {
-  const [tallies, counts, steps, pools, breakers] = await Promise.all([
+  const [tallies, counts, steps, pools, images, breakers] = await Promise.all([
     readTallies(database),
     countFamilies(database),
     meanStepSeconds(database),
     poolFamilies(database),
+    imageFamilies(database),
     breakerFamilies(database, at),
   ]);
   return [
@@ -31,6 +33,7 @@ export async function readDatabaseFamilies({
     ...counts,
     steps,
     ...pools,
+    ...images,
     gauge('clouds_watched', 'Whether this service has the keys to sweep the clouds and to check agents', [
       { labels: {}, value: missingKeys.length === 0 ? 1 : 0 },
     ]),
@@ -71,6 +74,24 @@ export function withOldNames(families: readonly Family[]): Family[] {
     const help = `Deprecated, removed in the next release: use ${family.name}. ${family.help}`;
     return [family, { ...family, name: bare, help }];
   });
+}
+
+async function imageFamilies(database: Database): Promise<Family[]> {
+  const counted = await countImages(database);
+  const samples = (value: (one: (typeof counted)[number]) => number) =>
+    counted.map((one) => ({ labels: { status: one.status }, value: value(one) }));
+  return [
+    gauge(
+      'images',
+      'Images that servers are made from, by status',
+      samples(({ count }) => count),
+    ),
+    gauge(
+      'image_gigabytes',
+      'What is billed for images',
+      samples(({ sizeGb }) => sizeGb),
+    ),
+  ];
 }
 
 async function breakerFamilies(database: Database, at: Date): Promise<Family[]> {

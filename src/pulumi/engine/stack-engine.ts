@@ -39,7 +39,13 @@ export interface StackEngine {
   up(
     attempt: EngineAttempt,
     program: StackProgram,
-    options: { mayBeNew: boolean; keys?: ConfigureKeys; onProgress?: (progress: Progress) => void },
+    options: {
+      mayBeNew: boolean;
+      keys?: ConfigureKeys;
+      /** The server becomes an image: it is configured without an agent, cleaned, and switches itself off. */
+      becomesImage?: boolean;
+      onProgress?: (progress: Progress) => void;
+    },
   ): Promise<StackResult>;
   /**
    * Creates the tailnet key of the inputs' generation and touches nothing else in an existing stack.
@@ -96,9 +102,14 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
   mkdirSync(configure.logDir, { recursive: true, mode: 0o700 });
   const run = createRun(settings);
   return {
-    up: async (attempt, program, { mayBeNew, keys, onProgress }) => {
+    up: async (attempt, program, { mayBeNew, keys, becomesImage, onProgress }) => {
       const ansible = followAnsible(logFile(configure, attempt), attempt);
-      const environment = { ...configureEnvironment(configure, attempt, keys), ...ansible.environment };
+      const environment = {
+        ...configureEnvironment(configure, attempt, keys),
+        ...ansible.environment,
+        ...(program.stack === 'agent' && { AGENT_VERSION: program.inputs.configurationVersion }),
+        ...(becomesImage === true && { AGENT_PURPOSE: 'image' }),
+      };
       const made = mayBeNew && (await makeAgentStack(settings, program));
       try {
         const work: StackWork = { verb: 'up', program, mayBeNew: mayBeNew && !made };

@@ -2,6 +2,7 @@ import { audit } from '../../agents/audit.ts';
 import { recordDevice } from '../../agents/devices.ts';
 import { lockAgent } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
+import { isImage } from '../../images/images.ts';
 import { giveName } from '../../runbooks/steps/device.ts';
 import { isSlot } from '../../slots/slots.ts';
 import type { TailscaleClient } from '../../tailscale/tailscale.ts';
@@ -23,7 +24,7 @@ export async function adoptDevice(
   { database, tailscale }: { database: Database; tailscale: TailscaleClient },
   { agentId, resource }: Adoption,
 ): Promise<boolean> {
-  if (isSlot(agentId)) return false;
+  if (isSlot(agentId) || isImage(agentId)) return false;
   return database.transaction().execute(async (trx) => {
     await lockAgent(trx, agentId);
     const agent = await readAgentView(trx, agentId);

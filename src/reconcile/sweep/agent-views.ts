@@ -77,4 +77,18 @@ const SLOTS = sql`
     status in ('making', 'claimed', 'removing') as unfinished, false as "lastBuildFailed"
   from slots`;
 
-const VIEW = sql`select * from (${AGENTS} union all ${SLOTS}) v`;
+/**
+ * Images as hibernated agents: a snapshot, and once it is there no server. What a removed one has left is
+ * removed.
+ */
+const IMAGES = sql`
+  select image_id as "agentId",
+    case when status = 'building' then 'provisioning' when status in ('available', 'bad') then 'hibernated'
+      when status = 'removing' then 'destroying' else 'destroyed' end as status,
+    array(select n.name from server_names n where n.owner_id = image_id) as "serverNames", null as "serverId",
+    snapshot_id as "snapshotId", null as "tailnetIp", null as "nodeId", false as "isSnapshotOutdated",
+    inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration", ${FIREWALL_ID} as "firewallId",
+    status in ('building', 'removing') as unfinished, false as "lastBuildFailed"
+  from images`;
+
+const VIEW = sql`select * from (${AGENTS} union all ${SLOTS} union all ${IMAGES}) v`;

@@ -2,6 +2,8 @@ import { audit } from '../../agents/audit.ts';
 import { lockAgent, recordUnhealthy } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
+import { forgetImage } from '../../images/choice.ts';
+import { isImage } from '../../images/images.ts';
 import { isSlot, retireSlot } from '../../slots/slots.ts';
 import { readAgentView } from './agent-views.ts';
 import { explain } from './compare.ts';
@@ -43,7 +45,12 @@ export async function reportGoneSnapshot(
   finding: GoneSnapshot,
 ): Promise<string | undefined> {
   const { agentId, snapshotId } = finding;
-  if ((await hetzner.getSnapshot(snapshotId)) !== undefined)
+  const isThere = (await hetzner.getSnapshot(snapshotId)) !== undefined;
+  if (isImage(agentId)) {
+    if (!isThere) await forgetImage(database, snapshotId, `Snapshot ${snapshotId} is no longer at Hetzner`);
+    return isThere ? undefined : `Snapshot ${snapshotId} of ${agentId} is no longer at Hetzner`;
+  }
+  if (isThere)
     return `Snapshot ${snapshotId} of the hibernated agent ${agentId} has lost its labels: put them back`;
   const isCurrent = (agent: AgentView) => agent.status === 'hibernated' && agent.snapshotId === snapshotId;
   return recordGone(database, finding, isCurrent);

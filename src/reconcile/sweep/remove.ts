@@ -3,6 +3,7 @@ import { lockAgent } from '../../agents/store.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
 import { CALLS_PER_SERVER_REMOVAL } from '../../hetzner/hetzner.ts';
+import { isImage, lockImage } from '../../images/images.ts';
 import { isComplete } from '../../runbooks/steps/snapshots.ts';
 import { isSlot, lockSlot } from '../../slots/slots.ts';
 import { readAgentView } from './agent-views.ts';
@@ -39,6 +40,7 @@ export async function removeFromAgent(
 ): Promise<Outcomes> {
   return deps.database.transaction().execute(async (trx) => {
     if (isSlot(agentId)) await lockSlot(trx, agentId);
+    else if (isImage(agentId)) await lockImage(trx, agentId);
     else await lockAgent(trx, agentId);
     // A separate statement after the lock, so that it sees what was committed while we waited.
     const agent = await readAgentView(trx, agentId);
@@ -119,9 +121,10 @@ function record(trx: Transaction, { removal, error }: { removal: Removal; error?
   return audit(trx, {
     actor: 'service',
     action: error === undefined ? 'sweep.remove' : 'sweep.remove-failed',
-    ...(isSlot(agentId) ? {} : { agentId }),
+    ...(isSlot(agentId) || isImage(agentId) ? {} : { agentId }),
     details: {
       ...(isSlot(agentId) && { slotId: agentId }),
+      ...(isImage(agentId) && { imageId: agentId }),
       kind,
       id,
       name,

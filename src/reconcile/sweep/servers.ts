@@ -1,6 +1,7 @@
 import { audit } from '../../agents/audit.ts';
 import { lockAgent } from '../../agents/store.ts';
 import type { Database } from '../../database/connect.ts';
+import { isImage } from '../../images/images.ts';
 import { isAnothers } from '../../runbooks/steps/own-server.ts';
 import { missingAttributes } from '../../runbooks/steps/server-attributes.ts';
 import { isSlot } from '../../slots/slots.ts';
@@ -57,7 +58,7 @@ export async function mendServer(
   { agentId, serverId }: Pick<Mend, 'agentId' | 'serverId'>,
 ): Promise<string | undefined> {
   // A slot's labels come back with its agent.
-  if (isSlot(agentId)) return undefined;
+  if (isSlot(agentId) || isImage(agentId)) return undefined;
   return database.transaction().execute(async (trx) => {
     const row = await lockAgent(trx, agentId);
     const agent = await readAgentView(trx, agentId);

@@ -112,15 +112,18 @@ async function isActive(trx: Transaction, { operationId, attempt }: Holder): Pro
     .where('status', '=', 'active')
     .executeTakeFirst();
   if (row !== undefined) return true;
-  // The work on a slot is no operation.
-  const slot = await trx
-    .selectFrom('slots')
-    .select('slot_id')
-    .where('work_id', '=', operationId)
-    .where('attempt', '=', attempt)
-    .where(sql<boolean>`lease_until > now()`)
-    .executeTakeFirst();
-  return slot !== undefined;
+  // The work on a slot, or on an image, is no operation.
+  for (const table of ['slots', 'images'] as const) {
+    const work = await trx
+      .selectFrom(table)
+      .select('work_id')
+      .where('work_id', '=', operationId)
+      .where('attempt', '=', attempt)
+      .where(sql<boolean>`lease_until > now()`)
+      .executeTakeFirst();
+    if (work !== undefined) return true;
+  }
+  return false;
 }
 
 function hashOf(inputs: FoundationInputs, secretsProvider: string): string {

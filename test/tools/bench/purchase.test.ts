@@ -76,7 +76,11 @@ describe('the table of purchases', () => {
       ],
       destroySeconds: 2,
     });
-    const text = machinesText({ purchases: [11, 9, 10].map(purchase), atOnceSeconds: [20, 30] });
+    const text = machinesText({
+      purchases: [11, 9, 10].map(purchase),
+      withImage: [4, 3, 5].map(purchase),
+      atOnceSeconds: [20, 30],
+    });
     expect(text).toMatch(/^from payment to running +10\.0 \(9\.0-11\.0\)$/m);
     expect(text).toMatch(/creating_server +1\.0 .*\nconfiguring +9\.0 .*\ndestroy +2\.0/);
     expect(text).toMatch(/long +8\.5 .*\nshort +0\.5/);

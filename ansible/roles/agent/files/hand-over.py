@@ -17,12 +17,10 @@ import sys
 
 TENANT = "/etc/agent/tenant"
 HOST_KEY = "/etc/ssh/agent_host_ed25519_key"
-SERVICES = {
-    # Those of the playbook: a run that is killed after its first change lets the next one, of this program or
-    # of the playbook, tell the service again.
-    "/run/agent-settings/agent": ["systemctl", "restart", "agent.service"],
-    "/run/agent-settings/host-key": ["systemctl", "reload", "ssh.service"],
-}
+# The playbook's: a run that is killed after its first change lets the next one, of this program or of the
+# playbook, tell the services again.
+PENDING = "/run/agent-settings/agent"
+SERVICES = [["systemctl", "restart", "agent.service"], ["systemctl", "reload", "ssh.service"]]
 LONGEST_LINE = 16 * 1024
 
 
@@ -65,16 +63,25 @@ def replace(path: str, content: str, mode: int) -> None:
         raise
 
 
-def settle(pending: str, files: list[tuple[str, str, int]]) -> bool:
-    """Writes what differs. Returns whether the service has to be told, now or since a killed run."""
+def settle(files: list[tuple[str, str, int]]) -> bool:
+    """Writes what differs. Returns whether the services have to be told, now or since a killed run."""
     wrong = [file for file in files if differs(file[0], file[1])]
     if wrong:
-        os.makedirs(os.path.dirname(pending), mode=0o700, exist_ok=True)
-        with open(pending, "w", encoding="utf-8"):
+        os.makedirs(os.path.dirname(PENDING), mode=0o700, exist_ok=True)
+        with open(PENDING, "w", encoding="utf-8"):
             pass
         for file in wrong:
             replace(*file)
-    return os.path.exists(pending)
+    return os.path.exists(PENDING)
+
+
+def tell_services() -> None:
+    running = [(command, subprocess.Popen(command, stdout=subprocess.DEVNULL)) for command in SERVICES]
+    failed = [" ".join(command) for command, child in running if child.wait() != 0]
+    if failed:
+        sys.exit(f"{', '.join(failed)} failed")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(PENDING)
 
 
 def main() -> None:
@@ -84,21 +91,13 @@ def main() -> None:
         return
     # From here on it ends, even if the connection does not live that long.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    agent, host_key = SERVICES
-    files = {
-        agent: [(TENANT, tenant(given["agentId"]), 0o600)],
-        host_key: [
-            (HOST_KEY, given["hostPrivateKey"].strip() + "\n", 0o600),
-            (f"{HOST_KEY}.pub", given["hostPublicKey"] + "\n", 0o644),
-        ],
-    }
-    due = [pending for pending, of_service in files.items() if settle(pending, of_service)]
-    running = [(pending, subprocess.Popen(SERVICES[pending], stdout=subprocess.DEVNULL)) for pending in due]
-    for pending, child in running:
-        if child.wait() != 0:
-            sys.exit(f"{' '.join(SERVICES[pending])} failed")
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(pending)
+    files = [
+        (TENANT, tenant(given["agentId"]), 0o600),
+        (HOST_KEY, given["hostPrivateKey"].strip() + "\n", 0o600),
+        (f"{HOST_KEY}.pub", given["hostPublicKey"] + "\n", 0o644),
+    ]
+    if settle(files):
+        tell_services()
     print("done", flush=True)
 
 

@@ -1,0 +1,81 @@
+import { withDefault } from '@optique/core/modifiers';
+import { argument } from '@optique/core/primitives';
+import { choice, string } from '@optique/core/valueparser';
+import { defineCommand, json, text, toText } from '../command.ts';
+import { UsageError } from '../connection.ts';
+import { answer, printJson, printTable, type Terminal } from '../terminal.ts';
+
+const VERBS = ['list', 'build', 'prune'] as const;
+
+export const image = defineCommand({
+  name: 'image',
+  brief: 'images that new servers start from: list, build, prune',
+  detail:
+    'list: images and their builds. build: an image with this version of the playbook. prune: removes those that no new server is made from.',
+  examples: ['image list', 'image build --location eu-central', 'image prune'],
+  fields: {
+    verb: withDefault(
+      argument(choice(VERBS, { metavar: 'WHAT', suggest: 'nearest' }), {
+        description: toText(VERBS.join(', ')),
+      }),
+      'list',
+    ),
+    location: text('--location', string({ metavar: 'LOCATION' }), 'where its server is made, with build'),
+    ...json,
+  },
+  run: async ({ verb, location, json: asJson }, terminal) => {
+    if (location !== undefined && verb !== 'build')
+      throw new UsageError(`image ${verb} takes no --location.`);
+    if (verb === 'build') return build(location, asJson, terminal);
+    return verb === 'list' ? list(asJson, terminal) : prune(asJson, terminal);
+  },
+});
+
+async function build(region: string | undefined, asJson: boolean, terminal: Terminal): Promise<true> {
+  const made = await answer(
+    terminal.api.POST('/api/images', { body: region === undefined ? {} : { region } }),
+  );
+  if (asJson) return printJson(terminal, made);
+  terminal.print(`${made.imageId} is being built in ${made.location}: npm run agents -- image list`);
+  return true;
+}
+
+async function list(asJson: boolean, terminal: Terminal): Promise<true> {
+  const { items } = await answer(terminal.api.GET('/api/images'));
+  if (asJson) return printJson(terminal, items);
+  if (items.length === 0) terminal.print('There is no image: npm run agents -- image build makes one.');
+  else
+    printTable(
+      terminal,
+      [
+        'IMAGE',
+        'STATUS',
+        'FITS',
+        { name: 'STEP', droppable: 3 },
+        { name: 'ARCHITECTURE', droppable: 2 },
+        { name: 'SNAPSHOT', droppable: 5 },
+        { name: 'GB', droppable: 4 },
+        { name: 'CREATED', droppable: 1 },
+        'ERROR',
+      ],
+      items.map((one) => [
+        one.imageId,
+        one.status,
+        one.fits ? 'yes' : 'no',
+        one.step,
+        one.architecture,
+        one.snapshotId,
+        one.sizeGb === null ? null : one.sizeGb.toFixed(2),
+        one.createdAt.slice(0, 19),
+        one.error,
+      ]),
+    );
+  return true;
+}
+
+async function prune(asJson: boolean, terminal: Terminal): Promise<true> {
+  const { removed } = await answer(terminal.api.POST('/api/images/prune'));
+  if (asJson) return printJson(terminal, removed);
+  terminal.print(removed.length === 0 ? 'Nothing to remove.' : `Being removed: ${removed.join(', ')}`);
+  return true;
+}

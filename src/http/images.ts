@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { audit } from '../agents/audit.ts';
+import { regionSchema } from '../agents/new-agent.ts';
+import { DEFAULT_PLAN, serverFor } from '../agents/plans.ts';
+import { toLocation } from '../agents/regions.ts';
+import { ARCHITECTURES, IMAGE_STATUSES } from '../database/image-tables.ts';
+import { ConflictError } from '../errors.ts';
+import { architectureOf, pruneImages } from '../images/choice.ts';
+import { requestImage } from '../images/images.ts';
+import { type ImageState, listImages } from '../images/listing.ts';
+import { actorOf } from './actor.ts';
+import type { HttpDeps } from './deps.ts';
+import { endpoint } from './endpoint.ts';
+
+export const imageJson = z
+  .object({
+    imageId: z.string(),
+    project: z.string(),
+    location: z.string().meta({ description: 'Where it is built; servers everywhere are made from it' }),
+    version: z.string().meta({ description: 'The version of the playbook that it is configured with' }),
+    architecture: z.enum(ARCHITECTURES),
+    status: z.enum(IMAGE_STATUSES).meta({ description: 'bad: no server is made from it any more' }),
+    step: z.string().nullable(),
+    snapshotId: z.string().nullable(),
+    sizeGb: z.number().nullable().meta({ description: 'What Hetzner bills' }),
+    fits: z.boolean().meta({ description: 'Whether new servers may be made from it now' }),
+    error: z.string().nullable(),
+    createdAt: z.iso.datetime(),
+    availableAt: z.iso.datetime().nullable(),
+  })
+  .meta({ id: 'Image' });
+
+export type ImageJson = z.input<typeof imageJson>;
+
+const imagesJson = z.object({ items: z.array(imageJson) });
+
+async function presentImages({ database, playbookVersion }: HttpDeps): Promise<ImageJson[]> {
+  const images = await listImages(database);
+  return images.map(({ createdAt, availableAt, ...image }: ImageState) => ({
+    ...image,
+    fits: image.status === 'available' && image.version === playbookVersion,
+    createdAt: createdAt.toISOString(),
+    availableAt: availableAt?.toISOString() ?? null,
+  }));
+}
+
+export const showImages = endpoint({
+  id: 'listImages',
+  method: 'get',
+  path: '/api/images',
+  summary: 'The images that new servers are made from, and their builds, the newest first',
+  access: 'operator',
+  answers: {
+    200: { description: 'Those that exist, and builds that failed within a week', schema: imagesJson },
+  },
+  handle: async ({ response, deps }) => {
+    response.json({ items: await presentImages(deps) });
+  },
+});
+
+const build = z
+  .strictObject(
+    { region: regionSchema.optional().meta({ description: 'Where its server is made' }) },
+    { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object' : undefined) },
+  )
+  .optional();
+
+const DEFAULT_REGION = 'eu-central';
+
+export const buildImage = endpoint({
+  id: 'buildImage',
+  method: 'post',
+  path: '/api/images',
+  summary: 'Build an image of this version of the playbook, unless it is being built',
+  access: 'operator',
+  body: build,
+  answers: {
+    202: { description: 'The image that is being built', schema: imageJson },
+    409: { description: 'This process does not know the version of the playbook' },
+  },
+  handle: async ({ body, request, response, deps }) => {
+    const { database } = deps;
+    const version = versionOf(deps);
+    const location = toLocation(body?.region ?? DEFAULT_REGION)!;
+    const { serverType } = serverFor(DEFAULT_PLAN, location);
+    const kind = { project: 'default', version, architecture: architectureOf(serverType) };
+    const { image_id: imageId } = await database.transaction().execute(async (trx) => {
+      const image = await requestImage(trx, { ...kind, location, plan: DEFAULT_PLAN });
+      const details = { imageId: image.image_id, version, location };
+      await audit(trx, { actor: actorOf(request, response), action: 'image.build', details });
+      return image;
+    });
+    const images = await presentImages(deps);
+    response.status(202).json(images.find((image) => image.imageId === imageId));
+  },
+});
+
+export const removeImages = endpoint({
+  id: 'pruneImages',
+  method: 'post',
+  path: '/api/images/prune',
+  summary: 'Remove the images that no new server is made from, except those that one is being made from',
+  access: 'operator',
+  answers: {
+    202: {
+      description: 'The ids of those that are now being removed',
+      schema: z.object({ removed: z.array(z.string()) }),
+    },
+    409: { description: 'This process does not know the version of the playbook' },
+  },
+  handle: async ({ request, response, deps }) => {
+    const wanted = { version: versionOf(deps), actor: actorOf(request, response) };
+    const removed = await deps.database.transaction().execute((trx) => pruneImages(trx, wanted));
+    response.status(202).json({ removed });
+  },
+});
+
+function versionOf({ playbookVersion }: HttpDeps): string {
+  if (playbookVersion !== undefined) return playbookVersion;
+  throw new ConflictError('This process does not know the version of the playbook');
+}
