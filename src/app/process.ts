@@ -4,6 +4,7 @@ import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox
 import { deriveAuditKey } from '../audit/chain.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config, LiveConfig, Role } from '../config/config.ts';
+import { toConsoles } from '../config/consoles.ts';
 import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents, openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
@@ -193,10 +194,17 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
     machines: installation?.machines,
+    buyerPage: config.buyerPage,
+    consoles: consolesFor(parts),
     stopping,
   });
   server.serve(app);
   return { url: publicUrl, port };
+}
+
+/** Only a live installation's agents are in the clouds' consoles. */
+function consolesFor({ config, connections }: StartParts) {
+  return config.mode === 'live' ? toConsoles(config.hetznerProjectId, connections.tailscale) : undefined;
 }
 
 /** Live mode logs to standard error for a collector; sandbox mode to a file, to keep the terminal clear. */

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
 import { type BillingConfig, readBilling } from './billing.ts';
+import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
+import { readHetznerProjectId } from './consoles.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
 import {
@@ -60,6 +62,9 @@ export interface CommonConfig {
   /** Receivers of what happens to agents: webhooks and mail. */
   outgoing: NoticeConfig;
   billing: BillingConfig;
+  buyerPage: BuyerPage;
+  /** The number of the Hetzner project, for links to its console. */
+  hetznerProjectId: string | undefined;
   providers: 'builtin' | 'official';
   /** What child processes inherit: the locations of programs, of the home folder and of certificates. */
   childEnvironment: Record<string, string>;
@@ -103,6 +108,8 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     software: readAgentSoftware(reader),
     outgoing: readNotices(reader),
     billing: readBilling(reader),
+    buyerPage: readBuyerPage(reader),
+    hetznerProjectId: readHetznerProjectId(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
   };
 }

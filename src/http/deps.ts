@@ -1,4 +1,6 @@
 import type { AuditKey } from '../audit/chain.ts';
+import type { BuyerPage } from '../config/buyer-page.ts';
+import type { Consoles } from '../config/consoles.ts';
 import type { TrustedProxies } from '../config/fields.ts';
 import type { PlanRules } from '../config/plans.ts';
 import type { Database } from '../database/connect.ts';
@@ -43,6 +45,10 @@ export interface HttpDeps {
   checkoutUrl?: string | undefined;
   /** The sandbox's kind of machines, shown on every page. Undefined in live mode. */
   machines?: 'simulated' | 'real' | undefined;
+  /** How the buyer's page looks; default: as built in. */
+  buyerPage?: BuyerPage | undefined;
+  /** The clouds' consoles, which an agent's page links to; none in the sandbox. */
+  consoles?: Consoles | undefined;
   /** Aborted when the process stops, to end event streams, which would otherwise stay open. */
   stopping?: AbortSignal | undefined;
 }

@@ -1,6 +1,7 @@
 import type { AgentOutputs } from '../agents/outputs.ts';
 import type { AgentRow } from '../agents/store.ts';
 import type { Lease } from '../processes/lease.ts';
+import type { TellResources } from '../pulumi/engine/stack-engine.ts';
 import type { Secret } from '../secret.ts';
 import type { OperationRow } from './rows.ts';
 
@@ -16,6 +17,8 @@ export interface Attempt {
   /** Enters a step. Entering the current one again does nothing. */
   step(name: string): void;
   log(line: string): void;
+  /** Records what an engine run found of the agent's stack. */
+  foundResources?: TellResources | undefined;
 }
 
 /** The change that a success makes to the agent's row. Plain data, because a runner may send it over HTTP. */

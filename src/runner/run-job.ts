@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { foundResourcesSchema } from '../agents/stack-resources.ts';
 import type { PlanServers } from '../config/plans.ts';
 import { type EngineConnections, fingerprint } from '../connections/connections.ts';
 import { LostError, RetryableError } from '../errors.ts';
@@ -15,6 +16,7 @@ import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
 import { Lease } from '../processes/lease.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import '../runbooks/all.ts';
+import type { TellResources } from '../pulumi/engine/stack-engine.ts';
 import { openStateStore } from '../pulumi/open-state.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
@@ -148,12 +150,23 @@ async function followRunbook({
     const runbook = runbookFor(engine.runbooks, operation, agent);
     controller.signal.throwIfAborted();
     const { step, log } = reporter;
-    return await runbook({ operation, agent, signal: controller.signal, lease, backendUrl, step, log });
+    const { signal } = controller;
+    const foundResources = tellResources(reporter, agent.stack_name);
+    return await runbook({ operation, agent, signal, lease, backendUrl, step, log, foundResources });
   } finally {
     clearTimeout(limit);
     await engine.stop();
     await pool?.end();
   }
+}
+
+/** What is found of the agent's stack is worth a message, and its loss is not worth a failure. */
+function tellResources(reporter: Reporter, own: string): TellResources {
+  return (stackName, verb, resources) => {
+    const found = foundResourcesSchema.safeParse({ verb, resources });
+    if (!found.success || stackName !== own) return;
+    reporter.record({ kind: 'resources', found: found.data }).catch(() => {});
+  };
 }
 
 const network = z.object({ machines: z.enum(['real', 'simulated']) });

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { createStatusLinks } from '../../src/dashboard/status-links.ts';
+import { createStatusLinks } from '../../src/dashboard/buyer/status-links.ts';
 import { expectAccessible, openBrowser, type TestBrowser, whyNoBrowser } from '../support/browser.ts';
 import { startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, step, tell } from '../support/operation-progress.ts';

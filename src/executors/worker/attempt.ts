@@ -157,8 +157,9 @@ async function followRunbook(
   try {
     // Already aborted: a listener added now would never fire.
     signal.throwIfAborted();
-    const { step, log } = recorder;
-    return await runbook({ operation, agent, signal, lease, backendUrl: entry.backendUrl, step, log });
+    const { step, log, foundResources } = recorder;
+    const { backendUrl } = entry;
+    return await runbook({ operation, agent, signal, lease, backendUrl, step, log, foundResources });
   } finally {
     // Usually the agent's next attempt closes the login, but a destroyed agent has none.
     await persist(lease, () => entry.leave()).catch((error: unknown) =>

@@ -11,7 +11,7 @@ import type { StateStore } from '../state-store.ts';
 import { logLine } from './engine-events.ts';
 import type { EnginePool } from './engine-pool.ts';
 import { followProgress } from './follow-log.ts';
-import type { Progress, StackResult, StackTask, StackWork } from './messages.ts';
+import type { FoundResource, Progress, StackResult, StackTask, StackWork } from './messages.ts';
 
 /** The parts of an attempt that the engine needs. */
 export interface EngineAttempt {
@@ -20,7 +20,15 @@ export interface EngineAttempt {
   lease: Lease;
   backendUrl: Secret;
   log(line: string): void;
+  /** Records what a run found of a whole stack. Unset: nobody wants to know. */
+  foundResources?: TellResources | undefined;
 }
+
+export type TellResources = (
+  stackName: string,
+  verb: StackWork['verb'],
+  resources: readonly FoundResource[],
+) => void;
 
 /** The keys for the configuration run. */
 export interface ConfigureKeys {
@@ -145,6 +153,7 @@ function createRun(settings: StackEngineSettings) {
         onProgress?.(progress);
       },
     });
+    if (result.resources !== undefined) attempt.foundResources?.(stackName, work.verb, result.resources);
     // A failed prune must not fail a run that has succeeded; the next run prunes again.
     await settings.state.prune(stackName).catch(() => {});
     return result;
