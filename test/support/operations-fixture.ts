@@ -57,6 +57,8 @@ export async function openOperations(): Promise<OperationsFixture> {
         'pool_misses',
         'slots',
         'pools',
+        'stack_resources',
+        'agent_changes',
         'operations',
         'stripe_events',
         'agents',
