@@ -194,17 +194,22 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
     machines: installation?.machines,
-    buyerPage: config.buyerPage,
-    consoles: consolesFor(parts),
+    ...pageSettings(parts),
     stopping,
   });
   server.serve(app);
   return { url: publicUrl, port };
 }
 
-/** Only a live installation's agents are in the clouds' consoles. */
-function consolesFor({ config, connections }: StartParts) {
-  return config.mode === 'live' ? toConsoles(config.hetznerProjectId, connections.tailscale) : undefined;
+/**
+ * How the pages look and where they link to. Only a live installation's agents are in the clouds' consoles.
+ */
+function pageSettings({ config, connections }: StartParts) {
+  const isLive = config.mode === 'live';
+  return {
+    buyerPage: config.buyerPage,
+    consoles: isLive ? toConsoles(config.hetznerProjectId, connections.tailscale) : undefined,
+  };
 }
 
 /** Live mode logs to standard error for a collector; sandbox mode to a file, to keep the terminal clear. */

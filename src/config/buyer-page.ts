@@ -36,7 +36,9 @@ export const NO_BUYER_PAGE: BuyerPage = {
 
 const sentence = z.string().min(1, 'must not be empty').max(500, 'is longer than 500 characters').optional();
 
-/** The sentences of the page that an operator can replace; src/dashboard/buyer/words.ts has the built-in ones. */
+/**
+ * The sentences of the page that an operator can replace; src/dashboard/buyer/words.ts has the built-in ones.
+ */
 const textsSchema = z.strictObject({
   requested: sentence,
   provisioning: sentence,

@@ -7,7 +7,9 @@ export interface HistoryTables {
   stack_resources: StackResourcesTable;
 }
 
-/** What an agent's status and health became, and when. Written by a trigger alone; the newest 500 are kept. */
+/**
+ * What an agent's status and health became, and when. Written by a trigger alone; the newest 500 are kept.
+ */
 export interface AgentChangeTable {
   change_id: Generated<number>;
   agent_id: string;

@@ -11,6 +11,9 @@ import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secret } from '../secret.ts';
 
+export { type BuyerPage, type BuyerTexts, NO_BUYER_PAGE } from '../config/buyer-page.ts';
+export type { Consoles } from '../config/consoles.ts';
+
 /** Dependencies of the routes. */
 export interface HttpDeps {
   database: Database;

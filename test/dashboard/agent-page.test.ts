@@ -100,8 +100,8 @@ test('resources with what a refresh found different, escaped', async () => {
 
 test('billing with its dates, findings with their cures, and the links to the consoles', async () => {
   const { agentId, serverId } = await running();
-  await sql`insert into subscriptions (subscription_id, agent_id, governs, state, suspend_at, delete_at)
-    values (${`sub_${agentId}`}, ${agentId}, true, 'past_due', now() + interval '3 days', now() + interval '33 days')`.execute(
+  await sql`insert into subscriptions (subscription_id, agent_id, governs, state, demand, suspend_at, delete_at)
+    values (${`sub_${agentId}`}, ${agentId}, true, 'past_due', 'run', now() + interval '3 days', now() + interval '33 days')`.execute(
     service.database,
   );
   await sql`insert into findings (source, key, class, agent_id, cause, cure, since)

@@ -117,8 +117,8 @@ test('five steps, each with its time once it is done', async () => {
 
 describe('what is unpaid', () => {
   const bill = (agentId: string, state: string, dates: Record<string, string>) =>
-    sql`insert into subscriptions (subscription_id, agent_id, governs, state, suspend_at, delete_at, cancel_at)
-      values (${`s_${agentId}`}, ${agentId}, true, ${state}, ${dates.suspend ?? null}, ${dates.delete ?? null}, ${dates.cancel ?? null})
+    sql`insert into subscriptions (subscription_id, agent_id, governs, state, demand, suspend_at, delete_at, cancel_at)
+      values (${`s_${agentId}`}, ${agentId}, true, ${state}, 'run', ${dates.suspend ?? null}, ${dates.delete ?? null}, ${dates.cancel ?? null})
       on conflict (subscription_id) do nothing`.execute(service.database);
   const fresh = async () => {
     const bought = await buy(service);

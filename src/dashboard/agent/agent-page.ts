@@ -2,7 +2,7 @@ import type { AgentChange } from '../../agents/changes.ts';
 import type { Receipt } from '../../agents/receipts.ts';
 import type { StackResources } from '../../agents/stack-resources.ts';
 import type { Asker, AuditRow } from '../../audit/listing.ts';
-import type { Consoles } from '../../config/consoles.ts';
+import type { Consoles } from '../../http/deps.ts';
 import type { OperationJson } from '../../http/operations/operation-json.ts';
 import type { Ledger } from '../../operations/ledger.ts';
 import type { Finding } from '../../reconcile/agent-findings.ts';

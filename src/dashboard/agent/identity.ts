@@ -1,10 +1,12 @@
-import type { Consoles } from '../../config/consoles.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
+import type { Consoles } from '../../http/deps.ts';
 import { copyable } from '../design/copy.ts';
 import { when } from '../design/when.ts';
 import { type Html, html, type Renderable } from '../html.ts';
 
-/** Renders who and what the agent is, each with a button that copies it, and links to the clouds' consoles. */
+/**
+ * Renders who and what the agent is, each with a button that copies it, and links to the clouds' consoles.
+ */
 export function identitySection(agent: AgentJson, consoles: Consoles | undefined): Html {
   const rows: [name: string, value: Renderable][] = [
     ['Buyer', copied(agent.userId, 'the buyer')],

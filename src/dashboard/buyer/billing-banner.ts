@@ -1,10 +1,13 @@
 import { REASONS_OF_PEOPLE } from '../../agents/holds.ts';
-import type { BuyerPage } from '../../config/buyer-page.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
+import type { BuyerPage } from '../../http/deps.ts';
 import { type Html, html } from '../html.ts';
 import { day } from './words.ts';
 
-/** Renders what a buyer has to know about their payments, with the days; undefined while nothing is to be said. */
+/**
+ * Renders what a buyer has to know about their payments, with the days; undefined while nothing is to be
+ * said.
+ */
 export function billingBanner(agent: AgentJson, brand: BuyerPage): Html | undefined {
   if (agent.status === 'destroying' || agent.status === 'destroyed') return undefined;
   const { title, text, pays } = bannerFor(agent) ?? {};
@@ -22,8 +25,8 @@ interface Banner {
 }
 
 function bannerFor(agent: AgentJson): Banner | undefined {
-  const { billing } = agent;
-  if (agent.holds.some(({ reason }) => REASONS_OF_PEOPLE.some((one) => one === reason)))
+  const { billing, holds } = agent;
+  if (holds.some(({ reason }) => REASONS_OF_PEOPLE.some((one) => one === reason)))
     return {
       title: 'Switched off by us',
       text: 'Please get in touch, so that it can run again.',
@@ -40,29 +43,25 @@ function bannerFor(agent: AgentJson): Banner | undefined {
     const text = `Your agent is switched off, and everything on it is kept.${deleted} It runs again once the payment has arrived.`;
     return { title: 'A payment is missing', text, pays: true };
   }
-  switch (billing?.state) {
+  return billing === null ? undefined : bannerWhileItRuns(billing, deleted);
+}
+
+function bannerWhileItRuns(billing: NonNullable<AgentJson['billing']>, deleted: string): Banner | undefined {
+  switch (billing.state) {
     case 'past_due': {
-      const until =
-        billing.suspendAt === null ? 'for now' : `until ${day(billing.suspendAt)}, and is switched off then`;
-      return {
-        title: 'A payment has failed',
-        text: `Your agent runs on ${until}. Please pay what is open.`,
-        pays: true,
-      };
+      const { suspendAt } = billing;
+      const until = suspendAt === null ? 'for now' : `until ${day(suspendAt)}, and is switched off then`;
+      const text = `Your agent runs on ${until}. Please pay what is open.`;
+      return { title: 'A payment has failed', text, pays: true };
     }
-    case 'incomplete':
-      return {
-        title: 'Your first payment is open',
-        text: 'Please complete it, so that your agent can stay.',
-        pays: true,
-      };
+    case 'incomplete': {
+      const text = 'Please complete it, so that your agent can stay.';
+      return { title: 'Your first payment is open', text, pays: true };
+    }
     case 'ending': {
       const end = billing.cancelAt === null ? 'soon' : `on ${day(billing.cancelAt)}`;
-      return {
-        title: 'Your subscription ends',
-        text: `It ends ${end}. Your agent is switched off then.${deleted}`,
-        pays: false,
-      };
+      const text = `It ends ${end}. Your agent is switched off then.${deleted}`;
+      return { title: 'Your subscription ends', text, pays: false };
     }
     default:
       return undefined;

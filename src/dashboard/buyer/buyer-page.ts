@@ -1,5 +1,5 @@
-import type { BuyerPage, BuyerTexts } from '../../config/buyer-page.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
+import type { BuyerPage, BuyerTexts } from '../../http/deps.ts';
 import type { OperationJson } from '../../http/operations/operation-json.ts';
 import type { ExpectedSeconds } from '../../operations/expected.ts';
 import { type Html, html, type Renderable } from '../html.ts';

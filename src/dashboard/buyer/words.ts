@@ -1,5 +1,5 @@
 import type { AgentStep } from '../../agents/states.ts';
-import type { BuyerPage, BuyerTexts } from '../../config/buyer-page.ts';
+import type { BuyerPage, BuyerTexts } from '../../http/deps.ts';
 
 /** What the page says unless the operator has sentences of their own. */
 const TEXTS: Record<keyof BuyerTexts, string> = {

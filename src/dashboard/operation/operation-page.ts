@@ -34,7 +34,10 @@ ${searchForm(operationId, search)}
 ${search === undefined ? wholeLog(log, last) : foundLines(operationId, search)}`;
 }
 
-/** Renders why the operation failed, or what it waits for. While a try is under way, the list of tries says it. */
+/**
+ * Renders why the operation failed, or what it waits for. While a try is under way, the list of tries says
+ * it.
+ */
 export function problem({ failedStep, error, status }: OperationJson): Html | undefined {
   if (error === null || status === 'active') return undefined;
   return html`<p class="problem">${failedStep !== null && html`<strong>${stepWords(failedStep)}:</strong> `}${error}</p>`;

@@ -3,8 +3,8 @@ export const LOG_LEVELS = ['error', 'warning', 'info'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
- * How lines begin or end that are no mere progress: the engine's diagnostics, resources that failed, Ansible's
- * tasks. Written so that JavaScript and Postgres understand them alike; case does not count.
+ * How lines begin or end that are no mere progress: the engine's diagnostics, resources that failed,
+ * Ansible's tasks. Written so that JavaScript and Postgres understand them alike; case does not count.
  */
 export const LEVEL_PATTERNS = {
   error: '^(error:|fatal:|.*: failed( \\([0-9.]+ s\\))?$|.*: the server cannot be reached \\()',
