@@ -4,6 +4,7 @@ import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox
 import { deriveAuditKey } from '../audit/chain.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config, LiveConfig, Role } from '../config/config.ts';
+import { toConsoles } from '../config/consoles.ts';
 import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents, openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
@@ -199,11 +200,23 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
     machines: installation?.machines,
+    ...pageSettings(parts),
     stopping,
     isTraced,
   });
   server.serve(app);
   return { url: publicUrl, port: server.port };
+}
+
+/**
+ * How the pages look and where they link to. Only a live installation's agents are in the clouds' consoles.
+ */
+function pageSettings({ config, connections }: StartParts) {
+  const isLive = config.mode === 'live';
+  return {
+    buyerPage: config.buyerPage,
+    consoles: isLive ? toConsoles(config.hetznerProjectId, connections.tailscale) : undefined,
+  };
 }
 
 /** Live mode logs to standard error for a collector; sandbox mode to a file, to keep the terminal clear. */

@@ -42,3 +42,31 @@ export async function findReceiptLink(
     .executeTakeFirst();
   return link === undefined ? null : { ...link, hash: link.hash.toString('hex') };
 }
+
+/** Who asked for an operation, and why if it was the service. */
+export interface Asker {
+  actor: string;
+  cause: string | null;
+}
+
+/** Returns who asked for each of an agent's operations, by the operation's id. */
+export async function findAskers(
+  database: Database,
+  agentId: string,
+  operationIds: readonly string[],
+): Promise<Map<string, Asker>> {
+  if (operationIds.length === 0) return new Map();
+  const rows = await database
+    .selectFrom('audit_log')
+    .select(['operation_id', 'actor', sql<string | null>`details ->> 'cause'`.as('cause')])
+    .distinctOn('operation_id')
+    .where('agent_id', '=', agentId)
+    .where('operation_id', 'in', [...operationIds])
+    .where('action', 'like', 'agent.%')
+    .orderBy('operation_id')
+    .orderBy('id')
+    .execute();
+  return new Map(
+    rows.flatMap(({ operation_id: id, actor, cause }) => (id === null ? [] : [[id, { actor, cause }]])),
+  );
+}

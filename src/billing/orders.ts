@@ -30,3 +30,15 @@ export async function listOrders(
   }
   return query.execute();
 }
+
+/** Returns the order of a checkout session; undefined before its event has arrived. */
+export function findOrder(
+  database: Database,
+  sessionId: string,
+): Promise<Pick<OrderRow, 'agent_id'> | undefined> {
+  return database
+    .selectFrom('orders')
+    .select('agent_id')
+    .where('session_id', '=', sessionId)
+    .executeTakeFirst();
+}

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
 import { type BillingConfig, readBilling } from './billing.ts';
+import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
+import { readHetznerProjectId } from './consoles.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
 import {
@@ -66,6 +68,9 @@ export interface CommonConfig {
   /** Where traces and metrics go. */
   telemetry: TelemetryConfig;
   billing: BillingConfig;
+  buyerPage: BuyerPage;
+  /** The number of the Hetzner project, for links to its console. */
+  hetznerProjectId: string | undefined;
   providers: 'builtin' | 'official';
   /** What child processes inherit: the locations of programs, of the home folder and of certificates. */
   childEnvironment: Record<string, string>;
@@ -106,6 +111,8 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     outgoing: readNotices(reader),
     telemetry: readTelemetry(reader),
     billing: readBilling(reader),
+    buyerPage: readBuyerPage(reader),
+    hetznerProjectId: readHetznerProjectId(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
   };
 }

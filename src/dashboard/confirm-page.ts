@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { Requestable } from '../operations/registry.ts';
 import { type Html, html } from './html.ts';
-import { agentState } from './parts.ts';
+import { agentCrumb, agentState } from './parts.ts';
 import { capitalized } from './words.ts';
 
 /** Renders `/agents/{agentId}/{kind}`: says what will happen, with a form for the operation's parameters. */
@@ -10,13 +10,13 @@ export function confirmPage(agent: AgentJson, { kind, confirm, cli, parameters }
   const verb = capitalized(kind);
   const { agentId } = agent;
   const isFinal = confirm !== undefined;
-  return html`<h1>${verb} ${agentId}?</h1>
+  return html`${agentCrumb(agentId)}<h1>${verb} ${agentId}?</h1>
 <p>${agentState(agent)}</p>
 <p>${isFinal ? confirm.explain(agentId) : `${capitalized(cli)}.`}</p>
-<form class="actions" method="post" action="/agents/${agentId}/${kind}">
+<form class="fields" method="post" action="/agents/${agentId}/${kind}">
 ${Object.entries(parameters?.shape ?? {}).map(([name, schema]) => field(name, schema))}
-<button${isFinal && html` class="danger"`}>${verb} ${agentId}</button>
-<a class="button" href="/agents/${agentId}">Cancel</a>
+<div class="actions"><button class="${isFinal ? 'danger' : 'primary'}">${verb} ${agentId}</button>
+<a class="button" href="/agents/${agentId}">Cancel</a></div>
 </form>`;
 }
 

@@ -1,7 +1,9 @@
 import { REASONS_OF_PEOPLE } from '../agents/holds.ts';
 import type { AgentJson } from '../http/agents/agent-json.ts';
+import { when } from './design/when.ts';
 import { type Html, html } from './html.ts';
-import { agentState } from './parts.ts';
+import { agentCrumb, agentState } from './parts.ts';
+import { capitalized } from './words.ts';
 
 type HoldJson = AgentJson['holds'][number];
 
@@ -36,7 +38,7 @@ function bannerTitle({ status }: AgentJson): string {
 }
 
 function describeHold({ reason, since, by, note }: HoldJson): Html {
-  return html`<strong>${reason}</strong>: ${WORDS[reason]}, since <time datetime="${since}">${since}</time>, placed by ${by}${
+  return html`<strong>${reason}</strong>: ${WORDS[reason]}, since ${when(since)}, placed by ${by}${
     note !== null && html`. ${note}`
   }`;
 }
@@ -51,28 +53,21 @@ function releaseButton(agentId: string, { reason }: HoldJson): Html {
 <button id="release-${reason}">Release<span class="visually-hidden"> the hold ${reason} of ${agentId}</span></button></form>`;
 }
 
-/** Renders the buttons that hold an agent, protect it or lift its protection. */
-export function holdActions({ agentId, status, protected: isProtected }: AgentJson): Html | undefined {
-  if (OVER.includes(status)) return undefined;
-  const verb = isProtected ? 'unprotect' : 'protect';
-  const name = html`<span class="visually-hidden"> ${agentId}</span>`;
-  return html`<a class="button" id="hold-${agentId}" href="/agents/${agentId}/hold">Hold${name}</a>
-<form method="post" action="/agents/${agentId}/${verb}"><button id="${verb}-${agentId}">${
-    isProtected ? 'Unprotect' : 'Protect'
-  }${name}</button></form>
-`;
+/** Why an agent can neither be held nor be protected any more; undefined if it can. */
+export function whyNotHeld({ status }: AgentJson): string | undefined {
+  return OVER.includes(status) ? `It is ${status}.` : undefined;
 }
 
 /** Renders `/agents/{agentId}/hold`: says what a hold does, with a form for its reason. */
 export function holdPage(agent: AgentJson): Html {
   const { agentId } = agent;
-  return html`<h1>Hold ${agentId}?</h1>
+  return html`${agentCrumb(agentId)}<h1>Hold ${agentId}?</h1>
 <p>${agentState(agent)}</p>
 <p>Its server is switched off, with everything kept, until this hold is released. A payment does not release it.</p>
-<form class="actions" method="post" action="/agents/${agentId}/hold">
-<label>Reason <select name="reason">${[...REASONS_OF_PEOPLE].reverse().map((reason) => html`<option>${reason}</option>`)}</select></label>
-<label>Note <input name="note" maxlength="1000"></label>
-<button>Hold ${agentId}</button>
-<a class="button" href="/agents/${agentId}">Cancel</a>
+<form class="fields" method="post" action="/agents/${agentId}/hold">
+<label>Reason <select name="reason">${[...REASONS_OF_PEOPLE].reverse().map((reason) => html`<option value="${reason}">${capitalized(reason)}: ${WORDS[reason]}</option>`)}</select></label>
+<label>Note <input name="note" maxlength="1000" placeholder="For whoever reads this next"></label>
+<div class="actions"><button class="primary">Hold ${agentId}</button>
+<a class="button" href="/agents/${agentId}">Cancel</a></div>
 </form>`;
 }

@@ -16,6 +16,8 @@ export interface Page {
   searches?: boolean;
   /** The page looks for changes after so many seconds; without scripts the browser reloads it. */
   reloadSeconds?: number | undefined;
+  /** Whose page it is, if not the service's own, and the style sheet with their colours. */
+  brand?: { site: string; style: string | undefined } | undefined;
 }
 
 const NOTICES = {
@@ -25,11 +27,11 @@ const NOTICES = {
     machines on this host.</p>`,
 };
 
-const STYLES = ['tokens.css', 'parts.css', 'pages.css'].map(
+const STYLES = ['tokens.css', 'parts.css', 'agent.css', 'pages.css'].map(
   (name) => html`<link rel="stylesheet" href="${assetUrl(name)}">
 `,
 );
-const SCRIPTS = ['live.js', 'keys.js'].map(
+const SCRIPTS = ['live.js', 'log.js', 'copy.js', 'keys.js'].map(
   (name) => html`<script type="module" src="${assetUrl(name)}"></script>
 `,
 );
@@ -42,16 +44,20 @@ const FOLLOW = html`<script type="module" src="${assetUrl('follow.js')}"></scrip
 `;
 
 export function layout(page: Page): Html {
-  const { title, main, machines, operator = false, reloadSeconds } = page;
+  const { title, main, machines, operator = false, reloadSeconds, brand } = page;
   return html`<!doctype html>
 <html lang="en"${reloadSeconds !== undefined && html` data-reload-seconds="${reloadSeconds}"`}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>${title} · Agent stacks</title>
+<title>${title} · ${brand?.site ?? 'Agent stacks'}</title>
 <link rel="icon" href="data:,">
-${STYLES}${operator && SCRIPTS}${reloadSeconds !== undefined && following(reloadSeconds)}</head>
+${STYLES}${
+  brand?.style !== undefined &&
+  html`<link rel="stylesheet" href="${brand.style}">
+`
+}${operator && SCRIPTS}${reloadSeconds !== undefined && following(reloadSeconds)}</head>
 <body>
 <a class="skip" href="#main">Skip to content</a>
 ${operator && header(page)}

@@ -1,10 +1,16 @@
-import { stopsAgent } from '../agents/holds.ts';
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
+import { whyNotNow } from '../operations/refusals.ts';
 import { type Requestable, requestableOperations } from '../operations/registry.ts';
 import { badge } from './design/badge.ts';
 import { type Html, html } from './html.ts';
-import { capitalized, duration, stepWords } from './words.ts';
+import { capitalized, stepWords } from './words.ts';
+
+/** Renders the way back to an agent, above the title of a page that concerns it. */
+export function agentCrumb(agentId: string): Html {
+  return html`<p class="crumbs"><a href="/agents/${agentId}">${agentId}</a> ›</p>
+`;
+}
 
 /** Renders the agent's state, with the step of its provision, its holds and its protection. */
 export function agentState(agent: AgentJson): Html {
@@ -15,20 +21,19 @@ export function agentState(agent: AgentJson): Html {
 }
 
 /**
- * Renders a button for each operation that the agent's state allows. An operation that needs input links to
- * its own page. `more`: further buttons.
+ * Renders a button for each operation that the agent's state allows, as far as lists have it. An operation
+ * that needs input links to its own page.
  */
-export function agentActions(agent: AgentJson, where: 'list' | 'page', more?: Html): Html {
+export function listActions(agent: AgentJson): Html {
   const shown = requestableOperations().filter(
-    (operation) => isPossible(agent, operation) && (where === 'page' || operation.isOnList),
+    (operation) => operation.isOnList && isPossible(agent, operation),
   );
-  return html`<div class="actions">${shown.map((operation) => actionButton(agent.agentId, operation))}${more}</div>`;
+  return html`<div class="actions">${shown.map((operation) => actionButton(agent.agentId, operation))}</div>`;
 }
 
 /** Whether the agent's state, holds and protection allow the operation. */
-export function isPossible(agent: AgentJson, { from, runsAgent, removesAgent }: Requestable): boolean {
-  const isHeld = agent.holds.some(({ reason }) => stopsAgent(reason));
-  return from.includes(agent.status) && !(runsAgent && isHeld) && !(removesAgent && agent.protected);
+export function isPossible(agent: AgentJson, operation: Requestable): boolean {
+  return whyNotNow(operation, agent) === undefined;
 }
 
 /** Whether the operator must confirm the operation or fill in its parameters first. */
@@ -36,7 +41,8 @@ export function needsInput({ confirm, parameters }: Requestable): boolean {
   return confirm !== undefined || parameters !== undefined;
 }
 
-function actionButton(agentId: string, operation: Requestable): Html {
+/** Renders the button of an operation, or the link to its confirmation. */
+export function actionButton(agentId: string, operation: Requestable): Html {
   const { kind, confirm } = operation;
   const id = `${kind}-${agentId}`;
   const path = `/agents/${agentId}/${kind}`;
@@ -46,18 +52,6 @@ function actionButton(agentId: string, operation: Requestable): Html {
 `;
   return html`<form method="post" action="${path}"><button id="${id}">${text}</button></form>
 `;
-}
-
-/** Renders the steps with their durations. The last step of an unfinished operation is still running. */
-export function timelineList(operation: OperationJson, now = Date.now()): Html {
-  const entries = operation.timeline.filter((entry) => entry.step !== 'finished');
-  return html`<ol class="timeline">${entries.map((entry) => {
-    const seconds = entry.seconds ?? (now - Date.parse(entry.startedAt)) / 1000;
-    const underWay = entry.seconds === null;
-    return html`<li${underWay && html` class="current" aria-current="step"`}><span>${stepWords(entry.step)}</span>
-<span class="number">${duration(Math.max(0, seconds))}${underWay && ' so far'}</span></li>
-`;
-  })}</ol>`;
 }
 
 /** Returns the seconds from the request to the end, or until now. */

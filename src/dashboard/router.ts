@@ -1,42 +1,32 @@
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
 import { z } from 'zod';
-import { findReceipt } from '../agents/receipts.ts';
-import { listAudit } from '../audit/listing.ts';
 import { NotFoundError } from '../errors.ts';
 import { findAgentJson } from '../http/agents/present-agents.ts';
 import type { Authentication } from '../http/authentication.ts';
 import type { HttpDeps } from '../http/deps.ts';
 import { read } from '../http/endpoint.ts';
-import { presentOperations } from '../http/operations/present-operations.ts';
 import { logRefusal, toRefusal } from '../http/problem.ts';
-import { readLogTail } from '../operations/events/events.ts';
-import { readLedger } from '../operations/ledger.ts';
-import { listOperations } from '../operations/listing.ts';
 import { findRequestable, type Requestable } from '../operations/registry.ts';
 import { requestOperation } from '../operations/requests.ts';
-import { findRetryable, retryLatest } from '../operations/retry-latest.ts';
-import { agentPage } from './agent-page.ts';
+import { retryLatest } from '../operations/retry-latest.ts';
+import { showAgent } from './agent/agent-route.ts';
 import { showAgents } from './agents/agents-route.ts';
 import { addBulkRoutes } from './agents/bulk-routes.ts';
 import { ASSETS } from './assets.ts';
 import { addAttentionRoutes } from './attention-routes.ts';
+import { addBuyerRoutes } from './buyer/buyer-routes.ts';
 import { confirmPage } from './confirm-page.ts';
 import { designPage } from './design/design-page.ts';
 import { addHoldRoutes } from './hold-routes.ts';
 import { html } from './html.ts';
+import { addOperationRoutes } from './operation/operation-routes.ts';
 import { showOverview } from './overview/overview-route.ts';
 import { needsInput } from './parts.ts';
 import { addProposalRoutes } from './proposal-routes.ts';
 import { addReferenceRoutes } from './reference/reference-routes.ts';
 import { form, parseAgentId, sendPage } from './requests.ts';
 import { createSignIn } from './sign-in.ts';
-import { createStatusLinks } from './status-links.ts';
-import { isUnderWay, RELOAD_SECONDS, statusPage, statusRefusedPage } from './status-page.ts';
 import { capitalized } from './words.ts';
-
-const OPERATIONS_SHOWN = 20;
-const LOG_LINES_SHOWN = 500;
-const HISTORY_SHOWN = 50;
 
 /**
  * Routes every page: the operator's dashboard, the sign-in page, the buyer's progress page, and the API's
@@ -52,7 +42,7 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication, 
     express.static(ASSETS, { index: false, redirect: false, maxAge: '1y', immutable: true }),
   );
   addReferenceRoutes(router, deps, document);
-  router.get('/status/:agentId', showStatus(deps));
+  addBuyerRoutes(router, deps);
   router.get('/sign-in', signIn.show);
   router.post('/sign-in', ...signIn.submit);
   router.post('/sign-out', authentication.requireSameOrigin, signIn.signOut);
@@ -63,6 +53,7 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication, 
   addProposalRoutes(router, deps, [...operator, authentication.requirePerson]);
   router.get('/design', operator, showDesign(deps));
   router.get('/agents/:agentId', operator, showAgent(deps));
+  addOperationRoutes(router, deps, operator);
   addHoldRoutes(router, deps, operator);
   router.get('/agents/:agentId/:kind', operator, confirm(deps));
   router.post('/agents/:agentId/retry', operator, form, retry(deps));
@@ -74,32 +65,6 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication, 
 function showDesign(deps: HttpDeps): RequestHandler {
   return (_request, response) => {
     sendPage(response, deps, { title: 'Design', main: designPage(), operator: true });
-  };
-}
-
-function showAgent(deps: HttpDeps): RequestHandler {
-  const { database } = deps;
-  const links = createStatusLinks(deps);
-  return async (request, response) => {
-    const agent = await findAgentJson(database, parseAgentId(request.params.agentId));
-    const rows = await listOperations(database, { agentId: agent.agentId, limit: OPERATIONS_SHOWN });
-    const [latest] = rows;
-    const log =
-      latest === undefined
-        ? { lines: [], lastSequence: 0 }
-        : await readLogTail(database, latest.operation_id, LOG_LINES_SHOWN);
-    const main = agentPage({
-      agent,
-      retryable: (await findRetryable(database, [agent.agentId])).get(agent.agentId),
-      operations: await presentOperations(database, rows),
-      log,
-      buyersPage: links.statusUrl(agent.agentId),
-      followsPayments: deps.followsPayments ?? true,
-      history: await listAudit(database, { agentId: agent.agentId, limit: HISTORY_SHOWN }),
-      receipt: await findReceipt(database, agent.agentId),
-      ledger: await readLedger(database, agent.agentId),
-    });
-    sendPage(response, deps, { title: agent.agentId, main, operator: true });
   };
 }
 
@@ -145,28 +110,6 @@ function parseKind(kind: unknown): Requestable {
   const operation = typeof kind === 'string' ? findRequestable(kind) : undefined;
   if (operation === undefined) throw new NotFoundError('Page not found');
   return operation;
-}
-
-function showStatus(deps: HttpDeps): RequestHandler {
-  const { database } = deps;
-  const links = createStatusLinks(deps);
-  return async (request, response) => {
-    // The URL grants access, so it must not leak to other sites.
-    response.set({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
-    const { token } = request.query;
-    const agentId = parseAgentId(request.params.agentId);
-    if (typeof token !== 'string' || !links.isValid(agentId, token)) {
-      response.status(403);
-      sendPage(response, {}, { title: 'Invalid link', main: statusRefusedPage() });
-      return;
-    }
-    const agent = await findAgentJson(database, agentId);
-    const rows = await listOperations(database, { agentId, limit: OPERATIONS_SHOWN });
-    const provision = rows.find((row) => row.kind === 'provision');
-    const [operation] = await presentOperations(database, provision === undefined ? [] : [provision]);
-    const reloadSeconds = isUnderWay(agent) ? RELOAD_SECONDS : undefined;
-    sendPage(response, deps, { title: 'Your agent', main: statusPage(agent, operation), reloadSeconds });
-  };
 }
 
 function showError(deps: HttpDeps): ErrorRequestHandler {

@@ -10,7 +10,7 @@ export function signInPage({ next, problem }: { next: string; problem?: string }
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus
 ${problem !== undefined && html`aria-invalid="true" aria-describedby="problem"`}>
 ${problem !== undefined && html`<p id="problem" class="problem" role="alert">${problem}</p>`}
-<button>Sign in</button>
+<button class="primary">Sign in</button>
 </form>
 <p class="muted">Use the service’s <code>API_TOKEN</code>. In sandbox mode the service generates one on its first start: it is
 <code>apiToken</code> in <code>sandbox.json</code> in the data folder.</p>

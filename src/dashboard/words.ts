@@ -24,6 +24,14 @@ export function stepWords(step: string): string {
   return (Object.hasOwn(STEPS, step) ? STEPS[step] : undefined) ?? capitalized(step.replaceAll('_', ' '));
 }
 
+const SHOWN_LENGTH = 140;
+
+/** The beginning of a text, as lists show it. */
+export function firstLine(text: string): string {
+  const [line = ''] = text.split('\n');
+  return line.length > SHOWN_LENGTH ? `${line.slice(0, SHOWN_LENGTH)}…` : line;
+}
+
 export function capitalized(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
@@ -43,4 +51,12 @@ export function age(isoTime: string, now = Date.now()): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h`;
   return `${Math.floor(seconds / 86_400)} days`;
+}
+
+/** Formats a length of time that may be days: `4.2 s`, `2 min 05 s`, `3 h 20 min`, `12 days`. */
+export function span(seconds: number): string {
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return duration(seconds);
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
+  return `${Math.floor(minutes / 1440)} days`;
 }

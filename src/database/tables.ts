@@ -22,6 +22,7 @@ import type {
   NullableJson,
   Timestamp,
 } from './column-types.ts';
+import type { HistoryTables } from './history-tables.ts';
 import type { ImageTables } from './image-tables.ts';
 import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
@@ -39,7 +40,13 @@ import type {
 } from './vocabulary.ts';
 
 /** The tables as Kysely sees them; `migrations/` creates them. All times are `timestamptz`. */
-export interface Tables extends LimitTables, SlotTables, TelemetryTables, ProposalTables, ImageTables {
+export interface Tables
+  extends HistoryTables,
+    LimitTables,
+    SlotTables,
+    TelemetryTables,
+    ProposalTables,
+    ImageTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
   orders: OrderTable;

@@ -1,4 +1,6 @@
 import type { AuditKey } from '../audit/chain.ts';
+import type { BuyerPage } from '../config/buyer-page.ts';
+import type { Consoles } from '../config/consoles.ts';
 import type { TrustedProxies } from '../config/fields.ts';
 import type { PlanRules } from '../config/plans.ts';
 import type { Database } from '../database/connect.ts';
@@ -8,6 +10,9 @@ import type { EventHub } from '../operations/events/event-hub.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secret } from '../secret.ts';
+
+export { type BuyerPage, type BuyerTexts, NO_BUYER_PAGE } from '../config/buyer-page.ts';
+export type { Consoles } from '../config/consoles.ts';
 
 /** Dependencies of the routes. */
 export interface HttpDeps {
@@ -49,6 +54,10 @@ export interface HttpDeps {
   machines?: 'simulated' | 'real' | undefined;
   /** Whether traces are collected. */
   isTraced?: boolean | undefined;
+  /** How the buyer's page looks; default: as built in. */
+  buyerPage?: BuyerPage | undefined;
+  /** The clouds' consoles, which an agent's page links to; none in the sandbox. */
+  consoles?: Consoles | undefined;
   /** Aborted when the process stops, to end event streams, which would otherwise stay open. */
   stopping?: AbortSignal | undefined;
 }

@@ -1,6 +1,7 @@
 import type { AgentOutputs } from '../agents/outputs.ts';
 import type { AgentRow } from '../agents/store.ts';
 import type { Lease } from '../processes/lease.ts';
+import type { TellResources } from '../pulumi/engine/stack-engine.ts';
 import type { Secret } from '../secret.ts';
 import type { ReportSpan } from '../telemetry/span.ts';
 import type { OperationRow } from './rows.ts';
@@ -19,6 +20,8 @@ export interface Attempt {
   log(line: string): void;
   /** Records in detail what takes time; absent unless traces are collected. */
   span?: ReportSpan | undefined;
+  /** Records what an engine run found of the agent's stack. */
+  foundResources?: TellResources | undefined;
 }
 
 /** The change that a success makes to the agent's row. Plain data, because a runner may send it over HTTP. */

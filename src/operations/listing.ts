@@ -1,5 +1,6 @@
 import type { Database } from '../database/connect.ts';
 import type { OperationRow } from './claims.ts';
+import type { OperationKind } from './states.ts';
 
 /** A page of an agent's operations, newest first. `before`: the last `sequence` of the previous page. */
 export async function listOperations(
@@ -14,6 +15,21 @@ export async function listOperations(
     .limit(page.limit);
   if (page.before !== undefined) query = query.where('sequence', '<', page.before);
   return query.execute();
+}
+
+/** The agent's newest operation of a kind. */
+export function findLatest(
+  database: Database,
+  { agentId, kind }: { agentId: string; kind: OperationKind },
+): Promise<OperationRow | undefined> {
+  return database
+    .selectFrom('operations')
+    .selectAll()
+    .where('agent_id', '=', agentId)
+    .where('kind', '=', kind)
+    .orderBy('sequence', 'desc')
+    .limit(1)
+    .executeTakeFirst();
 }
 
 /** The step events of several operations by operation id, each in order, for their timelines. */

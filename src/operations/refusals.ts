@@ -1,8 +1,14 @@
-import { findStoppingHolds, type Hold } from '../agents/holds.ts';
+import { findStoppingHolds, type Hold, stopsAgent } from '../agents/holds.ts';
+import type { AgentStatus } from '../agents/states.ts';
 import type { AgentRow } from '../agents/store.ts';
 import type { Transaction } from '../database/connect.ts';
+import type { OperationParameters } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
 import type { OperationDefinition } from './definition.ts';
+import { givesWayTo } from './give-way.ts';
+import { exclusiveKinds, findOperation, type Requestable } from './registry.ts';
+import type { OperationRow } from './rows.ts';
+import type { OperationKind } from './states.ts';
 
 /**
  * Refuses an operation that would run a held agent or remove a protected one. The caller has locked the
@@ -22,6 +28,65 @@ export async function refuseHeld(
   if (holds.length === 0) return;
   throw new ConflictError(
     `Agent ${agentId} is held (${holds.map(describeHold).join('; ')}); a ${kind} is possible once nothing holds it`,
+  );
+}
+
+/** How an agent stands, as far as that decides what may be requested on it. */
+export interface Standing {
+  status: AgentStatus;
+  protected: boolean;
+  holds: readonly Pick<Hold, 'reason'>[];
+  /** Its unfinished operations; default: not known, so only the request itself finds what is in the way. */
+  unfinished?: readonly OperationRow[];
+}
+
+/**
+ * Says why a person cannot request an operation now, for a page that offers it; undefined if they can. The
+ * request checks the same again, under the agent's lock.
+ */
+export function whyNotNow(definition: Requestable, standing: Standing): string | undefined {
+  const { kind, from, runsAgent = false, removesAgent = false } = definition;
+  if (!from.includes(standing.status)) return `Possible while it is ${listWords(from)}.`;
+  if (removesAgent && standing.protected) return 'It is protected: press Unprotect first.';
+  const held = standing.holds.filter(({ reason }) => stopsAgent(reason)).map(({ reason }) => reason);
+  if (runsAgent && held.length > 0) return `It is held (${held.join(', ')}): possible once nothing holds it.`;
+  const other = findDouble(standing.unfinished ?? [], { kind });
+  return other && `A ${other.kind} is already under way.`;
+}
+
+function listWords(words: readonly string[]): string {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
+/**
+ * Whether a request ends what only waits: one by a person, or what holds demand, because their suspension
+ * must not wait for a server that is out of stock.
+ */
+export function mayOvertake({ kind, cause }: Pick<Asked, 'kind' | 'cause'>): boolean {
+  const { followsHolds = false, runsAgent = false } = findOperation(kind) ?? {};
+  return cause === undefined || (followsHolds && !runsAgent);
+}
+
+/** An operation that is requested: by a person, unless it has a cause. */
+export interface Asked {
+  kind: OperationKind;
+  parameters?: OperationParameters | undefined;
+  cause?: string | undefined;
+}
+
+/**
+ * Finds the unfinished operation of the agent that is in the way of another one: of the same kind, or an
+ * exclusive one where both are. One that only waits and gives way is not; to a person, neither is one that
+ * the service wants and has not passed its last check.
+ */
+export function findDouble(unfinished: readonly OperationRow[], asked: Asked): OperationRow | undefined {
+  const exclusive = exclusiveKinds();
+  const kinds = exclusive.includes(asked.kind) ? exclusive : [asked.kind];
+  return unfinished.find(
+    (one) =>
+      kinds.includes(one.kind) &&
+      !(mayOvertake(asked) && givesWayTo(one, asked)) &&
+      !(asked.cause === undefined && one.asks_again),
   );
 }
 

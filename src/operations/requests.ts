@@ -11,7 +11,7 @@ import type { OperationRow } from './claims.ts';
 import type { OperationDefinition } from './definition.ts';
 import { appendEvents } from './events/events.ts';
 import { givesWayTo, lockExclusive, overtake } from './give-way.ts';
-import { refuseHeld } from './refusals.ts';
+import { type Asked, findDouble, mayOvertake, refuseHeld } from './refusals.ts';
 import { exclusiveKinds, findOperation, findRequestable } from './registry.ts';
 import type { OperationKind } from './states.ts';
 import { takeOverAutomatic } from './take-over.ts';
@@ -142,48 +142,36 @@ export async function refuseImpossible(
   return definition;
 }
 
-type Asked = Pick<OperationRequest, 'agentId' | 'kind' | 'parameters' | 'cause'>;
-
-/**
- * Whether a request ends what only waits: one by a person, or what holds demand, because their suspension
- * must not wait for a server that is out of stock.
- */
-function mayOvertake({ kind, cause }: Pick<Asked, 'kind' | 'cause'>): boolean {
-  const { followsHolds = false, runsAgent = false } = findOperation(kind) ?? {};
-  return cause === undefined || (followsHolds && !runsAgent);
-}
-
 /**
  * Refuses a second operation of this kind, or a second exclusive one. One that only waits is no obstacle
- * where `overtakeWaiting` ends it. To a person, neither is one that the service wants and has not passed its
- * last check.
+ * where `overtakeWaiting` ends it.
  * @throws ConflictError
  */
-export async function refuseDouble(trx: Transaction, asked: Asked): Promise<void> {
-  const { agentId, kind } = asked;
-  const exclusive = exclusiveKinds();
-  const unfinished = await trx
-    .selectFrom('operations')
-    .selectAll()
-    .where('agent_id', '=', agentId)
-    .where('kind', 'in', exclusive.includes(kind) ? exclusive : [kind])
-    .where('status', 'in', ['queued', 'active'])
-    .execute();
-  const other = unfinished.find(
-    (one) =>
-      !(mayOvertake(asked) && givesWayTo(one, asked)) && !(asked.cause === undefined && one.asks_again),
-  );
+export async function refuseDouble(trx: Transaction, asked: Asked & { agentId: string }): Promise<void> {
+  const { agentId } = asked;
+  const other = findDouble(await listUnfinished(trx, agentId), asked);
   if (other !== undefined)
     throw new ConflictError(
       `A ${other.kind} of agent ${agentId} is already under way (operation ${other.operation_id})`,
     );
 }
 
+/** The agent's queued and active operations, in the order of their requests. */
+export function listUnfinished(database: Database, agentId: string): Promise<OperationRow[]> {
+  return database
+    .selectFrom('operations')
+    .selectAll()
+    .where('agent_id', '=', agentId)
+    .where('status', 'in', ['queued', 'active'])
+    .orderBy('sequence')
+    .execute();
+}
+
 /** Ends what only waits, for an exclusive operation that may. The caller has locked the agent. */
 export async function overtakeWaiting(
   trx: Transaction,
   queue: Queue,
-  asked: Asked & { actor: string },
+  asked: Asked & { agentId: string; actor: string },
 ): Promise<void> {
   if (!mayOvertake(asked) || !exclusiveKinds().includes(asked.kind)) return;
   const waiting = await lockExclusive(trx, asked.agentId);

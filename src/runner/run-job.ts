@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { foundResourcesSchema } from '../agents/stack-resources.ts';
 import type { PlanServers } from '../config/plans.ts';
 import { type EngineConnections, fingerprint } from '../connections/connections.ts';
 import { LostError, RetryableError } from '../errors.ts';
@@ -15,6 +16,7 @@ import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
 import { Lease } from '../processes/lease.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import '../runbooks/all.ts';
+import type { TellResources } from '../pulumi/engine/stack-engine.ts';
 import { openStateStore } from '../pulumi/open-state.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
@@ -151,7 +153,8 @@ async function followRunbook({
     const { step, log } = reporter;
     const span = isTraced ? reporter.span : undefined;
     const { signal } = controller;
-    return await runbook({ operation, agent, signal, lease, backendUrl, step, log, span });
+    const foundResources = tellResources(reporter, agent.stack_name);
+    return await runbook({ operation, agent, signal, lease, backendUrl, step, log, foundResources, span });
   } finally {
     clearTimeout(limit);
     await engine.stop();
@@ -167,6 +170,15 @@ function openLog(
   const log = createLog(join(dataDir, 'logs', 'runner.log')).child({ process: 'runner', operationId });
   log.info({ event: 'runner.started', attempt }, `${kind} on a runner`);
   return log;
+}
+
+/** What is found of the agent's stack is worth a message, and its loss is not worth a failure. */
+function tellResources(reporter: Reporter, own: string): TellResources {
+  return (stackName, verb, resources) => {
+    const found = foundResourcesSchema.safeParse({ verb, resources });
+    if (!found.success || stackName !== own) return;
+    reporter.record({ kind: 'resources', found: found.data }).catch(() => {});
+  };
 }
 
 const network = z.object({ machines: z.enum(['real', 'simulated']) });

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { createStatusLinks } from '../../src/dashboard/status-links.ts';
+import { createStatusLinks } from '../../src/dashboard/buyer/status-links.ts';
 import { expectAccessible, openBrowser, type TestBrowser, whyNoBrowser } from '../support/browser.ts';
 import { startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
@@ -12,6 +12,7 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 let service: TestService;
 let browser: TestBrowser;
 let page: Page;
+let operationId: string;
 
 beforeEach(({ skip }) => skip(whyNoBrowser !== undefined, whyNoBrowser));
 beforeAll(async () => {
@@ -41,6 +42,17 @@ async function fillPages(): Promise<void> {
     reason: 'mines coins',
   };
   expect((await service.ask('/api/proposals', { json: proposal })).status).toBe(201);
+  await tell(service.database, waiting.operationId, [
+    log('error: other side closed'),
+    log('base : Install packages: changed (3.2 s)'),
+    log(`a line of ${'many '.repeat(60)} words`),
+    step('waiting_to_retry'),
+    {
+      type: 'status',
+      data: { status: 'queued', attempt: 1, error: 'closed', failedStep: 'creating_server' },
+    },
+  ]);
+  operationId = waiting.operationId;
   const { agentId } = await create('fails');
   await service.database
     .updateTable('agents')
@@ -61,6 +73,10 @@ const PATHS = [
   '/attention',
   '/agents/a-rather-long-agent-id-of-forty-letters0',
   '/agents/waits',
+  '/operations/OPERATION',
+  '/operations/OPERATION?line=3#L3',
+  '/operations/OPERATION?q=other',
+  '/operations/OPERATION?q=nothing-like-it',
   '/agents/fails/destroy',
   '/agents/fails/hold',
   '/design',
@@ -69,10 +85,12 @@ const PATHS = [
   '/problems/conflict',
   '/sign-in',
   'the buyer’s page',
+  `/status?session=cs_test_${'x'.repeat(58)}`,
 ];
 
 test.each(PATHS)('%s: axe finds nothing serious, light and dark, on a desk and on a phone', async (path) => {
-  const url = path.startsWith('/') ? `${service.url}${path}` : buyersPage();
+  const own = path.replace('OPERATION', operationId);
+  const url = path.startsWith('/') ? `${service.url}${own}` : buyersPage();
   for (const colorScheme of ['light', 'dark'] as const)
     for (const width of [1280, 390]) {
       await page.emulateMedia({ colorScheme });

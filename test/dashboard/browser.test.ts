@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createStatusLinks } from '../../src/dashboard/status-links.ts';
+import { createStatusLinks } from '../../src/dashboard/buyer/status-links.ts';
 import { openBrowser, type TestBrowser, whyNoBrowser } from '../support/browser.ts';
 import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
@@ -40,13 +40,13 @@ describe('the dashboard in a browser', () => {
       .getByText('Requested')
       .waitFor();
     await page.getByRole('link', { name: 'browser-1', exact: true }).click();
-    await page.getByText('Waiting in line').waitFor();
+    await page.getByText('Waiting in line').first().waitFor();
     await page.evaluate('document.body.dataset.loadedOnce = "yes"');
     await tell(service.database, agent.operationId, [step('creating_server'), log('hcloud:Server creating')]);
-    await page.getByText('Creating the server').waitFor();
+    await page.getByText('Creating the server').first().waitFor();
     await page.getByRole('log').getByText('hcloud:Server creating').waitFor();
     const { tailnetIp } = await finishProvision(service.database, agent);
-    await page.getByText(tailnetIp).waitFor();
+    await page.getByText(tailnetIp).first().waitFor();
     await page.getByRole('heading', { name: 'Provision Succeeded' }).waitFor();
     expect(await page.evaluate('document.body.dataset.loadedOnce')).toBe('yes');
     expect((await page.getByRole('log').textContent())?.split('hcloud:Server creating')).toHaveLength(2);

@@ -1,7 +1,8 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentStatus } from '../../src/agents/states.ts';
+import { createStatusLinks } from '../../src/dashboard/buyer/status-links.ts';
 import { html } from '../../src/dashboard/html.ts';
-import { createStatusLinks } from '../../src/dashboard/status-links.ts';
 import { requestableOperations } from '../../src/operations/registry.ts';
 import { Secret } from '../../src/secret.ts';
 import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
@@ -202,10 +203,18 @@ describe('the pages', () => {
     expect((await service.ask(`/agents/${agentId}/stop`, { headers: { cookie } })).status).toBe(404);
     expect((await submit(`/agents/${agentId}/stop`, {}, { cookie })).status).toBe(303);
     expect((await submit(`/agents/${agentId}/rebuild`, {}, { cookie })).status).toBe(409);
+    // While the stop is under way, nothing else that is exclusive is offered.
+    expect(await buttons()).not.toContain('restart');
     await service.database
       .updateTable('agents')
       .set({ status: 'stopped' })
       .where('agent_id', '=', agentId)
+      .execute();
+    await service.database
+      .updateTable('operations')
+      .set({ status: 'succeeded', finished_at: sql`now()` })
+      .where('agent_id', '=', agentId)
+      .where('kind', '=', 'stop')
       .execute();
     const stopped = await buttons();
     expect(stopped).toEqual([...kindsFrom('stopped'), ...always]);

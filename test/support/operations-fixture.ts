@@ -58,6 +58,8 @@ export async function openOperations(): Promise<OperationsFixture> {
         'slots',
         'pools',
         'images',
+        'stack_resources',
+        'agent_changes',
         'operations',
         'stripe_events',
         'agents',

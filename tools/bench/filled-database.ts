@@ -10,6 +10,11 @@ export interface FillCounts {
 /** An installation that has sold agents for two years. */
 export const LARGE: FillCounts = { agents: 10_000, operations: 100_000, events: 1_000_000 };
 
+/** The newest agent's last operation has so many lines in its log. */
+export const LONG_LOG_LINES = 50_000;
+/** An order whose buyer looks at its page; as long as Stripe's ids are. */
+export const SESSION_OF_BUYER = `cs_test_${'b'.repeat(50)}`;
+
 /**
  * Fills an empty, migrated database with a plausible past: most agents run, a fifth is gone, a few have
  * failed or do not answer; each began with a provision that was paid for, and some operations are queued,
@@ -48,8 +53,29 @@ function statements({ agents, operations, events }: FillCounts): string[] {
        now() - ${AGE(agents)} from generate_series(1, ${agents}) i`,
     `insert into audit_log (at, actor, action, agent_id, operation_id, details, sealed)
      select created_at, 'operator', 'agent.' || kind, agent_id, operation_id, '{}', true from operations`,
+    ...historyStatements(agents),
     `insert into server_prices (server_type, location, euros_per_hour, fetched_at)
      select t, l, 0.0069, now() from unnest(array['cx22', 'cx32', 'cx42', 'cx52']) t, unnest(array['nbg1', 'fsn1', 'ash', 'sin', 'hil', 'hel1']) l`,
+  ];
+}
+
+/** What became of each agent over time, the resources of its stack, and a log of 50,000 lines. */
+function historyStatements(agents: number): string[] {
+  const newest = `(select operation_id from operations where agent_id = 'agent-${agents - 93}' order by sequence desc limit 1)`;
+  return [
+    `insert into agent_changes (agent_id, status, health, at)
+     select 'agent-' || i, case when n = 0 then 'requested' when n = 1 then 'provisioning' else 'running' end,
+       case when n < 2 then 'unknown' when n % 2 = 0 then 'healthy' else 'unhealthy' end,
+       now() - ${AGE(agents)} * (1 - n::float8 / 20) from generate_series(1, ${agents}) i, generate_series(0, 19) n`,
+    `insert into stack_resources (agent_id, operation_id, verb, resources)
+     select distinct on (agent_id) agent_id, operation_id, 'refresh', (select jsonb_agg(jsonb_build_object('name', r,
+       'type', 'hcloud:index/server:Server', 'id', '4711', 'isGone', false, 'drift', '[]'::jsonb))
+       from unnest(array['server', 'ssh-key', 'tailnet-key', 'configuration']) r) from operations order by agent_id, sequence desc`,
+    `insert into operation_events (operation_id, sequence, attempt, type, data)
+     select ${newest}, n, 1, 'log', jsonb_build_object('line', case when n % 5000 = 7 then 'error: ' else '' end
+       || 'line ' || n || ' ' || repeat('z', 80)) from generate_series(
+       (select max(sequence) + 1 from operation_events where operation_id = ${newest}), ${LONG_LOG_LINES}) n`,
+    `update orders set session_id = '${SESSION_OF_BUYER}' where agent_id = 'agent-${agents - 93}'`,
   ];
 }
 

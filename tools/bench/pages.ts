@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Database } from '../../src/database/connect.ts';
 import { createDatabase, createPool } from '../../src/database/connect.ts';
 import { Secret } from '../../src/secret.ts';
-import { type FillCounts, fillDatabase, LARGE } from './filled-database.ts';
+import { type FillCounts, fillDatabase, LARGE, LONG_LOG_LINES, SESSION_OF_BUYER } from './filled-database.ts';
 import { type PagesService, startPagesService } from './pages-service.ts';
 import { median, quantile } from './statistics.ts';
 
@@ -38,6 +38,24 @@ const PAGES: readonly [name: string, path: string][] = [
   ['one agent', '/agents/agent-9907'],
   ['metrics', '/metrics'],
 ];
+
+/** The operation with the longest log, and the buyer's page of a running agent by its order. */
+async function operationPages(database: Database): Promise<[name: string, path: string][]> {
+  const longest = await database
+    .selectFrom('operation_events')
+    .select('operation_id as id')
+    .where('sequence', '=', LONG_LOG_LINES)
+    .executeTakeFirstOrThrow();
+  const path = `/operations/${longest.id}`;
+  return [
+    ['an operation, the end of its log', path],
+    ['an operation, a line in the middle', `${path}?line=${LONG_LOG_LINES / 2}`],
+    ['an operation, a search of its log', `${path}?q=line+4999&level=info`],
+    ['an operation, its errors', `${path}?level=error`],
+    ['the buyer’s page', `/status?session=${SESSION_OF_BUYER}`],
+  ];
+}
+
 const LARGE_TABLES = [
   'agents',
   'operations',
@@ -47,6 +65,7 @@ const LARGE_TABLES = [
   'subscriptions',
   'changes',
   'audit_log',
+  'agent_changes',
 ];
 
 /** Fills a database of its own and visits every page of the operator, one visit after the other. */
@@ -67,7 +86,7 @@ export async function measurePages(deps: {
   const watch = createDatabase(createPool(new Secret(service.databaseUrl), 1, 'bench watch'));
   defer(() => watch.destroy());
   const pages: PageResult[] = [];
-  for (const [name, path] of PAGES) {
+  for (const [name, path] of [...PAGES, ...(await operationPages(service.database))]) {
     pages.push(await measurePage(service, watch, { name, path }));
     tell(`${name}: ${pages.at(-1)!.slowMs.toFixed(0)} ms`);
   }

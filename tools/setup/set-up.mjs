@@ -36,8 +36,9 @@ import { ensureShellcheck } from './shellcheck.mjs';
  * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`,
  * `github-tools`, `promtool`, `moto` and `schemathesis` are for the tests, which run without them too;
  * `machines` is optional for everything.
- * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client' | 'ansible-lint'
- *   | 'shellcheck' | 'github-tools' | 'promtool' | 'machines' | 'moto' | 'schemathesis'} Tool
+ * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
+ *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'promtool' | 'machines' | 'moto'
+ *   | 'schemathesis'} Tool
  */
 
 /**

@@ -3,7 +3,7 @@ import { badge } from '../design/badge.ts';
 import { type Column, type Table, table } from '../design/table.ts';
 import { when } from '../design/when.ts';
 import { type Html, html } from '../html.ts';
-import { agentActions, agentState } from '../parts.ts';
+import { agentState, listActions } from '../parts.ts';
 
 type Columns = Table<AgentJson>['columns'];
 type Sort = NonNullable<Column<AgentJson>['sort']>;
@@ -34,7 +34,7 @@ function columns(sorting: Sorting): Columns {
     { name: 'Server', cell: serverCell },
     { name: 'Tailnet', cell: ({ tailnetIp }) => tailnetIp ?? '–' },
     { name: 'Age', cell: ({ createdAt }) => when(createdAt), ...sorted('Age') },
-    { name: 'Actions', cell: (agent) => agentActions(agent, 'list') },
+    { name: 'Actions', cell: (agent) => listActions(agent) },
   ];
 }
 

@@ -2,20 +2,34 @@
 
 // Keeps the buyer's page up to date while something happens. Without scripts the browser reloads it instead.
 
-const seconds = Number(document.documentElement.dataset.reloadSeconds);
+const root = document.documentElement;
+
+function lookLater() {
+  const seconds = Number(root.dataset.reloadSeconds);
+  if (seconds > 0) setTimeout(look, seconds * 1000);
+}
 
 async function look() {
   try {
     const response = await fetch(location.href);
+    // Something between us and the service answered: look again.
+    if (response.status >= 500) return lookLater();
     const fresh = new DOMParser().parseFromString(await response.text(), 'text/html');
-    const [shown, wanted] = [document.getElementById('main'), fresh.getElementById('main')];
-    if (shown.innerHTML !== wanted.innerHTML) shown.replaceChildren(...document.adoptNode(wanted).childNodes);
+    show(fresh.getElementById('main'));
     document.title = fresh.title;
-    if (fresh.documentElement.dataset.reloadSeconds === undefined) return;
+    root.dataset.reloadSeconds = fresh.documentElement.dataset.reloadSeconds ?? '';
   } catch {
     // The service is unreachable; look again.
   }
-  setTimeout(look, seconds * 1000);
+  lookLater();
 }
 
-setTimeout(look, seconds * 1000);
+function show(wanted) {
+  const shown = document.getElementById('main');
+  if (shown.innerHTML === wanted.innerHTML) return;
+  const focused = document.activeElement?.id;
+  shown.replaceChildren(...document.adoptNode(wanted).childNodes);
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+lookLater();

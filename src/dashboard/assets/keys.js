@@ -10,7 +10,8 @@ const list = document.getElementById('keys');
 let goUntil = 0;
 
 function isTyping({ target }) {
-  return target.closest?.('input, select, textarea, [contenteditable]') !== null;
+  // A box that is ticked takes no letters.
+  return target.closest?.('input:not([type="checkbox"]), select, textarea, [contenteditable]') !== null;
 }
 
 function search() {

@@ -1,7 +1,7 @@
 // @ts-nocheck: this file runs in the browser, and the DOM's types must stay out of the rest of the project.
 
 // Keeps the operator's pages up to date. The server renders everything. After an event this script fetches
-// the page again and swaps the parts marked data-live. Only the log is appended to, line by line.
+// the page again and swaps the parts marked data-live. The log is appended to by log.js, line by line.
 
 const REFRESH_EVERY_MS = 10_000;
 const GATHER_MS = 250;
@@ -59,7 +59,7 @@ function swap(fresh) {
   if (log === null) location.reload();
   else {
     log.replaceWith(document.adoptNode(freshLog));
-    followLog();
+    document.dispatchEvent(new Event('newlog'));
   }
 }
 
@@ -101,24 +101,6 @@ document.addEventListener('change', ({ target }) => {
   if (ticked !== null) ticked.textContent = `${ticksIn(document).filter((box) => box.checked).length} ticked`;
 });
 
-let logSource;
-function followLog() {
-  logSource?.close();
-  const log = document.getElementById('log');
-  if (log === null) return;
-  log.scrollTop = log.scrollHeight;
-  const { operation, last } = log.dataset;
-  const source = new EventSource(`/api/operations/${operation}/events?lastEventId=${last}`);
-  logSource = source;
-  source.addEventListener('log', (event) => {
-    const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
-    log.append(`${JSON.parse(event.data).line}\n`);
-    if (atEnd) log.scrollTop = log.scrollHeight;
-  });
-  // The operation has finished. An open EventSource would reconnect forever.
-  source.addEventListener('end', () => source.close());
-}
-
 const feed = new EventSource('/api/events');
 feed.addEventListener('open', () => {
   connection.textContent = 'Live';
@@ -137,4 +119,3 @@ feed.addEventListener('status', (event) => {
 setInterval(() => {
   if (document.visibilityState === 'visible') refreshSoon();
 }, REFRESH_EVERY_MS);
-followLog();

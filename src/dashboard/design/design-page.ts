@@ -4,7 +4,9 @@ import { badge } from './badge.ts';
 import { emptyState, needBanner } from './banner.ts';
 import { barChart } from './bar-chart.ts';
 import { barList, card } from './bar-list.ts';
+import { copyable } from './copy.ts';
 import { lineChart } from './line-chart.ts';
+import { patterns, strip, stripAxis } from './strip.ts';
 import { table } from './table.ts';
 import { tiles } from './tiles.ts';
 import { when } from './when.ts';
@@ -49,6 +51,10 @@ ${tiles([
 ])}
 <h2>Charts</h2>
 ${charts()}
+<h2>Time to scale</h2>
+${stripSample()}
+<h2>Texts to copy</h2>
+<p>${copyable('agent-ada', 'the made-up name')}</p>
 <h2>Tables</h2>
 ${sampleTable()}
 <h2>Empty lists</h2>
@@ -102,6 +108,15 @@ ${card(
     { words: 'Without a limit', figure: '7', share: null },
   ]),
 )}</div>`;
+}
+
+function stripSample(): Html {
+  const at = (minute: number) => new Date(Date.UTC(2026, 0, 1, 0, minute));
+  const tones = ['wait', 'busy', 'good', 'bad', 'off'] as const;
+  const parts = tones.map((tone, index) => ({ tone, start: at(index * 10), end: at(index * 10 + 10) }));
+  return html`${patterns()}<div class="strips"><span class="name">State</span>${strip(parts, { from: at(0), to: at(50) })}
+<span class="name"></span>${stripAxis(['0 min', '25 min', '50 min'])}</div>
+<p class="muted">Waiting, under way, good, bad, off: told apart by height and pattern.</p>`;
 }
 
 function sampleTable(): Html {

@@ -6,7 +6,7 @@ import { type Bar, barList, card } from '../design/bar-list.ts';
 import { lineChart } from '../design/line-chart.ts';
 import { when } from '../design/when.ts';
 import { type Html, html } from '../html.ts';
-import { duration, stepWords } from '../words.ts';
+import { duration, firstLine, stepWords } from '../words.ts';
 
 export interface Figures {
   provisions: { hours: readonly HourFigures[]; total: ProvisionFigures };
@@ -70,13 +70,6 @@ function failureCard(failures: readonly FailureReason[]): Html {
     share: count / most,
   }));
   return card('failures', 'Failures by reason', barList(bars));
-}
-
-const SHOWN_LENGTH = 140;
-
-function firstLine(text: string): string {
-  const [line = ''] = text.split('\n');
-  return line.length > SHOWN_LENGTH ? `${line.slice(0, SHOWN_LENGTH)}…` : line;
 }
 
 /** What is limited: the workers' slots, and the changes that the service makes by itself. */

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { serverIdSchema } from '../../../stacks/outputs.ts';
 import { recordSnapshot } from '../../agents/hibernation.ts';
 import { recordInputs } from '../../agents/record-inputs.ts';
+import { foundResourcesSchema, recordResources } from '../../agents/stack-resources.ts';
 import { getAgent } from '../../agents/store.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
 import { cutText, jsonText } from '../../database/storable.ts';
@@ -46,6 +47,8 @@ export const recordSchema = z.discriminatedUnion('kind', [
   }),
   /** Sent before a server is deleted in whose place the snapshot is kept. Null forgets the recorded one. */
   z.object({ kind: z.literal('snapshot'), snapshotId: serverIdSchema.nullable() }),
+  /** Sent after each engine run that saw the agent's whole stack. */
+  z.object({ kind: z.literal('resources'), found: foundResourcesSchema }),
   z.object({ kind: z.literal('result'), result: resultSchema }),
   z.object({ kind: z.literal('foundation-find'), inputs: foundationInputs }),
   z.object({ kind: z.literal('foundation-take'), inputs: foundationInputs, stale: firewallId.optional() }),
@@ -145,6 +148,8 @@ async function write(trx: Transaction, row: OperationRow, record: RunnerRecord):
     case 'snapshot':
       refuseForeignSnapshot(row, record.snapshotId);
       return recordSnapshot(trx, row.agent_id, record.snapshotId);
+    case 'resources':
+      return recordResources(trx, { agentId: row.agent_id, operationId: row.operation_id }, record.found);
     case 'result': {
       const { result } = check(z.object({ result: resultSchemaFor(row, record.result) }), record);
       await trx

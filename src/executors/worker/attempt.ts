@@ -163,9 +163,9 @@ async function followRunbook(
   try {
     // Already aborted: a listener added now would never fire.
     signal.throwIfAborted();
-    const { step, log } = recorder;
+    const { step, log, foundResources } = recorder;
     const { backendUrl } = entry;
-    return await runbook({ operation, agent, signal, lease, backendUrl, step, log, span });
+    return await runbook({ operation, agent, signal, lease, backendUrl, step, log, foundResources, span });
   } finally {
     // Usually the agent's next attempt closes the login, but a destroyed agent has none.
     await persist(lease, () => entry.leave()).catch((error: unknown) =>

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { agentName } from '../../../stacks/inputs.ts';
+import { type FoundResources, foundResourcesSchema, recordResources } from '../../agents/stack-resources.ts';
 import { AGENT_STEPS, type AgentStep } from '../../agents/states.ts';
 import { setAgentStep } from '../../agents/store.ts';
 import { LEASE_SECONDS } from '../../config/timing.ts';
@@ -10,12 +12,15 @@ import { type Claim, lockClaim } from '../../operations/claims.ts';
 import { appendEvents, type OperationEvent } from '../../operations/events/events.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
 import { findOperation } from '../../operations/registry.ts';
+import type { TellResources } from '../../pulumi/engine/stack-engine.ts';
 
 /** Records an attempt's steps and log lines in the database while it runs. */
 export interface Recorder {
   readonly currentStep: string;
   step(name: string): void;
   log(line: string): void;
+  /** Records the resources of the agent's own stack; those of other stacks are nobody's. */
+  foundResources: TellResources;
   /** Writes everything that is still buffered. */
   close(): Promise<void>;
 }
@@ -70,11 +75,27 @@ export function createRecorder(
     log: (line) => {
       for (const part of line.split('\n')) hold({ type: 'log', data: { line: cutText(part, LONGEST_LINE) } });
     },
+    foundResources: (stackName, verb, resources) => {
+      const found = foundResourcesSchema.safeParse({ verb, resources });
+      if (!found.success || stackName !== agentName(operation.agentId)) return;
+      writing = writing.then(() => writeResources(database, operation, found.data)).catch(onError);
+    },
     close: async () => {
       flush();
       await writing;
     },
   };
+}
+
+function writeResources(
+  database: Database,
+  { claim, agentId }: { claim: Claim; agentId: string },
+  found: FoundResources,
+): Promise<void> {
+  return database.transaction().execute(async (trx) => {
+    await lockClaim(trx, claim);
+    await recordResources(trx, { agentId, operationId: claim.operationId }, found);
+  });
 }
 
 function withGap({ leftOut, items }: { leftOut: number; items: OperationEvent[] }): OperationEvent[] {

@@ -92,30 +92,6 @@ export async function readEvents(
     .execute();
 }
 
-/** The newest log lines of an operation, oldest first, and the newest sequence number of all its events. */
-export async function readLogTail(
-  database: Database,
-  operationId: string,
-  limit: number,
-): Promise<{ lines: StoredEvent[]; lastSequence: number }> {
-  const last = await database
-    .selectFrom('operation_events')
-    .select(({ fn }) => fn.max('sequence').as('sequence'))
-    .where('operation_id', '=', operationId)
-    .executeTakeFirst();
-  const lastSequence = last?.sequence ?? 0;
-  const newestFirst = await database
-    .selectFrom('operation_events')
-    .select(['sequence', 'attempt', 'type', 'data', 'at'])
-    .where('operation_id', '=', operationId)
-    .where('type', '=', 'log')
-    .where('sequence', '<=', lastSequence)
-    .orderBy('sequence', 'desc')
-    .limit(limit)
-    .execute();
-  return { lines: newestFirst.reverse(), lastSequence };
-}
-
 export interface TimelineEntry {
   step: string;
   startedAt: Date;

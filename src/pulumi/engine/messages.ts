@@ -45,6 +45,21 @@ export interface StackResult {
   changes: Record<string, number>;
   /** How many processes of the Pulumi CLI the run started. */
   processes: number;
+  /** The stack's resources after the run; unset if the run saw only some of them. */
+  resources?: FoundResource[] | undefined;
+}
+
+/** A resource of a stack, as an engine run found it. Bounded, without secrets. */
+export interface FoundResource {
+  name: string;
+  /** Pulumi's name of the type. */
+  type: string;
+  /** The cloud's id. */
+  id: string | null;
+  /** A refresh did not find it in its cloud any more. */
+  isGone: boolean;
+  /** What a refresh found to be different from the state; null: the property is not there. */
+  drift: { property: string; before: string | null; now: string | null }[];
 }
 
 /** A line that an engine process writes to the service's log. */

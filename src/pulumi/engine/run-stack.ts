@@ -7,6 +7,7 @@ import { isConfigurationCommand } from '../../../stacks/configuration.ts';
 import { createProgram, type StackProgram } from '../../../stacks/program.ts';
 import { pulumiError, StackExistsError, StackNotFoundError } from '../errors.ts';
 import { toProgress } from './engine-events.ts';
+import { collectResources } from './found-resources.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
 import { moveSecrets, type RunCommand } from './move-secrets.ts';
 
@@ -111,6 +112,7 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
     },
   });
   const changes: Record<string, number> = {};
+  const resources = collectResources(task.verb);
   const isRepeated = createRepetitionCheck();
   const stack = await openStack(task, workspace);
   if (task.moveSecretsTo !== undefined) {
@@ -123,11 +125,12 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
     signal: context.signal,
     onEvent: (event: Parameters<typeof toProgress>[0]) => {
       Object.assign(changes, event.summaryEvent?.resourceChanges);
+      resources.add(event);
       for (const progress of toProgress(event)) if (!isRepeated(progress)) context.tell(progress);
     },
   };
   await runVerb(task, stack, options);
-  return { ...captured, changes, processes: context.command.count() };
+  return { ...captured, changes, processes: context.command.count(), resources: resources.found() };
 }
 
 /** Detects repeated errors: the official plugins report every error twice, in two frames. */

@@ -14,7 +14,7 @@ import { logLine } from './engine-events.ts';
 import type { EnginePool } from './engine-pool.ts';
 import { followRun } from './engine-spans.ts';
 import { followAnsible } from './follow-ansible.ts';
-import type { Progress, StackResult, StackTask, StackWork } from './messages.ts';
+import type { FoundResource, Progress, StackResult, StackTask, StackWork } from './messages.ts';
 
 /** The parts of an attempt that the engine needs. */
 export interface EngineAttempt {
@@ -24,7 +24,15 @@ export interface EngineAttempt {
   backendUrl: Secret;
   log(line: string): void;
   span?: ReportSpan | undefined;
+  /** Records what a run found of a whole stack. Unset: nobody wants to know. */
+  foundResources?: TellResources | undefined;
 }
+
+export type TellResources = (
+  stackName: string,
+  verb: StackWork['verb'],
+  resources: readonly FoundResource[],
+) => void;
 
 /** The keys for the configuration run. */
 export interface ConfigureKeys {
@@ -166,6 +174,7 @@ function createRun(settings: StackEngineSettings) {
       () => spans?.end('failure'),
     );
     const result = await running;
+    if (result.resources !== undefined) attempt.foundResources?.(stackName, work.verb, result.resources);
     // A failed prune must not fail a run that has succeeded; the next run prunes again.
     await settings.state.prune(stackName).catch(() => {});
     return result;

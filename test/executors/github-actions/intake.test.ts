@@ -168,8 +168,10 @@ describe('texts and JSON that a database cannot store', () => {
   it('in a result, a log line, a step and an error are kept without the invalid characters', async () => {
     const { jobId } = await claimed();
     const result = { status: 'failed', name: 'RetryableError', message: bad, step: bad };
+    const resource = { type: 'a:b:C', id: '1', isGone: false, drift: [] };
     for (const one of [
       { kind: 'log', lines: [bad, '😀'.repeat(5_000)] },
+      { kind: 'resources', found: { verb: 'up', resources: [{ ...resource, name: bad }] } },
       { kind: 'result', result },
     ])
       expect((await record(service, { job_id: jobId, record: one })).status).toBe(200);
@@ -183,6 +185,12 @@ describe('texts and JSON that a database cannot store', () => {
       error: kept,
       failed_step: kept,
     });
+    const { resources } = await service.database
+      .selectFrom('stack_resources')
+      .select('resources')
+      .where('operation_id', '=', jobId)
+      .executeTakeFirstOrThrow();
+    expect(resources).toEqual([{ ...resource, name: kept }]);
     const lines = await service.database
       .selectFrom('operation_events')
       .select('data')
@@ -191,6 +199,20 @@ describe('texts and JSON that a database cannot store', () => {
       .orderBy('sequence')
       .execute();
     expect(lines.map(({ data }) => data.line)).toEqual([kept, '😀'.repeat(4_000)]);
+  });
+
+  it('more resources, or longer texts, than are kept are refused', async () => {
+    const { jobId } = await claimed();
+    const resource = { name: 'n', type: 'a:b:C', id: '1', isGone: false, drift: [] };
+    const drift = { property: 'p', before: 'x'.repeat(301), now: null };
+    for (const resources of [
+      Array(51).fill(resource),
+      [{ ...resource, drift: [drift] }],
+      [{ ...resource, id: 7 }],
+    ]) {
+      const found = { kind: 'resources', found: { verb: 'up', resources } };
+      expect((await record(service, { job_id: jobId, record: found })).status).toBe(400);
+    }
   });
 
   it('200,000 levels are refused everywhere', async () => {

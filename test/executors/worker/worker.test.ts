@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { readResources } from '../../../src/agents/stack-resources.ts';
 import { getAgent } from '../../../src/agents/store.ts';
 import { createDatabase as createConnection, createPool } from '../../../src/database/connect.ts';
 import { CancelledError, LostError, PermanentError } from '../../../src/errors.ts';
@@ -123,6 +124,23 @@ test('an order is taken up at once, reports every step, and ends with the agent 
     'status succeeded',
   ]);
   expect(told.map((event) => event.sequence)).toEqual(told.map((_, index) => index + 1));
+});
+
+test('what an engine run finds of the agent’s own stack is kept, that of others is not', async () => {
+  const found = (name: string) => [{ name, type: 'a:b:C', id: null, isGone: false, drift: [] }];
+  await start(async (run) => {
+    run.foundResources?.('agent-a1', 'up', found('server'));
+    run.foundResources?.('foundation-default', 'up', found('firewall'));
+    run.foundResources?.('agent-a1', 'renew-key', found('key'));
+    return { kind: 'running', outputs: OUTPUTS };
+  });
+  const { operation_id } = await order(at, 'a1');
+  await untilStatus(operation_id, 'succeeded');
+  expect(await readResources(at.database, 'a1')).toMatchObject({
+    verb: 'up',
+    kind: 'provision',
+    resources: found('server'),
+  });
 });
 
 test('Pulumi’s state connection is closed even if the database is away at that moment', async () => {

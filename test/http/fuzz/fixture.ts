@@ -1,6 +1,6 @@
 import type { Express } from 'express';
 import { createApp } from '../../../src/app/api.ts';
-import { createStatusLinks } from '../../../src/dashboard/status-links.ts';
+import { createStatusLinks } from '../../../src/dashboard/buyer/status-links.ts';
 import { takeDispatch } from '../../../src/executors/github-actions/dispatches.ts';
 import { startRemoteService } from '../../support/github-callbacks.ts';
 import type { TestService } from '../../support/http-service.ts';

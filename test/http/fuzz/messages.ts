@@ -91,6 +91,15 @@ export const CLAIMS: readonly Message[] = [
 const RECORDS: readonly Message[] = [
   () => ({ kind: 'alive' }),
   () => ({ kind: 'log', lines: ['one', 'two'] }),
+  () => ({
+    kind: 'resources',
+    found: {
+      verb: 'refresh',
+      resources: [
+        { name: 'n', type: 't', id: '1', isGone: false, drift: [{ property: 'p', before: 'a', now: null }] },
+      ],
+    },
+  }),
   (fixture, n) => ({ kind: 'inputs', inputs: inputs(fixture, n), sealedKeys: 'AAAA' }),
   (fixture, n) => ({
     kind: 'result',

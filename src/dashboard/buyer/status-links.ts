@@ -1,5 +1,5 @@
-import { createTokenSigner } from '../http/signed-token.ts';
-import type { Secret } from '../secret.ts';
+import { createTokenSigner } from '../../http/signed-token.ts';
+import type { Secret } from '../../secret.ts';
 
 const VALID_SECONDS = 7 * 24 * 3600;
 

@@ -1,7 +1,7 @@
-import type { Ledger } from '../operations/ledger.ts';
-import { when } from './design/when.ts';
-import { type Html, html } from './html.ts';
-import { duration, stepWords } from './words.ts';
+import type { Ledger } from '../../operations/ledger.ts';
+import { when } from '../design/when.ts';
+import { type Html, html } from '../html.ts';
+import { duration, stepWords } from '../words.ts';
 
 /** Renders where the time from the order to the running agent went. */
 export function ledgerSection({ way, orderedAt, seconds, steps }: Ledger): Html {
@@ -10,7 +10,7 @@ export function ledgerSection({ way, orderedAt, seconds, steps }: Ledger): Html 
   return html`<h2>From payment to running</h2>
 <p class="muted">${total}, ${from}, ordered ${when(orderedAt.toISOString())}</p>
 <ol class="timeline">${steps
-    .filter((entry) => entry.seconds > 0)
+    .filter(({ step, seconds: own }) => own > 0 && step !== 'running')
     .map(
       (entry) => html`<li><span>${stepWords(entry.step)}</span>
 <span class="number">${duration(entry.seconds)}</span></li>

@@ -1,0 +1,83 @@
+import type { AgentJson } from '../../http/agents/agent-json.ts';
+import type { OperationRow } from '../../operations/claims.ts';
+import { whyNotNow } from '../../operations/refusals.ts';
+import { requestableOperations } from '../../operations/registry.ts';
+import type { Retryable } from '../../operations/retry-latest.ts';
+import { whyNotHeld } from '../holds.ts';
+import { type Html, html, type Renderable } from '../html.ts';
+import { actionButton } from '../parts.ts';
+import { retryButton } from '../retry-button.ts';
+import { capitalized } from '../words.ts';
+
+export interface Actions {
+  agent: AgentJson;
+  /** Its newest operation, if that has failed and may be retried with one click. */
+  retryable: Retryable | undefined;
+  unfinished: readonly OperationRow[];
+}
+
+interface Choice {
+  verb: string;
+  control: Renderable;
+  text: string;
+  /** Why it is not possible now. */
+  why: string | undefined;
+}
+
+/** Renders everything that can be done to an agent: what it does, or why it is not possible now. */
+export function actionsSection(actions: Actions): Html {
+  const { retryable } = actions;
+  const choices = [...operationChoices(actions), ...holdChoices(actions.agent)];
+  const possible = choices.filter(({ why }) => why === undefined);
+  const impossible = choices.filter(({ why }) => why !== undefined);
+  return html`<h2>Actions</h2>
+${possible.length === 0 && html`<p class="muted">Nothing can be done to it any more.</p>`}
+<ul class="choices">${retryable !== undefined && item(retryButton(retryable), `Gives the ${retryable.kind} that has failed its next try.`)}
+${possible.map(({ control, text }) => item(control, text))}</ul>
+${
+  impossible.length > 0 &&
+  html`<details id="impossible"><summary>Not possible now: ${impossible.map(({ verb }) => verb).join(', ')}</summary>
+<ul class="choices">${impossible.map(({ verb, text, why }) => item(disabled(verb), html`${text} <strong>${why}</strong>`))}</ul></details>`
+}`;
+}
+
+function item(control: Renderable, text: Renderable): Html {
+  return html`<li>${control}<span class="text">${text}</span></li>
+`;
+}
+
+function disabled(verb: string): Html {
+  return html`<button type="button" disabled>${capitalized(verb)}</button>`;
+}
+
+function operationChoices({ agent, unfinished }: Actions): Choice[] {
+  return requestableOperations().map((operation) => ({
+    verb: operation.kind,
+    control: actionButton(agent.agentId, operation),
+    text: `${capitalized(operation.cli)}.`,
+    why: whyNotNow(operation, { ...agent, unfinished }),
+  }));
+}
+
+function holdChoices(agent: AgentJson): Choice[] {
+  const { agentId, protected: isProtected } = agent;
+  const why = whyNotHeld(agent);
+  const name = html`<span class="visually-hidden"> ${agentId}</span>`;
+  const verb = isProtected ? 'unprotect' : 'protect';
+  return [
+    {
+      verb: 'hold',
+      control: html`<a class="button" id="hold-${agentId}" href="/agents/${agentId}/hold">Hold${name}</a>`,
+      text: 'Switches its server off with everything kept, until a person releases it.',
+      why,
+    },
+    {
+      verb,
+      control: html`<form method="post" action="/agents/${agentId}/${verb}"><button id="${verb}-${agentId}">${capitalized(verb)}${name}</button></form>`,
+      text: isProtected
+        ? 'Allows it to be destroyed again.'
+        : 'Keeps everybody from destroying it, the service included.',
+      why,
+    },
+  ];
+}

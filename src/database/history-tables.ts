@@ -1,0 +1,28 @@
+import type { Generated } from 'kysely';
+import type { DefaultTimestamp, Json } from './column-types.ts';
+import type { AgentStatus, Health } from './vocabulary.ts';
+
+export interface HistoryTables {
+  agent_changes: AgentChangeTable;
+  stack_resources: StackResourcesTable;
+}
+
+/**
+ * What an agent's status and health became, and when. Written by a trigger alone; the newest 500 are kept.
+ */
+export interface AgentChangeTable {
+  change_id: Generated<number>;
+  agent_id: string;
+  status: AgentStatus;
+  health: Health;
+  at: DefaultTimestamp;
+}
+
+/** The resources of an agent's stack, as the last engine run found them (src/agents/stack-resources.ts). */
+export interface StackResourcesTable {
+  agent_id: string;
+  operation_id: string;
+  verb: 'up' | 'refresh' | 'destroy';
+  resources: Json<readonly unknown[]>;
+  at: DefaultTimestamp;
+}
