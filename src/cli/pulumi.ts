@@ -20,8 +20,8 @@ import { databaseVersion } from '../database/migrations.ts';
 import { errorMessage } from '../errors.ts';
 import { refuseOtherUsers } from '../processes/peer-user.ts';
 import { complain } from '../processes/terminal-text.mjs';
+import { configureEnvironment } from '../pulumi/engine/configure-environment.ts';
 import { type ProviderModule, providerOptions } from '../pulumi/engine/run-stack.ts';
-import { configureEnvironment } from '../pulumi/engine/stack-engine.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
 import { serveProgram } from './program-server.ts';
 import {

@@ -2,7 +2,7 @@ import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { serverFor } from '../../src/agents/plans.ts';
 import { type AgentKeys, generateAgentKeys } from '../../src/agents/secrets.ts';
 import { HEALTH_PORT } from '../../src/connections/connections.ts';
-import { configureEnvironment } from '../../src/pulumi/engine/stack-engine.ts';
+import { configureEnvironment } from '../../src/pulumi/engine/configure-environment.ts';
 import { Secret } from '../../src/secret.ts';
 import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 import { agentName } from '../../stacks/inputs.ts';

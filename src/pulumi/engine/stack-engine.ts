@@ -1,5 +1,4 @@
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { agentName, foundationName, type KnownDevice } from '../../../stacks/inputs.ts';
 import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
 import { PASSPHRASE, type SecretsProvider } from '../../config/secrets-provider.ts';
@@ -8,8 +7,13 @@ import type { Log } from '../../log.ts';
 import type { Lease } from '../../processes/lease.ts';
 import { Secret } from '../../secret.ts';
 import type { ReportSpan } from '../../telemetry/span.ts';
-import { traceparentFor } from '../../telemetry/trace-context.ts';
 import type { StateStore } from '../state-store.ts';
+import {
+  type ConfigureKeys,
+  type ConfigureSettings,
+  configureEnvironment,
+  logFile,
+} from './configure-environment.ts';
 import { logLine } from './engine-events.ts';
 import type { EnginePool } from './engine-pool.ts';
 import { followRun } from './engine-spans.ts';
@@ -33,14 +37,6 @@ export type TellResources = (
   verb: StackWork['verb'],
   resources: readonly FoundResource[],
 ) => void;
-
-/** The keys for the configuration run. */
-export interface ConfigureKeys {
-  sshPrivateKey: string;
-  hostPublicKey: string;
-  nextHostPublicKey: string;
-  nextHostPrivateKey: string;
-}
 
 /** Runs the Pulumi engine on one stack for an attempt. @throws one of our errors */
 export interface StackEngine {
@@ -84,24 +80,7 @@ export interface StackEngineSettings {
   environment: Record<string, string>;
   /** What encrypts the secrets in the stacks' state, and which provider the stacks are moved away from. */
   secrets: Pick<SecretsProvider, 'url' | 'before'>;
-  configure: {
-    /** The script that the stack's command resource runs. */
-    path: string;
-    connection: 'ssh' | 'simulated';
-    /** OpenSSH's `ProxyCommand`, through the controller's node on the tailnet. */
-    proxyCommand?: string | undefined;
-    ansibleBin: string | undefined;
-    timeoutSeconds: number;
-    /** Folder for the log files, one per attempt. */
-    logDir: string;
-    /**
-     * Simulated machines: returns the file that says that the playbook, as it is now, has been checked.
-     * Unset: every run checks it.
-     */
-    checkedFile?: (() => string) | undefined;
-    /** The agent's own software (src/config/software.ts). */
-    software: Record<string, string>;
-  };
+  configure: ConfigureSettings;
 }
 
 /** Runs stacks on this machine, through the Automation API. */
@@ -215,43 +194,4 @@ function toStackName(program: StackProgram): string {
   return program.stack === 'agent'
     ? agentName(program.inputs.agentId)
     : foundationName(program.inputs.project);
-}
-
-/**
- * Returns the input of ansible/configure as environment variables: no secret is an argument or in the state.
- */
-export function configureEnvironment(
-  configure: StackEngineSettings['configure'],
-  attempt: { operation: { operation_id: string; attempt: number } },
-  keys: ConfigureKeys | undefined,
-): Record<string, string> {
-  return {
-    AGENT_STACKS_CONFIGURE: configure.path,
-    AGENT_CONNECTION: configure.connection,
-    ...(configure.proxyCommand === undefined ? {} : { AGENT_SSH_PROXY_COMMAND: configure.proxyCommand }),
-    AGENT_TIMEOUT_SECONDS: String(configure.timeoutSeconds),
-    AGENT_LOG_FILE: logFile(configure, attempt),
-    AGENT_OPERATION_ID: attempt.operation.operation_id,
-    TRACEPARENT: traceparentFor(attempt.operation.operation_id, attempt.operation.attempt),
-    ...(configure.checkedFile === undefined ? {} : { AGENT_CHECKED_FILE: configure.checkedFile() }),
-    ...(configure.ansibleBin === undefined ? {} : { ANSIBLE_BIN: configure.ansibleBin }),
-    ...configure.software,
-    ...(keys === undefined ? {} : keyEnvironment(keys)),
-  };
-}
-
-function logFile(
-  { logDir }: StackEngineSettings['configure'],
-  { operation }: { operation: { operation_id: string; attempt: number } },
-): string {
-  return join(logDir, `${operation.operation_id}-${operation.attempt}.log`);
-}
-
-/** Returns both host keys: the server presents its first one until the first run replaces it. */
-function keyEnvironment(keys: ConfigureKeys): Record<string, string> {
-  return {
-    AGENT_SSH_PRIVATE_KEY: keys.sshPrivateKey,
-    AGENT_HOST_PUBLIC_KEY: `${keys.hostPublicKey}\n${keys.nextHostPublicKey}`,
-    AGENT_NEW_HOST_KEY: keys.nextHostPrivateKey,
-  };
 }
