@@ -22,6 +22,7 @@ import * as serverNames from './migrations/0020-server-names.ts';
 import * as slots from './migrations/0021-slots.ts';
 import * as pages from './migrations/0022-pages.ts';
 import * as sweepCycles from './migrations/0023-sweep-cycles.ts';
+import * as poolWishes from './migrations/0024-pool-wishes.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -46,6 +47,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0021-slots': slots,
   '0022-pages': pages,
   '0023-sweep-cycles': sweepCycles,
+  '0024-pool-wishes': poolWishes,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

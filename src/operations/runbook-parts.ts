@@ -4,7 +4,7 @@ import type { PlanServers } from '../config/plans.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
-import type { ClaimedSlot } from '../slots/claim.ts';
+import type { ClaimedSlot } from '../slots/claimed.ts';
 import type { HealthCheck } from '../tailnet/agent-health.ts';
 import type { HandOver } from '../tailnet/hand-over.ts';
 import type { TailscaleClient } from '../tailscale/tailscale.ts';

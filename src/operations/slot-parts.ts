@@ -1,5 +1,5 @@
 import type { Database, Transaction } from '../database/connect.ts';
-import { findClaimed, giveSlotUp, takeOverSlot } from '../slots/claim.ts';
+import { findClaimed, giveSlotUp, takeOverSlots } from '../slots/claimed.ts';
 import type { HandOver } from '../tailnet/hand-over.ts';
 import type { Attempt } from './attempt.ts';
 import { whileHeld } from './claims.ts';
@@ -11,7 +11,8 @@ export function createSlotParts(database: Database, handOver: HandOver): SlotPar
     whileHeld(database, operation, write);
   return {
     find: ({ agent }) => findClaimed(database, agent.agent_id),
-    takeOver: (run, taken) => held(run, (trx) => takeOverSlot(trx, run.agent.agent_id, taken)),
+    takeOver: (run, taken) =>
+      held(run, (trx) => takeOverSlots(trx, [{ ...taken, agentId: run.agent.agent_id }])),
     giveUp: (run, why) => held(run, (trx) => giveSlotUp(trx, run.agent.agent_id, why)),
     handOver,
   };

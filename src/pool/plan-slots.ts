@@ -1,69 +1,54 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
 import { currentSpend } from '../limits/spend.ts';
-import { insertSlot, NOT_MADE, type PoolName, retireSlot } from '../slots/slots.ts';
-
-/** A pool as it should be now. */
-export interface WantedPool extends PoolName {
-  size: number;
-  fingerprint: string;
-}
+import { insertSlots, NOT_MADE, type PoolName, retireSlot } from '../slots/slots.ts';
+import { isKept, mergeWishes, recordWishes, type WantedPool } from '../slots/wishes.ts';
 
 /** After so many slots of a pool failed within an hour, no more are made for a while. */
 const MOST_FAILURES = 3;
 const PAUSE_MINUTES = 15;
 
 /**
- * Records the pools as they should be now, retires slots that fit none, and adds those that are missing. One
- * worker of an installation does this at a time. @returns how many it retired and added
+ * Records which pools this worker wants, retires slots that no worker wants, and adds those that are missing.
+ * One worker of an installation does this at a time. @returns how many it retired and added
  */
 export async function planSlots(
   database: Database,
-  { wanted, eurosPerHour }: { wanted: readonly WantedPool[]; eurosPerHour: number | undefined },
+  {
+    workerId,
+    wanted,
+    eurosPerHour,
+  }: { workerId: string; wanted: readonly WantedPool[]; eurosPerHour: number | undefined },
 ): Promise<{ retired: number; added: number }> {
   return database.transaction().execute(async (trx) => {
     const { rows } = await sql<{ locked: boolean }>`
       select pg_try_advisory_xact_lock(hashtext('pool'), 0) as locked`.execute(trx);
     if (rows[0]?.locked !== true) return { retired: 0, added: 0 };
-    await recordPools(trx, wanted);
+    await recordWishes(trx, workerId, wanted);
+    const merged = await mergeWishes(trx);
     const retired = await retireUnfit(trx);
     let added = 0;
-    for (const pool of wanted) added += await refill(trx, pool, eurosPerHour);
+    for (const pool of merged) added += await refill(trx, pool, eurosPerHour);
     return { retired, added };
   });
 }
 
-async function recordPools(trx: Transaction, wanted: readonly WantedPool[]): Promise<void> {
-  for (const { project, location, plan, size, fingerprint } of wanted)
-    await trx
-      .insertInto('pools')
-      .values({ project, location, plan, size, fingerprint })
-      .onConflict((conflict) =>
-        conflict
-          .columns(['project', 'location', 'plan'])
-          .doUpdateSet({ size, fingerprint, seen_at: sql`now()` }),
-      )
-      .execute();
-  // Of an earlier configuration: nothing keeps these any more.
-  await trx
-    .updateTable('pools')
-    .set({ size: 0 })
-    .where('size', '>', 0)
-    .where(
-      sql<boolean>`(location || ' ' || plan) <> all(${wanted.map((one) => `${one.location} ${one.plan}`)}::text[])`,
-    )
-    .execute();
-}
-
-/** Retires slots that no pool wants and the oldest of too many, and gives up those that are being made. */
+/**
+ * Retires slots that no worker wants and the oldest of too many, and gives up those that are being made. What
+ * a worker of another release still wants is kept for it, and not made any more.
+ */
 async function retireUnfit(trx: Transaction): Promise<number> {
   const { rows } = await sql<{ slotId: string; status: string; why: string }>`
-    with numbered as (
-      select s.slot_id, s.status, coalesce(p.size, 0) as size,
-        (p.fingerprint is not null and s.fingerprint = p.fingerprint) as fits,
-        row_number() over (partition by s.project, s.location, s.plan,
-          coalesce(s.fingerprint = p.fingerprint, false) order by (s.status = 'ready') desc, s.created_at desc) as n
-      from slots s left join pools p using (project, location, plan)
+    with prints as (
+      select project, location, plan, fingerprint, max(size) as size from pool_wishes where ${isKept}
+      group by project, location, plan, fingerprint),
+    numbered as (
+      select s.slot_id, s.status, coalesce(w.size, 0) as size,
+        (w.size is not null and (s.status = 'ready' or s.fingerprint = p.fingerprint)) as fits,
+        row_number() over (partition by s.project, s.location, s.plan, s.fingerprint
+          order by (s.status = 'ready') desc, s.created_at desc) as n
+      from slots s left join prints w using (project, location, plan, fingerprint)
+        left join pools p on (p.project, p.location, p.plan) = (s.project, s.location, s.plan)
       where s.status in ('making', 'ready'))
     select slot_id as "slotId", status, case when fits then 'the pool has become smaller'
       else 'it was made by or from something that has changed' end as why
@@ -94,9 +79,9 @@ async function giveUpMaking(trx: Transaction, slotId: string, why: string): Prom
 }
 
 async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number | undefined): Promise<number> {
-  const { project, location, plan } = pool;
+  const { project, location, plan, fingerprint } = pool;
   const { rows } = await sql<{ present: number; failed: number; error: string | null; isPaused: boolean }>`
-    select count(*) filter (where status in ('making', 'ready')) as present,
+    select count(*) filter (where status in ('making', 'ready') and fingerprint = ${fingerprint}) as present,
       count(*) filter (where failure_code = ${NOT_MADE} and updated_at > now() - interval '1 hour'
         and created_at > now() - interval '1 hour') as failed,
       (array_agg(error order by updated_at desc) filter (where failure_code = ${NOT_MADE}))[1] as error,
@@ -115,7 +100,7 @@ async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number |
     return 0;
   }
   const room = Math.min(missing, await roomForCreates(trx));
-  for (let made = 0; made < room; made++) await insertSlot(trx, pool, pool.fingerprint);
+  if (room > 0) await insertSlots(trx, pool, room);
   await trx
     .updateTable('pools')
     .set({ paused_until: null, error: null })

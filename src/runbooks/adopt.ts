@@ -3,7 +3,7 @@ import { agentOutputsSchema } from '../agents/outputs.ts';
 import { recordAdopted } from '../agents/store.ts';
 import { repeatLater } from '../operations/consequences.ts';
 import { defineOperation } from '../operations/registry.ts';
-import { markAdopted } from '../slots/claim.ts';
+import { markAdopted } from '../slots/claimed.ts';
 import { adoptSlot } from './steps/adoption.ts';
 
 const effect = z.object({ kind: z.literal('adopted'), outputs: agentOutputsSchema });

@@ -12,9 +12,10 @@ import { planSlots } from '../../src/pool/plan-slots.ts';
 import { systemClock } from '../../src/processes/clock.ts';
 import { noFence } from '../../src/pulumi/fence.ts';
 import { Secret } from '../../src/secret.ts';
+import { withdrawWishes } from '../../src/slots/wishes.ts';
 import { claim, type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 import { createRunbookFixture, type RunbookFixture } from '../support/runbook-fixture.ts';
-import { addSlot, FINGERPRINT, slot } from '../support/slots.ts';
+import { addPool, addSlot, FINGERPRINT, slot } from '../support/slots.ts';
 
 const WAIT = { timeout: 20_000 };
 let at: OperationsFixture;
@@ -33,8 +34,8 @@ beforeEach(async () => {
 const wanted = (size: number, fingerprint = FINGERPRINT) => [
   { project: 'default', location: 'nbg1', plan: 'starter', size, fingerprint },
 ];
-const plan = (size: number, fingerprint?: string, eurosPerHour?: number) =>
-  planSlots(at.database, { wanted: wanted(size, fingerprint), eurosPerHour });
+const plan = (size: number, fingerprint?: string, eurosPerHour?: number, workerId = 'w1') =>
+  planSlots(at.database, { workerId, wanted: wanted(size, fingerprint), eurosPerHour });
 const statuses = async () =>
   (await at.database.selectFrom('slots').select('status').orderBy('status').execute()).map(
     (row) => row.status,
@@ -52,7 +53,7 @@ describe('a pool', () => {
   test('that is no longer wanted is emptied', async () => {
     await addSlot(at, fixture.vault);
     await plan(1);
-    await planSlots(at.database, { wanted: [], eurosPerHour: undefined });
+    await planSlots(at.database, { workerId: 'w1', wanted: [], eurosPerHour: undefined });
     expect(await statuses()).toEqual(['removing']);
     expect((await pool()).size).toBe(0);
   });
@@ -69,6 +70,46 @@ describe('a pool', () => {
     await addSlot(at, fixture.vault);
     expect(await plan(1, 'another')).toEqual({ retired: 1, added: 1 });
     expect(await statuses()).toEqual(['making', 'removing']);
+  });
+
+  test('is what any live worker wants, and no worker retires what another one wants', async () => {
+    const mine = await addSlot(at, fixture.vault);
+    await plan(1);
+    await planSlots(at.database, { workerId: 'w2', wanted: [], eurosPerHour: undefined });
+    expect((await slot(at, mine)).status).toBe('ready');
+    expect((await pool()).size).toBe(1);
+  });
+
+  test('keeps the slots of the old release until its last worker is gone, and makes only the newest', async () => {
+    const old = await addSlot(at, fixture.vault);
+    await plan(1);
+    // A worker of the new release starts beside the old one, which goes on looking.
+    expect(await plan(1, 'the next', undefined, 'w2')).toEqual({ retired: 0, added: 1 });
+    expect(await plan(1)).toEqual({ retired: 0, added: 0 });
+    expect(await pool()).toMatchObject({ fingerprint: 'the next' });
+    // Another one of the old release starts again: that makes it no newer.
+    expect(await plan(1, FINGERPRINT, undefined, 'w3')).toEqual({ retired: 0, added: 0 });
+    expect(await pool()).toMatchObject({ fingerprint: 'the next' });
+    await withdrawWishes(at.database, 'w1');
+    await withdrawWishes(at.database, 'w3');
+    expect(await plan(1, 'the next', undefined, 'w2')).toEqual({ retired: 1, added: 0 });
+    expect((await slot(at, old)).status).toBe('removing');
+  });
+
+  test('keeps the slots of a worker that has fallen silent for a while, and then removes them', async () => {
+    const old = await addSlot(at, fixture.vault);
+    await plan(1);
+    const silent = (text: string) =>
+      at.database
+        .updateTable('pool_wishes')
+        .set({ seen_at: sql`now() - ${sql.lit(text)}::interval` })
+        .where('worker_id', '=', 'w1')
+        .execute();
+    await silent('1 minute');
+    expect((await plan(1, 'the next', undefined, 'w2')).retired).toBe(0);
+    await silent('3 minutes');
+    expect((await plan(1, 'the next', undefined, 'w2')).retired).toBe(1);
+    expect((await slot(at, old)).status).toBe('removing');
   });
 
   test('makes no more for a while after three failures, and says why', async () => {
@@ -193,6 +234,19 @@ test('a slot that cannot be made is removed after three tries', async () => {
     .where('status', '=', 'removed')
     .executeTakeFirst();
   expect(gone).toMatchObject({ error: 'failure 3', failure_code: 'not_made', ready_at: null });
+});
+
+test('nothing is planned in the seconds of a claim, but its end is waited for only a while', async () => {
+  await addPool(at, 1);
+  await addSlot(at, fixture.vault);
+  await order(at, 'a1');
+  await at.database.updateTable('slots').set({ claimed_at: sql`now() + interval '1 hour'` }).execute();
+  const running = startPoolKeeper(keeper(3), 0.05);
+  await vi.waitFor(async () => expect((await pool()).size).toBe(3), WAIT);
+  const { rows } = await sql<{ wished: boolean }>`select seen_at > now() - interval '9 seconds' as wished
+    from pool_wishes where worker_id = 'w1'`.execute(at.database);
+  await running.stop();
+  expect(rows[0]?.wished).toBe(true);
 });
 
 test('no slot is begun while an order waits for a worker', async () => {

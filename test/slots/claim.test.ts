@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseRecordedInputs } from '../../src/agents/inputs.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { getAgent } from '../../src/agents/store.ts';
@@ -10,7 +10,8 @@ import { requestOperation } from '../../src/operations/requests.ts';
 import { succeed } from '../../src/operations/settle.ts';
 import { beginOnWorker } from '../../src/operations/transitions.ts';
 import { Secret } from '../../src/secret.ts';
-import { findClaimed } from '../../src/slots/claim.ts';
+import { findClaimed } from '../../src/slots/claimed.ts';
+import { lockSlot } from '../../src/slots/slots.ts';
 import {
   claim,
   listOperations,
@@ -91,11 +92,50 @@ describe('an order', () => {
     expect(await misses()).toEqual(['a1']);
   });
 
+  test('gets a slot that is locked at that moment only to be asked for its health', async () => {
+    await addPool(at, 1);
+    const slotId = await addSlot(at, vault);
+    await addSlot(at, vault, { fingerprint: 'an old one' });
+    const { promise: checked, resolve: endCheck } = Promise.withResolvers<void>();
+    const checking = at.database.transaction().execute(async (trx) => {
+      await lockSlot(trx, slotId);
+      await checked;
+    });
+    const ordered = order('a1');
+    const looks = () =>
+      sql<{ n: number }>`select count(*) as n from pg_stat_activity
+      where datname = current_database() and query like '%with wanted as materialized%'`.execute(at.database);
+    await vi.waitFor(async () => expect((await looks()).rows[0]!.n).toBeGreaterThan(1));
+    endCheck();
+    await Promise.all([checking, ordered]);
+    expect(await claims()).toEqual([{ slot_id: slotId, agent_id: 'a1' }]);
+    expect(await misses()).toEqual([]);
+  });
+
+  test('gets one of an old release only while a worker still wants it, and the newest first', async () => {
+    await addPool(at, 2);
+    const wish = { project: 'default', location: 'nbg1', plan: 'starter', size: 2, fingerprint: 'the next' };
+    const since = sql<Date>`now() + interval '1 second'`;
+    await at.database
+      .insertInto('pool_wishes')
+      .values({ ...wish, worker_id: 'w2', since })
+      .execute();
+    for (let made = 0; made < 2; made++) await addSlot(at, vault);
+    const next = await addSlot(at, vault, { fingerprint: 'the next' });
+    await order('a1');
+    expect(await claims()).toEqual([{ slot_id: next, agent_id: 'a1' }]);
+    await order('a2');
+    expect(await claims()).toHaveLength(2);
+    await at.database.deleteFrom('pool_wishes').where('worker_id', '=', 'w1').execute();
+    await order('a3');
+    expect(await misses()).toEqual(['a3']);
+  });
+
   test('does not claim from a pool that no worker keeps, and of another plan', async () => {
     await addPool(at, 1);
     await addSlot(at, vault);
     await order('another', 'pro');
-    await at.database.updateTable('pools').set({ seen_at: sql`now() - interval '1 minute'` }).execute();
+    await at.database.updateTable('pool_wishes').set({ seen_at: sql`now() - interval '1 minute'` }).execute();
     await order('a1');
     expect(await claims()).toEqual([]);
     // Nothing was promised to either.

@@ -56,6 +56,7 @@ export async function openOperations(): Promise<OperationsFixture> {
         'server_names',
         'pool_misses',
         'slots',
+        'pool_wishes',
         'pools',
         'operations',
         'stripe_events',
