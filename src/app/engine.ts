@@ -45,8 +45,8 @@ export interface EngineParts {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
-  /** The slots of agents; a runner has none. */
-  slots?: SlotParts;
+  /** The slots of agents. */
+  slots: SlotParts;
   /** The servers of plans that the operator has described; a runner gets them with its claim. */
   planServers?: PlanServers;
   /** Tags that mark the child processes as this process's own. */
@@ -88,10 +88,8 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
       ensureFoundation({ foundations: parts.foundations, executor, hetzner }, run, project),
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
-    ...(parts.slots && {
-      slots: parts.slots,
-      takeStackOver: (run) => takeStackOver(runbookParts, run),
-    }),
+    slots: parts.slots,
+    takeStackOver: (run) => takeStackOver(runbookParts, run),
   };
   return {
     runbooks: createRunbooks(runbookParts),

@@ -26,11 +26,11 @@ export async function decideQuickly(
   order: PricedChange,
   at: Date,
 ): Promise<QuickAnswer | undefined> {
+  // Never released: that would be one more statement, and the end of the transaction does it.
   await sql`savepoint before_quick_order`.execute(trx);
   const answer = (await takeSlot(trx)) ? await decide(trx, order, at) : undefined;
   // Gives the locks back: two orders that waited for each other's would never end.
   if (answer === undefined) await sql`rollback to savepoint before_quick_order`.execute(trx);
-  await sql`release savepoint before_quick_order`.execute(trx);
   return answer;
 }
 

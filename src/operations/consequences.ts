@@ -44,12 +44,12 @@ export async function queueByService(
   await audit(trx, toAudited(operation, cause));
 }
 
-/** Like queueByService, for several agents and without an announcement: they are not due yet. */
+/** Like queueByService, for several agents and without an announcement: they are not urgent. */
 export async function queueAllByService(
   trx: Transaction,
   agentIds: readonly string[],
   kind: string,
-  { cause, delaySeconds }: { cause: string; delaySeconds: number },
+  { cause, delaySeconds = 0 }: { cause: string; delaySeconds?: number },
 ): Promise<void> {
   const operations = agentIds.map((agentId) => ({ agentId, kind, delaySeconds }));
   const rows = await insertOperations(trx, operations);

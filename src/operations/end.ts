@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Transaction } from '../database/connect.ts';
 import type { Queue } from '../queue/queue.ts';
+import { queueAllByService } from './consequences.ts';
 import { appendAllEvents, appendEvents, type OperationEvent } from './events/events.ts';
 import { followHolds, leavePayments } from './follow-holds.ts';
 import { exclusiveKinds } from './registry.ts';
@@ -46,16 +47,34 @@ export async function endSucceeded(
     events: [...before, ...toEvents({ status: 'succeeded', attempt })],
   }));
   await appendAllEvents(trx, ended);
-  const concerned = await findHeldOrChanged(trx, rows);
-  for (const row of rows) if (concerned.has(row.agent_id)) await followAfter(trx, queue, row);
+  const { held, unadopted } = await findConcerned(trx, rows);
+  if (unadopted.length > 0) await queueAllByService(trx, unadopted, ADOPTION, { cause: 'it runs again' });
+  for (const row of rows) if (held.has(row.agent_id)) await followAfter(trx, queue, row);
 }
 
-/** Those of the agents that have a hold or an operation that followHolds looks at. It has no news for others. */
-async function findHeldOrChanged(trx: Transaction, rows: readonly OperationRow[]): Promise<Set<string>> {
+const ADOPTION = 'adopt';
+
+/**
+ * `held`: those of the agents that have a hold or an operation that followHolds looks at; it has no news for
+ * others. `unadopted`: those that run on a slot's server which no operation is to make theirs.
+ */
+async function findConcerned(
+  trx: Transaction,
+  rows: readonly OperationRow[],
+): Promise<{ held: Set<string>; unadopted: string[] }> {
   const ids = rows.map((row) => row.agent_id);
-  const { rows: found } = await sql<{ id: string }>`
-    select agent_id as id from holds where agent_id = any(${ids}::text[])
-    union select agent_id from operations
-      where agent_id = any(${ids}::text[]) and kind = any(${exclusiveKinds()}::text[])`.execute(trx);
-  return new Set(found.map(({ id }) => id));
+  const adopting = rows.filter(({ kind }) => kind === ADOPTION).map((row) => row.agent_id);
+  const { rows: found } = await sql<{ id: string; what: 'held' | 'unadopted' }>`
+    select agent_id as id, 'held' as what from holds where agent_id = any(${ids}::text[])
+    union select agent_id, 'held' from operations
+      where agent_id = any(${ids}::text[]) and kind = any(${exclusiveKinds()}::text[])
+    union select a.agent_id, 'unadopted' from agents a join slots s using (agent_id)
+      where a.agent_id = any(${ids}::text[]) and a.agent_id <> all(${adopting}::text[])
+        and a.status = 'running' and s.status = 'claimed' and s.served_at is not null
+        and not exists (select 1 from operations o where o.agent_id = a.agent_id and o.kind = ${ADOPTION}
+          and o.status in ('queued', 'active'))`.execute(trx);
+  return {
+    held: new Set(found.filter(({ what }) => what === 'held').map(({ id }) => id)),
+    unadopted: found.filter(({ what }) => what === 'unadopted').map(({ id }) => id),
+  };
 }

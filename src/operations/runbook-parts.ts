@@ -37,6 +37,8 @@ export type RecordSnapshot = (run: Attempt, snapshotId: string | null) => Promis
 export interface SlotParts {
   /** The slot that the attempt's agent has claimed and not adopted yet. */
   find(run: Attempt): Promise<ClaimedSlot | undefined>;
+  /** The id of the slot whose stack is not the agent's yet; undefined if there is none. */
+  findUnadopted(run: Attempt): Promise<string | undefined>;
   /** Makes the slot's inputs, keys and names the agent's. @throws LostError */
   takeOver(run: Attempt, taken: { slotId: string; inputs: AgentInputs; secrets: Buffer }): Promise<void>;
   /** Takes the slot away from the agent, which does not run on it yet. @throws LostError */
@@ -59,7 +61,7 @@ export interface RunbookParts {
   ensureFoundation(run: Attempt, project: string): Promise<number>;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
-  /** The slots that agents have claimed; absent on a runner, which hands none over. */
+  /** The slots that agents have claimed. A runner hands none over. */
   slots?: SlotParts;
   /** Gives the stack of a slot that the agent has not adopted yet the agent's name. */
   takeStackOver?: (run: Attempt) => Promise<void>;

@@ -11,6 +11,7 @@ export function createSlotParts(database: Database, handOver: HandOver): SlotPar
     whileHeld(database, operation, write);
   return {
     find: ({ agent }) => findClaimed(database, agent.agent_id),
+    findUnadopted: async ({ agent }) => (await findClaimed(database, agent.agent_id))?.slotId,
     takeOver: (run, taken) =>
       held(run, (trx) => takeOverSlots(trx, [{ ...taken, agentId: run.agent.agent_id }])),
     giveUp: (run, why) => held(run, (trx) => giveSlotUp(trx, run.agent.agent_id, why)),

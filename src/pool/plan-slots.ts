@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
-import { currentSpend } from '../limits/spend.ts';
-import { insertSlots, NOT_MADE, type PoolName, retireSlot } from '../slots/slots.ts';
+import { insertSlots, NOT_MADE, type PoolName } from '../slots/slots.ts';
 import { isKept, mergeWishes, recordWishes, type WantedPool } from '../slots/wishes.ts';
+import { roomForCosts, withdrawCostly } from './costs.ts';
+import { withdrawSlot } from './withdraw-slot.ts';
 
 /** After so many slots of a pool failed within an hour, no more are made for a while. */
 const MOST_FAILURES = 3;
@@ -26,7 +27,7 @@ export async function planSlots(
     if (rows[0]?.locked !== true) return { retired: 0, added: 0 };
     await recordWishes(trx, workerId, wanted);
     const merged = await mergeWishes(trx);
-    const retired = await retireUnfit(trx);
+    const retired = (await retireUnfit(trx)) + (await withdrawCostly(trx, eurosPerHour));
     let added = 0;
     for (const pool of merged) added += await refill(trx, pool, eurosPerHour);
     return { retired, added };
@@ -53,29 +54,9 @@ async function retireUnfit(trx: Transaction): Promise<number> {
     select slot_id as "slotId", status, case when fits then 'the pool has become smaller'
       else 'it was made by or from something that has changed' end as why
     from numbered where not fits or n > size`.execute(trx);
-  for (const { slotId, status, why } of rows) {
-    if (status === 'ready') await retireSlot(trx, slotId, why);
-    else await giveUpMaking(trx, slotId, why);
-  }
-  return rows.length;
-}
-
-/** Its next attempt removes it; one that is at work loses its hold. */
-async function giveUpMaking(trx: Transaction, slotId: string, why: string): Promise<void> {
-  await trx
-    .updateTable('slots')
-    .set({
-      status: 'removing',
-      tries: 0,
-      error: why,
-      failure_code: null,
-      run_after: sql`now()`,
-      updated_at: sql`now()`,
-    })
-    .where('slot_id', '=', slotId)
-    .where('status', '=', 'making')
-    .where(sql<boolean>`(lease_until is null or lease_until < now())`)
-    .execute();
+  let withdrawn = 0;
+  for (const { why, ...slot } of rows) if (await withdrawSlot(trx, slot, why)) withdrawn += 1;
+  return withdrawn;
 }
 
 async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number | undefined): Promise<number> {
@@ -91,15 +72,15 @@ async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number |
   const { present, failed, error, isPaused } = rows[0]!;
   const missing = pool.size - present;
   if (missing <= 0 || isPaused) return 0;
-  const reason =
+  const affordable =
     failed >= MOST_FAILURES
       ? `${failed} servers of it could not be made within an hour. The last one: ${error}`
-      : await findObstacle(trx, eurosPerHour);
-  if (reason !== undefined) {
-    await pause(trx, pool, reason);
+      : ((await findTripped(trx)) ?? (await roomForCosts(trx, pool, eurosPerHour)));
+  if (typeof affordable === 'string') {
+    await pause(trx, pool, affordable);
     return 0;
   }
-  const room = Math.min(missing, await roomForCreates(trx));
+  const room = Math.min(missing, affordable, await roomForCreates(trx));
   if (room > 0) await insertSlots(trx, pool, room);
   await trx
     .updateTable('pools')
@@ -122,22 +103,14 @@ async function pause(trx: Transaction, { project, location, plan }: PoolName, re
 }
 
 /** Why no more servers may be made for nobody now: breakers are for orders first. */
-async function findObstacle(trx: Transaction, ceiling: number | undefined): Promise<string | undefined> {
-  const breakers = await trx
+async function findTripped(trx: Transaction): Promise<string | undefined> {
+  const tripped = await trx
     .selectFrom('breakers')
-    .select(['name', 'tripped_at', 'limit_euros'])
+    .select('name')
     .where('name', 'in', ['creates', 'spend'])
-    .execute();
-  const tripped = breakers.find(({ tripped_at: at }) => at !== null);
-  if (tripped !== undefined) return `The breaker ${tripped.name} has tripped`;
-  const limit = breakers.find(({ name }) => name === 'spend')?.limit_euros ?? null;
-  if (limit === null && ceiling === undefined) return undefined;
-  const [all, ofSlots] = [await currentSpend(trx), await currentSpend(trx, 'slots')];
-  if (all === null || ofSlots === null) return 'What servers cost is not known yet';
-  if (limit !== null && all > Number(limit)) return `All servers together cost more than €${limit} an hour`;
-  if (ceiling !== undefined && ofSlots > ceiling)
-    return `The slots together cost €${ofSlots.toFixed(4)} an hour, and may cost €${ceiling}`;
-  return undefined;
+    .where('tripped_at', 'is not', null)
+    .executeTakeFirst();
+  return tripped && `The breaker ${tripped.name} has tripped`;
 }
 
 /**

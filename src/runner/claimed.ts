@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SLOT_ID } from '../../stacks/inputs.ts';
 import { parseRecordedInputs } from '../agents/inputs.ts';
 import type { AgentRow } from '../agents/store.ts';
 import { type PlanServers, planServersSchema } from '../config/plans.ts';
@@ -16,6 +17,7 @@ const claimSchema = z.object({
     sealedKeys: z.string().nullable(),
     ownLogin: z.boolean(),
     planServers: planServersSchema.default({}),
+    slotId: z.string().regex(SLOT_ID).nullish(),
   }),
 });
 
@@ -25,6 +27,8 @@ export interface Claimed {
   agent: AgentRow;
   backendUrl: Secret;
   planServers: PlanServers;
+  /** The slot whose stack is not the agent's yet. */
+  slotId: string | undefined;
 }
 
 /** Parses the service's answer to a claim. The login's password is derived on both sides and never sent. */
@@ -37,7 +41,8 @@ export function readClaim(answer: unknown, pulumi: { url: Secret; passphrase: Se
   // Not validated either.
   const agent = { ...withDates(inputs.agent), inputs: known, secrets } as unknown as AgentRow;
   const backendUrl = inputs.ownLogin ? attemptLogin(operation, pulumi) : pulumi.url;
-  return { operation, agent, backendUrl, planServers: inputs.planServers };
+  const { planServers, slotId } = inputs;
+  return { operation, agent, backendUrl, planServers, slotId: slotId ?? undefined };
 }
 
 function attemptLogin(

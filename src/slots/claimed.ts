@@ -75,9 +75,10 @@ export async function takeOverSlots(trx: Transaction, takenOver: readonly TakeOv
       select * from unnest(${column('agentId')}::text[], ${column('slotId')}::text[], ${inputs}::jsonb[],
         ${column('secrets')}::bytea[]) as given (agent_id, slot_id, inputs, secrets)),
     servers as (
-      update server_names set owner_id = given.agent_id from given where owner_id = given.slot_id),
+      update server_names set owner_id = given.agent_id, slot_id = given.slot_id from given where owner_id = given.slot_id),
     names as (
-      update tailnet_join_names n set agent_id = given.agent_id from given where n.agent_id = given.slot_id)
+      update tailnet_join_names n set agent_id = given.agent_id, slot_id = given.slot_id
+      from given where n.agent_id = given.slot_id)
     update agents set inputs = given.inputs, secrets = given.secrets, updated_at = now()
     from given where agents.agent_id = given.agent_id`.execute(trx);
 }
@@ -135,18 +136,20 @@ export async function giveSlotUp(trx: Transaction, agentId: string, why: string)
     .returning(['slot_id', 'inputs'])
     .executeTakeFirst();
   if (given === undefined) return false;
+  const { slot_id: slotId } = given;
   const { serverName = '', joinName = '' } = parseRecordedInputs(given.inputs) ?? {};
+  // One that was claimed by an earlier version is known by its present names alone.
   await trx
     .updateTable('server_names')
-    .set({ owner_id: given.slot_id })
+    .set({ owner_id: slotId, slot_id: null })
     .where('owner_id', '=', agentId)
-    .where('name', '=', serverName)
+    .where((row) => row.or([row('slot_id', '=', slotId), row('name', '=', serverName)]))
     .execute();
   await trx
     .updateTable('tailnet_join_names')
-    .set({ agent_id: given.slot_id })
+    .set({ agent_id: slotId, slot_id: null })
     .where('agent_id', '=', agentId)
-    .where('name', '=', joinName)
+    .where((row) => row.or([row('slot_id', '=', slotId), row('name', '=', joinName)]))
     .execute();
   await trx
     .updateTable('agents')

@@ -14,8 +14,9 @@ const LIVE_SECONDS = 20;
 /** A worker that has stopped without a word may come back as it was: so long its slots are kept for it. */
 const KEPT_SECONDS = 120;
 
-/** Whether a row of `pool_wishes` is that of a worker that hands slots over now, in SQL. */
-export const isLive: RawBuilder<boolean> = seenWithin(LIVE_SECONDS);
+/** Whether a row of `pool_wishes` is that of a worker that hands slots over now, in SQL. Only local ones do. */
+export const isLive: RawBuilder<boolean> = sql<boolean>`(${seenWithin(LIVE_SECONDS)}
+  and coalesce((select executor from installation), 'local') = 'local')`;
 /** Whether a row of `pool_wishes` is that of a worker that is there, or was just now, in SQL. */
 export const isKept: RawBuilder<boolean> = seenWithin(KEPT_SECONDS);
 

@@ -4,6 +4,7 @@ import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { NO_POOL } from '../../src/config/pool.ts';
 import { RetryableError } from '../../src/errors.ts';
 import { applyLimits } from '../../src/limits/apply-limits.ts';
+import { requestOrderedAgent } from '../../src/limits/request-change.ts';
 import { insertOperation } from '../../src/operations/requests.ts';
 import { checkSlots } from '../../src/pool/check-slots.ts';
 import { fingerprintFor } from '../../src/pool/fingerprint.ts';
@@ -163,6 +164,44 @@ describe('a pool', () => {
     await addSlot(at, fixture.vault);
     expect((await plan(3, FINGERPRINT, 0.015)).added).toBe(0);
     expect((await pool()).error).toContain('may cost €0.015');
+  });
+});
+
+describe('LIMIT_EUR_PER_HOUR', () => {
+  const limitTo = async (euros: number) => {
+    await at.database
+      .insertInto('server_prices')
+      .values({ server_type: 'cx23', location: 'nbg1', euros_per_hour: '0.01', fetched_at: new Date() })
+      .onConflict((conflict) =>
+        conflict.columns(['server_type', 'location']).doUpdateSet({ euros_per_hour: '0.01' }),
+      )
+      .execute();
+    await applyLimits(at.database, { ...DEFAULT_LIMITS, eurosPerHour: euros }, {});
+  };
+
+  test('is no reason to hold an order back because of slots: they are removed to make room for it', async () => {
+    for (let made = 0; made < 3; made++) await addSlot(at, fixture.vault);
+    await plan(3);
+    await limitTo(0.03);
+    expect(await plan(3)).toEqual({ retired: 0, added: 0 });
+    await sql`insert into stripe_events (id, type, livemode, payload, outcome, created_at)
+      values ('evt_1', 'x', false, '{}', 'acted', now())`.execute(at.database);
+    const outcome = await at.database.transaction().execute((trx) =>
+      requestOrderedAgent(trx, at.queue, {
+        // Of a plan without a pool: it needs a new server.
+        agent: { agentId: 'a1', userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' },
+        stripeEventId: 'evt_1',
+        actor: 'stripe',
+        at: new Date(),
+        delaySeconds: 5,
+      }),
+    );
+    expect(outcome).toHaveProperty('operation');
+    expect(await plan(3)).toEqual({ retired: 1, added: 0 });
+    expect(await statuses()).toEqual(['ready', 'ready', 'removing']);
+    expect((await pool()).error).toContain('more than €0.03');
+    // And not one more, which would be removed again at once.
+    expect(await plan(3)).toEqual({ retired: 0, added: 0 });
   });
 });
 

@@ -19,6 +19,10 @@ const STATEMENTS = [
      seen_at timestamptz not null default now(),
      primary key (project, location, plan, worker_id))`,
 
+  // From which slot an agent has a name: it goes back with the slot, whatever other names the agent has.
+  `alter table server_names add column slot_id text`,
+  `alter table tailnet_join_names add column slot_id text`,
+
   // Asked by whatever waits for the hand-overs of the moment.
   `create index slots_claimed on slots (claimed_at) where status = 'claimed'`,
 ];

@@ -7,6 +7,7 @@ import type { OperationRow } from '../../operations/claims.ts';
 import { attemptPassword, attemptRole, type Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
+import { findClaimed } from '../../slots/claimed.ts';
 import { beat, ensureBegun, lockFor, type Sender } from './attempts.ts';
 import { askLastCheck, type LastCheck, type LastCheckDeps, passLastCheck, UNWANTED } from './last-check.ts';
 
@@ -37,6 +38,8 @@ export interface RemoteClaim {
     ownLogin: boolean;
     /** The servers of plans that the operator has described. */
     planServers: PlanServers;
+    /** The slot whose server the agent runs on and whose stack is not its own yet. */
+    slotId: string | null;
   };
 }
 
@@ -79,6 +82,7 @@ async function begin(
       sealedKeys: secrets === null ? null : secrets.toString('base64'),
       ownLogin,
       planServers: deps.planServers ?? {},
+      slotId: (await findClaimed(trx, agent.agent_id))?.slotId ?? null,
     },
   };
 }
