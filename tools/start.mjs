@@ -2,7 +2,7 @@
 // when this process ends, however it ends, because it sees the channel close.
 
 import { complain } from '../src/processes/terminal-text.mjs';
-import { runNode24, serviceOptions } from './setup/node24.mjs';
+import { runNode24, serviceEnvironment, serviceOptions } from './setup/node24.mjs';
 import { setUp } from './setup/set-up.mjs';
 import { startOptionsProblem } from './setup/start-options.mjs';
 
@@ -20,4 +20,8 @@ const env = await setUp({
   readsConfiguration: true,
   tools: ['pulumi', 'ansible', ...(runsWorkflows ? /** @type {const} */ (['act']) : [])],
 });
-await runNode24('src/main.ts', args, { env, channel: true, nodeOptions: serviceOptions });
+await runNode24('src/main.ts', args, {
+  env: { ...env, ...serviceEnvironment },
+  channel: true,
+  nodeOptions: serviceOptions,
+});

@@ -92,6 +92,15 @@ async function open(config: SandboxConfig, waiter: Waiter, release: () => void):
   }
 }
 
+/** What the configuration says; the sandbox's own defaults otherwise. */
+function toSettings({ sandbox: { validateAnswers, requestsPerHour, maxServers } }: SandboxConfig) {
+  return {
+    validateAnswers,
+    ...(requestsPerHour === undefined ? {} : { requestsPerHour }),
+    ...(maxServers === undefined ? {} : { maxServers }),
+  };
+}
+
 interface HostParts {
   config: SandboxConfig;
   say: Say;
@@ -117,7 +126,7 @@ async function host(parts: HostParts): Promise<SandboxInstallation> {
         port,
         tokens: secrets.sandboxTokens,
         webhookUrl: `${service.url}/api/webhooks/stripe`,
-        settings: { validateAnswers: config.sandbox.validateAnswers },
+        settings: toSettings(config),
         users: config.sandbox.users,
         github: toGithubOptions(config, file, { ...service, machines }),
         ...(machines === 'real' ? { machines: toMachinesOptions(config) } : {}),

@@ -3,7 +3,7 @@ import { type LiveAccounts, readAccounts } from './accounts.ts';
 import { type CommonConfig, readCommon } from './common.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { runsElsewhere } from './executor-name.ts';
-import { apiToken, leaseSeconds, postgresUrl, retrySeconds, userId } from './fields.ts';
+import { apiToken, leaseSeconds, postgresUrl, retrySeconds, sandboxLimit, userId } from './fields.ts';
 import { missingForDispatch } from './github-account.ts';
 import { type MachinesMode, readMachinesMode } from './machine-tools.ts';
 import { postgresNotice } from './process-environment.ts';
@@ -24,6 +24,9 @@ export interface SandboxConfig extends CommonConfig {
     demoOrder: 'on' | 'off';
     /** Checks every answer of the sandbox's Hetzner API against the official document (slow; for tests). */
     validateAnswers: boolean;
+    /** Quota and server limit of the sandbox's Hetzner project; undefined: the sandbox's own defaults. */
+    requestsPerHour: number | undefined;
+    maxServers: number | undefined;
     /** On simulated machines: every version of the playbook once, or for every agent (for tests). */
     checksPlaybook: 'once' | 'always';
     /**
@@ -115,6 +118,8 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
       demoOrder: reader.choice('SANDBOX_DEMO_ORDER', ['on', 'off']) ?? 'on',
       checksPlaybook: reader.choice('SANDBOX_PLAYBOOK_CHECK', ['once', 'always']) ?? 'once',
       validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
+      requestsPerHour: reader.read('SANDBOX_REQUESTS_PER_HOUR', sandboxLimit),
+      maxServers: reader.read('SANDBOX_MAX_SERVERS', sandboxLimit),
       users: [reader.read('SUDO_UID', userId)].filter((user) => user !== undefined),
     },
   };

@@ -69,6 +69,8 @@ export const leaseSeconds = z.coerce
   .number({ error: 'must be a number of seconds from 10 to 300' })
   .min(10, 'must be a number of seconds from 10 to 300')
   .max(300, 'must be a number of seconds from 10 to 300');
+const limit = 'must be a whole number from 1 to 10000000';
+export const sandboxLimit = z.coerce.number({ error: limit }).int(limit).min(1, limit).max(10_000_000, limit);
 export const apiToken = oneWord.min(16, 'must have at least 16 characters');
 export const hcloudToken = z
   .string()

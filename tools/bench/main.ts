@@ -164,11 +164,15 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
     const { service, ours, watch, countStateRows } = await openShared();
     return { aging: await measureAging({ service, side: ours, watch, countStateRows, tell }) };
   },
-  sweep: async (_, { open }) => {
+  sweep: async (_, { open, agents }) => {
     // A separate installation with a full quota of API calls, whose agents disturb nothing else.
-    const { service, watch, meter, folder } = await open('fleet');
+    const { service, watch, meter, folder } = await open('fleet', 'simulated', {
+      SANDBOX_MAX_SERVERS: String(agents + 100),
+      // A large fleet takes more calls to make than a project has in an hour.
+      ...(agents > 1_000 && { SANDBOX_REQUESTS_PER_HOUR: String(agents * 10) }),
+    });
     const logFile = join(folder, 'sweep.log');
-    const sweep = await measureSweep({ sandbox: service.sandbox, watch, meter, logFile, tell });
+    const sweep = await measureSweep({ sandbox: service.sandbox, agents, watch, meter, logFile, tell });
     // Otherwise the worker would keep checking its thousand agents during other measurements.
     await service.stop();
     return { sweep };

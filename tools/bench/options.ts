@@ -9,6 +9,8 @@ export interface Options {
   rounds: number;
   /** Servers that wait, where the pool is measured. */
   slots: number;
+  /** The fleet that is swept. */
+  agents: number;
   /** Agents bought in sequence on real machines. */
   purchases: number;
   /** Also writes all figures to this file, as JSON. */
@@ -17,7 +19,7 @@ export interface Options {
   secretsProvider: string | undefined;
 }
 
-export const USAGE = `Usage: npm run bench -- [--only ${MEASUREMENTS.join(',')}] [--rounds N] [--purchases N] [--slots N] [--json FILE] [--secrets-provider ADDRESS]`;
+export const USAGE = `Usage: npm run bench -- [--only ${MEASUREMENTS.join(',')}] [--rounds N] [--purchases N] [--slots N] [--agents N] [--json FILE] [--secrets-provider ADDRESS]`;
 
 const schema = z.object({
   only: z
@@ -28,6 +30,7 @@ const schema = z.object({
   rounds: count('--rounds', 100).default(3),
   purchases: count('--purchases', 100).default(5),
   slots: count('--slots', 200).default(50),
+  agents: count('--agents', 20_000).default(1_000),
   json: z.string().optional(),
   'secrets-provider': z.string().optional(),
 });
@@ -41,10 +44,11 @@ export function readOptions(args: string[]): Options {
     rounds: text,
     purchases: text,
     slots: text,
+    agents: text,
     json: text,
     'secrets-provider': text,
   };
   const read = readArguments(args, options, schema);
-  const { only, rounds, purchases, slots, json, 'secrets-provider': secretsProvider } = read;
-  return { measurements: only ?? MEASUREMENTS, rounds, purchases, slots, json, secretsProvider };
+  const { only: measurements = MEASUREMENTS, 'secrets-provider': secretsProvider, ...others } = read;
+  return { ...others, measurements, json: others.json, secretsProvider };
 }

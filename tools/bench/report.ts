@@ -163,7 +163,7 @@ function agingText(result: AgingResult): string {
 function sweepText(result: SweepResult): string {
   return [
     `Sweep over ${result.agents} agents (${result.compared} resources compared, ${result.seconds.length} sweeps):`,
-    `  ${spread(summarize(result.seconds), 2)} s; ${result.calls} API calls each, ${result.hetznerCalls.toFixed(0)} of them to Hetzner`,
+    `  ${spread(summarize(result.seconds), 2)} s; ${result.calls.join(' + ')} API calls, ${result.hetznerCalls.toFixed(0)} of them to Hetzner`,
   ].join('\n');
 }
 

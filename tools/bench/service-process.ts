@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { freePort } from '../../sandbox/host/postgres-server.ts';
 import { readSandboxFile, type SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { errorMessage } from '../../src/errors.ts';
-import { serviceOptions } from '../setup/node24.mjs';
+import { serviceEnvironment, serviceOptions } from '../setup/node24.mjs';
 
 /** The service as its users start it, as a separate process. */
 export interface ServiceProcess {
@@ -40,6 +40,7 @@ export async function startService({
   const child = fork(fileURLToPath(new URL('../../src/main.ts', import.meta.url)), ['--role', role], {
     env: {
       ...environment,
+      ...serviceEnvironment,
       MODE: 'sandbox',
       DATA_DIR: dataDir,
       PORT: String(port),

@@ -13,56 +13,77 @@ import type { Meter } from './meter.ts';
 export interface SweepResult {
   agents: number;
   seconds: number[];
-  /** API calls of one sweep to both clouds, by its own count; and those to Hetzner alone, by the quota. */
-  calls: number;
+  /** API calls to both clouds of each sweep until all lists were complete, by its own count. */
+  calls: number[];
+  /** Those to Hetzner alone, by the quota. */
   hetznerCalls: number;
   /** Number of compared resources. */
   compared: number;
 }
 
-const AGENTS = 1_000;
 const SWEEPS = 5;
 
 /**
- * Measures sweeps over an installation with a thousand agents, run in this process by the worker's own
+ * Measures sweeps over an installation with so many agents, run in this process by the worker's own
  * function.
  */
 export async function measureSweep(
-  deps: FleetDeps & { meter: Meter; logFile: string },
+  deps: FleetDeps & { agents: number; meter: Meter; logFile: string },
 ): Promise<SweepResult> {
-  deps.tell(`making ${AGENTS} agents through the clouds’ APIs`);
-  await makeFleet(deps, AGENTS);
+  const { agents } = deps;
+  deps.tell(`making ${agents} agents through the clouds’ APIs`);
+  await makeFleet(deps, agents);
   const pool = createPool(new Secret(deps.sandbox.databaseUrl), 4, 'bench sweep');
   const database = createDatabase(pool);
   const sweepDeps: SweepDeps = { database, openClouds: clouds(deps.sandbox), log: createLog(deps.logFile) };
   const seconds: number[] = [];
-  const reports: SweepReport[] = [];
+  let last: Cycle | undefined;
   let hetznerCalls = 0;
   try {
     for (let count = 1; count <= SWEEPS; count += 1) {
-      let report: SweepReport | undefined;
       const usage = await deps.meter.measure(async () => {
-        report = await sweepAlone(sweepDeps, { pauseSeconds: 0, signal: new AbortController().signal });
+        last = await sweepAll(sweepDeps, agents);
       });
-      reports.push(checked(report));
       seconds.push(usage.seconds);
       hetznerCalls = usage.hetznerCalls;
-      deps.tell(`sweep ${count} of ${SWEEPS}: ${usage.seconds.toFixed(2)} s`);
+      deps.tell(
+        `sweep ${count} of ${SWEEPS}: ${usage.seconds.toFixed(2)} s, ${last!.calls.join(' + ')} calls`,
+      );
     }
   } finally {
     await pool.end();
   }
-  const last = reports.at(-1)!;
-  return { agents: AGENTS, seconds, calls: last.calls, hetznerCalls, compared: last.listed };
+  return { agents, seconds, calls: last!.calls, hetznerCalls, compared: last!.compared };
 }
 
-/** A sweep that was cut short or found a problem with the fleet must not be measured. */
+interface Cycle {
+  /** Of each sweep that it took. */
+  calls: number[];
+  compared: number;
+}
+
+/** Sweeps until all lists are complete: a large fleet takes more than one sweep, each within its budget. */
+async function sweepAll(deps: SweepDeps, agents: number): Promise<Cycle> {
+  const cycle: Cycle = { calls: [], compared: 0 };
+  for (;;) {
+    const report = checked(await sweepAlone(deps, { pauseSeconds: 0, signal: new AbortController().signal }));
+    cycle.calls.push(report.calls);
+    cycle.compared += report.listed;
+    if (report.next === null) break;
+  }
+  if (cycle.compared < 2 * agents) throw new Error(`The sweeps compared only ${cycle.compared} resources`);
+  return cycle;
+}
+
+/** A sweep that ended early or found a problem with the fleet must not be measured. */
 function checked(report: SweepReport | undefined): SweepReport {
   if (report === undefined) throw new Error('A worker was sweeping at the same time');
-  const complaints = [...report.findings, ...(report.note === null ? [] : [report.note])];
+  const complaints = [
+    ...report.findings,
+    ...(report.note === null || report.next !== null ? [] : [report.note]),
+  ];
   if (complaints.length > 0)
     throw new Error(`The sweep found problems: ${complaints.slice(0, 3).join('; ')}`);
-  if (report.listed < 2 * AGENTS) throw new Error(`The sweep compared only ${report.listed} resources`);
   return report;
 }
 

@@ -1,5 +1,6 @@
 // Before anything that loads the SDK.
 import './lazy/hooks.ts';
+import { flushCompileCache } from 'node:module';
 import { errorMessage, getFailureCode, type ReportedError } from '../../errors.ts';
 import { refuseOtherUsers } from '../../processes/peer-user.ts';
 import type { FromEngine, ToEngine } from './messages.ts';
@@ -41,6 +42,18 @@ function holdLease(until: number): void {
   leaseTimer = setTimeout(endEverything, Math.max(0, until - Date.now()));
 }
 
+let flushes = 2;
+
+/**
+ * Writes what Node has compiled into its cache, after the start and after the first run, which loads the rest.
+ * Node does it when a process exits by itself, but this one is always killed.
+ */
+function keepCompiledCode(): void {
+  if (flushes === 0) return;
+  flushes -= 1;
+  setImmediate(flushCompileCache);
+}
+
 const LONGEST_MESSAGE = 20_000;
 
 function describe(error: unknown): ReportedError {
@@ -72,6 +85,7 @@ process.on('message', (message: ToEngine) => {
         .finally(() => {
           abort = undefined;
           clearTimeout(leaseTimer);
+          keepCompiledCode();
         });
       break;
     }
@@ -79,3 +93,4 @@ process.on('message', (message: ToEngine) => {
 });
 
 send({ type: 'ready' });
+keepCompiledCode();

@@ -28,6 +28,8 @@ const START_TIMEOUT_SECONDS = 60;
  * process takes a third less memory, and no more processor time.
  */
 const NODE_OPTIONS = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=1'];
+/** One area for the C library's allocations instead of one a thread: a fifth less memory. */
+const MEMORY_ENVIRONMENT = { MALLOC_ARENA_MAX: '1' };
 
 /** One engine process, as the worker sees it. Never reused after a run that did not succeed. */
 export class EngineProcess {
@@ -51,7 +53,7 @@ export class EngineProcess {
     this.#child = fork(fileURLToPath(new URL('child.ts', import.meta.url)), [JSON.stringify(own)], {
       // Its own process group: one signal ends it with all its children, and Ctrl-C does not reach it.
       detached: true,
-      env: { ...environment, ...this.#processTags },
+      env: { ...environment, ...MEMORY_ENVIRONMENT, ...this.#processTags },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       execArgv: NODE_OPTIONS,
     });
