@@ -15,8 +15,8 @@ export interface Remover extends SlotAttemptDeps {
 const LOOK_SECONDS = 30;
 
 /**
- * Removes slots that an earlier executor has left: this one, by name, hands none over. While there are none it
- * costs a statement now and then.
+ * Removes slots that an earlier executor has left: this one, by name, hands none over. While there are none
+ * it costs a statement now and then.
  */
 export function startRemovingSlots(
   {

@@ -24,8 +24,8 @@ const SILENT_MS = 25_000;
 const IN_ANY_CASE_MS = 300_000;
 
 /**
- * While slots are handed over, everything but operations waits: a customer's second is worth more than what can
- * be done in the next one.
+ * While slots are handed over, everything but operations waits: a customer's second is worth more than what
+ * can be done in the next one.
  */
 const HAND_OVERS = { ms: 1_000, mostMs: 2_000 };
 

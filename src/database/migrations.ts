@@ -22,7 +22,7 @@ import * as serverNames from './migrations/0020-server-names.ts';
 import * as slots from './migrations/0021-slots.ts';
 import * as pages from './migrations/0022-pages.ts';
 import * as sweepCycles from './migrations/0023-sweep-cycles.ts';
-import * as poolWishes from './migrations/0024-pool-wishes.ts';
+import * as poolDemands from './migrations/0024-pool-demands.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -47,7 +47,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0021-slots': slots,
   '0022-pages': pages,
   '0023-sweep-cycles': sweepCycles,
-  '0024-pool-wishes': poolWishes,
+  '0024-pool-demands': poolDemands,
 };
 
 const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };

@@ -7,14 +7,14 @@ export type SlotStatus = (typeof SLOT_STATUSES)[number];
 
 export interface SlotTables {
   pools: PoolTable;
-  pool_wishes: PoolWishTable;
+  pool_demands: PoolDemandTable;
   slots: SlotTable;
   pool_misses: PoolMissTable;
   server_names: ServerNameTable;
 }
 
-/** What a worker wants to be kept: the newest of its live wishes counts. */
-export interface PoolWishTable {
+/** What a worker wants to be kept: the newest of its live demands counts. */
+export interface PoolDemandTable {
   worker_id: string;
   project: string;
   location: string;
@@ -27,7 +27,7 @@ export interface PoolWishTable {
   seen_at: DefaultTimestamp;
 }
 
-/** How many slots there should be now, by the wishes of all workers. */
+/** How many slots there should be now, by the demands of all workers. */
 export interface PoolTable {
   project: string;
   location: string;

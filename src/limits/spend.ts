@@ -49,8 +49,8 @@ export interface PricedSlot {
 }
 
 /**
- * What the slots that are made or wait cost, each, those first that are removed first, and what everything else
- * costs that is not being removed; undefined if a price is not known.
+ * What the slots that are made or wait cost, each, those first that are removed first, and what everything
+ * else costs that is not being removed; undefined if a price is not known.
  */
 export async function priceSlots(
   database: Database,

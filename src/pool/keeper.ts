@@ -7,8 +7,8 @@ import { isPassedBy } from '../operations/give-way.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import { repeatEvery } from '../processes/repeat.ts';
 import { wasJustClaimed } from '../slots/claim.ts';
+import { type WantedPool, withdrawDemands } from '../slots/demands.ts';
 import { type SlotRow, takeSlotWork } from '../slots/slots.ts';
-import { type WantedPool, withdrawWishes } from '../slots/wishes.ts';
 import { checkSlots } from './check-slots.ts';
 import { fingerprintFor } from './fingerprint.ts';
 import { planSlots } from './plan-slots.ts';
@@ -49,7 +49,7 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
     stop: async () => {
       stopping.abort(new Error('The worker is stopping'));
       await repeating.stop();
-      await withdrawWishes(deps.database, deps.workerId);
+      await withdrawDemands(deps.database, deps.workerId);
       await Promise.all(underWay);
     },
   };
@@ -103,7 +103,7 @@ function toWanted({ pool, parts }: KeeperDeps, at: Date): WantedPool[] {
 /** Without a pool in the configuration, those of an earlier one are emptied. */
 async function hasAny({ database }: KeeperDeps): Promise<boolean> {
   const { rows } = await sql<{ found: boolean }>`
-    select exists (select 1 from pools where size > 0) or exists (select 1 from pool_wishes)
+    select exists (select 1 from pools where size > 0) or exists (select 1 from pool_demands)
       or exists (select 1 from slots where status in ('making', 'ready', 'removing')) as found`.execute(
     database,
   );

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
+import { isKept, mergeDemands, recordDemands, type WantedPool } from '../slots/demands.ts';
 import { insertSlots, NOT_MADE, type PoolName } from '../slots/slots.ts';
-import { isKept, mergeWishes, recordWishes, type WantedPool } from '../slots/wishes.ts';
 import { roomForCosts, withdrawCostly } from './costs.ts';
 import { withdrawSlot } from './withdraw-slot.ts';
 
@@ -25,8 +25,8 @@ export async function planSlots(
     const { rows } = await sql<{ locked: boolean }>`
       select pg_try_advisory_xact_lock(hashtext('pool'), 0) as locked`.execute(trx);
     if (rows[0]?.locked !== true) return { retired: 0, added: 0 };
-    await recordWishes(trx, workerId, wanted);
-    const merged = await mergeWishes(trx);
+    await recordDemands(trx, workerId, wanted);
+    const merged = await mergeDemands(trx);
     const retired = (await retireUnfit(trx)) + (await withdrawCostly(trx, eurosPerHour));
     let added = 0;
     for (const pool of merged) added += await refill(trx, pool, eurosPerHour);
@@ -41,7 +41,7 @@ export async function planSlots(
 async function retireUnfit(trx: Transaction): Promise<number> {
   const { rows } = await sql<{ slotId: string; status: string; why: string }>`
     with prints as (
-      select project, location, plan, fingerprint, max(size) as size from pool_wishes where ${isKept}
+      select project, location, plan, fingerprint, max(size) as size from pool_demands where ${isKept}
       group by project, location, plan, fingerprint),
     numbered as (
       select s.slot_id, s.status, coalesce(w.size, 0) as size,

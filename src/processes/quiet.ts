@@ -6,8 +6,8 @@ export interface Quiet {
 }
 
 /**
- * Quiet for `ms` after each call of `begin`, together at most for `mostMs`, and then not for another `ms`: what
- * waits gets its turn although the calls never end.
+ * Quiet for `ms` after each call of `begin`, together at most for `mostMs`, and then not for another `ms`:
+ * what waits gets its turn although the calls never end.
  */
 export function createQuiet(
   { ms, mostMs }: { ms: number; mostMs: number },

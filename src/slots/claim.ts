@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RawBuilder, sql } from 'kysely';
 import type { Transaction } from '../database/connect.ts';
-import { isLive } from './wishes.ts';
+import { isLive } from './demands.ts';
 
 /** Notified with the id of each provision whose agent has claimed a slot: workers hand it over at once. */
 export const CLAIMS_CHANNEL = 'slot_claims';
@@ -49,7 +49,7 @@ async function tryToClaim(
 ): Promise<{ isClaimed: boolean; isLocked: boolean }> {
   const { rows } = await sql<{ isClaimed: boolean; isLocked: boolean }>`
     with wanted as materialized (
-      select fingerprint, max(since) as since from pool_wishes
+      select fingerprint, max(since) as since from pool_demands
       where project = ${project} and location = ${location} and plan = ${plan} and size > 0 and ${isLive}
       group by fingerprint),
     fitting as materialized (

@@ -13,7 +13,7 @@ import { planSlots } from '../../src/pool/plan-slots.ts';
 import { systemClock } from '../../src/processes/clock.ts';
 import { noFence } from '../../src/pulumi/fence.ts';
 import { Secret } from '../../src/secret.ts';
-import { withdrawWishes } from '../../src/slots/wishes.ts';
+import { withdrawDemands } from '../../src/slots/demands.ts';
 import { claim, type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 import { createRunbookFixture, type RunbookFixture } from '../support/runbook-fixture.ts';
 import { addPool, addSlot, FINGERPRINT, slot } from '../support/slots.ts';
@@ -91,8 +91,8 @@ describe('a pool', () => {
     // Another one of the old release starts again: that makes it no newer.
     expect(await plan(1, FINGERPRINT, undefined, 'w3')).toEqual({ retired: 0, added: 0 });
     expect(await pool()).toMatchObject({ fingerprint: 'the next' });
-    await withdrawWishes(at.database, 'w1');
-    await withdrawWishes(at.database, 'w3');
+    await withdrawDemands(at.database, 'w1');
+    await withdrawDemands(at.database, 'w3');
     expect(await plan(1, 'the next', undefined, 'w2')).toEqual({ retired: 1, added: 0 });
     expect((await slot(at, old)).status).toBe('removing');
   });
@@ -102,7 +102,7 @@ describe('a pool', () => {
     await plan(1);
     const silent = (text: string) =>
       at.database
-        .updateTable('pool_wishes')
+        .updateTable('pool_demands')
         .set({ seen_at: sql`now() - ${sql.lit(text)}::interval` })
         .where('worker_id', '=', 'w1')
         .execute();
@@ -282,10 +282,10 @@ test('nothing is planned in the seconds of a claim, but its end is waited for on
   await at.database.updateTable('slots').set({ claimed_at: sql`now() + interval '1 hour'` }).execute();
   const running = startPoolKeeper(keeper(3), 0.05);
   await vi.waitFor(async () => expect((await pool()).size).toBe(3), WAIT);
-  const { rows } = await sql<{ wished: boolean }>`select seen_at > now() - interval '9 seconds' as wished
-    from pool_wishes where worker_id = 'w1'`.execute(at.database);
+  const { rows } = await sql<{ demanded: boolean }>`select seen_at > now() - interval '9 seconds' as demanded
+    from pool_demands where worker_id = 'w1'`.execute(at.database);
   await running.stop();
-  expect(rows[0]?.wished).toBe(true);
+  expect(rows[0]?.demanded).toBe(true);
 });
 
 test('no slot is begun while an order waits for a worker', async () => {

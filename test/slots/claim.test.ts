@@ -119,11 +119,17 @@ describe('an order', () => {
 
   test('gets one of an old release only while a worker still wants it, and the newest first', async () => {
     await addPool(at, 2);
-    const wish = { project: 'default', location: 'nbg1', plan: 'starter', size: 2, fingerprint: 'the next' };
+    const demand = {
+      project: 'default',
+      location: 'nbg1',
+      plan: 'starter',
+      size: 2,
+      fingerprint: 'the next',
+    };
     const since = sql<Date>`now() + interval '1 second'`;
     await at.database
-      .insertInto('pool_wishes')
-      .values({ ...wish, worker_id: 'w2', since })
+      .insertInto('pool_demands')
+      .values({ ...demand, worker_id: 'w2', since })
       .execute();
     for (let made = 0; made < 2; made++) await addSlot(at, vault);
     const next = await addSlot(at, vault, { fingerprint: 'the next' });
@@ -131,7 +137,7 @@ describe('an order', () => {
     expect(await claims()).toEqual([{ slot_id: next, agent_id: 'a1' }]);
     await order('a2');
     expect(await claims()).toHaveLength(2);
-    await at.database.deleteFrom('pool_wishes').where('worker_id', '=', 'w1').execute();
+    await at.database.deleteFrom('pool_demands').where('worker_id', '=', 'w1').execute();
     await order('a3');
     expect(await misses()).toEqual(['a3']);
   });
@@ -140,7 +146,10 @@ describe('an order', () => {
     await addPool(at, 1);
     await addSlot(at, vault);
     await order('another', 'pro');
-    await at.database.updateTable('pool_wishes').set({ seen_at: sql`now() - interval '1 minute'` }).execute();
+    await at.database
+      .updateTable('pool_demands')
+      .set({ seen_at: sql`now() - interval '1 minute'` })
+      .execute();
     await order('a1');
     expect(await claims()).toEqual([]);
     // Nothing was promised to either.

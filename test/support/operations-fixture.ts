@@ -56,7 +56,7 @@ export async function openOperations(): Promise<OperationsFixture> {
         'server_names',
         'pool_misses',
         'slots',
-        'pool_wishes',
+        'pool_demands',
         'pools',
         'operations',
         'stripe_events',

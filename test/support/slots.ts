@@ -14,7 +14,7 @@ export async function addPool({ database }: OperationsFixture, size: number): Pr
   const pool = { project: 'default', location: 'nbg1', plan: 'starter', size, fingerprint: FINGERPRINT };
   await database.insertInto('pools').values(pool).execute();
   await database
-    .insertInto('pool_wishes')
+    .insertInto('pool_demands')
     .values({ ...pool, worker_id: 'w1' })
     .execute();
 }

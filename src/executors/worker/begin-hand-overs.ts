@@ -1,15 +1,16 @@
 import { sql } from 'kysely';
 import { parseRecordedInputs, type RecordedInputs } from '../../agents/inputs.ts';
+import type { Vault } from '../../agents/secrets.ts';
 import { beginProvisions } from '../../agents/store.ts';
 import { LEASE_SECONDS } from '../../config/timing.ts';
 import { type Database, isDatabaseUnavailable, type Transaction } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
+import type { Log } from '../../log.ts';
 import type { Claim, OperationRow } from '../../operations/claims.ts';
 import { appendAllEvents } from '../../operations/events/events.ts';
 import { beginAllOnWorker } from '../../operations/transitions.ts';
 import { type TakenOver, takeFromSlot } from '../../runbooks/steps/hand-over.ts';
 import { type ClaimedSlot, findUnserved, takeOverSlots } from '../../slots/claimed.ts';
-import type { HandOverDeps } from './hand-over-lane.ts';
 
 /** An attempt at a provision that has taken a slot's keys and names over, and not told its server yet. */
 export interface Begun {
@@ -28,14 +29,20 @@ export async function findWaiting(database: Database): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-type Deps = Pick<HandOverDeps, 'database' | 'vault' | 'workerId' | 'leaseSeconds' | 'log'>;
+export interface BeginDeps {
+  database: Database;
+  vault: Vault;
+  workerId: string;
+  leaseSeconds?: number | undefined;
+  log: Log;
+}
 
 /**
  * Claims these provisions in one transaction; if one of them cannot be, each in its own.
  * @returns those that it has begun, and those that somebody else had locked: a lane, or a request
  */
 export async function beginHandOvers(
-  deps: Deps,
+  deps: BeginDeps,
   operationIds: readonly string[],
 ): Promise<{ begun: Begun[]; locked: string[] }> {
   try {
@@ -51,7 +58,7 @@ export async function beginHandOvers(
   }
 }
 
-async function beginEach(deps: Deps, operationIds: readonly string[]) {
+async function beginEach(deps: BeginDeps, operationIds: readonly string[]) {
   const [begun, locked]: [Begun[], string[]] = [[], []];
   for (const operationId of operationIds) {
     const one = await beginHandOvers(deps, [operationId]);
@@ -67,7 +74,7 @@ async function beginEach(deps: Deps, operationIds: readonly string[]) {
  */
 async function begin(
   trx: Transaction,
-  { vault, workerId, leaseSeconds = LEASE_SECONDS }: Deps,
+  { vault, workerId, leaseSeconds = LEASE_SECONDS }: BeginDeps,
   operationIds: readonly string[],
 ): Promise<{ begun: Begun[]; locked: string[] }> {
   const queued = await lockQueued(trx, operationIds);
@@ -109,7 +116,7 @@ async function begin(
 
 type Queued = OperationRow & { ofAgent: { inputs: RecordedInputs | null; secrets: Buffer | null } };
 
-/** Locks the operations with their agents, in the order of all requests; skips those that another worker has. */
+/** Locks the operations with their agents, in the order of all requests; skips those that another has. */
 async function lockQueued(trx: Transaction, operationIds: readonly string[]): Promise<Map<string, Queued>> {
   const rows = await trx
     .selectFrom('operations as o')
@@ -134,7 +141,7 @@ async function lockQueued(trx: Transaction, operationIds: readonly string[]): Pr
   return new Map(rows.map((row) => [row.operation_id, toQueued(row)]));
 }
 
-/** Those that still wait, although they could not be locked. Once they are due, the worker's places take them. */
+/** Those that still wait, although they could not be locked. Once due, they are the worker's places'. */
 async function findLocked(trx: Transaction, operationIds: readonly string[]): Promise<string[]> {
   if (operationIds.length === 0) return [];
   const { rows } = await sql<{ id: string }>`

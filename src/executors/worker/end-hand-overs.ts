@@ -1,5 +1,6 @@
-import { isDatabaseUnavailable, type Transaction } from '../../database/connect.ts';
+import { type Database, isDatabaseUnavailable, type Transaction } from '../../database/connect.ts';
 import { CancelledError, errorMessage, LostError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
 import { lockClaim, lockClaims, type OperationRow } from '../../operations/claims.ts';
 import { appendQueuedAgain } from '../../operations/events/events.ts';
 import { settleLocked } from '../../operations/settle.ts';
@@ -8,18 +9,22 @@ import type { Queue } from '../../queue/queue.ts';
 import { succeedServed } from '../../runbooks/steps/served.ts';
 import { giveSlotUp } from '../../slots/claimed.ts';
 import type { Begun } from './begin-hand-overs.ts';
-import type { HandOverDeps } from './hand-over-lane.ts';
 
 /** A hand-over whose server has its agent. */
 type Done = Begun & { outputs: Begun['slot']['outputs'] };
-type Deps = Pick<HandOverDeps, 'database' | 'queue' | 'log'>;
+
+export interface EndDeps {
+  database: Database;
+  queue: Queue;
+  log: Log;
+}
 
 /**
  * Ends hand-overs in one transaction: their agents run. If that fails, and for those that somebody else has
  * locked or that are cancelled, each in its own. One that is lost changes nothing.
  * @throws only if the database is unavailable; repeating it then changes nothing twice
  */
-export async function settleHandOvers(deps: Deps, done: readonly Done[]): Promise<void> {
+export async function settleHandOvers(deps: EndDeps, done: readonly Done[]): Promise<void> {
   const settled = await settleTogether(deps, done).catch((error: unknown) => {
     if (isDatabaseUnavailable(error)) throw error;
     return new Set<string>();
@@ -35,7 +40,7 @@ export async function settleHandOvers(deps: Deps, done: readonly Done[]): Promis
 }
 
 /** @returns the operations that it has settled */
-async function settleTogether({ database, queue }: Deps, done: readonly Done[]): Promise<Set<string>> {
+async function settleTogether({ database, queue }: EndDeps, done: readonly Done[]): Promise<Set<string>> {
   return database.transaction().execute(async (trx) => {
     const rows = await lockClaims(
       trx,
@@ -53,7 +58,7 @@ async function settleTogether({ database, queue }: Deps, done: readonly Done[]):
 
 /** @returns whether the agent runs now */
 async function settleAlone(
-  { database, queue, log }: Deps,
+  { database, queue, log }: EndDeps,
   { claim, agentId, outputs }: Done,
 ): Promise<boolean> {
   try {
@@ -83,7 +88,7 @@ async function settleCancelled(trx: Transaction, queue: Queue, row: OperationRow
 }
 
 /** The slot failed its claim: it is removed, and the order gets a server of its own, at once. */
-export async function goCold({ database, queue, log }: Deps, begun: Begun, error: unknown): Promise<void> {
+export async function goCold({ database, queue, log }: EndDeps, begun: Begun, error: unknown): Promise<void> {
   const { claim, agentId, slot } = begun;
   const why = `The server that waited could not be handed over: ${errorMessage(error)}`;
   await database.transaction().execute(async (trx) => {

@@ -1,25 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Vault } from '../../agents/secrets.ts';
-import { type Database, isDatabaseUnavailable } from '../../database/connect.ts';
+import { isDatabaseUnavailable } from '../../database/connect.ts';
 import { errorMessage, LostError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { createBatches } from '../../processes/batches.ts';
-import type { Queue } from '../../queue/queue.ts';
 import { handOver } from '../../runbooks/steps/hand-over.ts';
 import type { HealthCheck } from '../../tailnet/agent-health.ts';
 import type { HandOver } from '../../tailnet/hand-over.ts';
-import { type Begun, beginHandOvers, findWaiting } from './begin-hand-overs.ts';
-import { goCold, settleHandOvers } from './end-hand-overs.ts';
+import { type BeginDeps, type Begun, beginHandOvers, findWaiting } from './begin-hand-overs.ts';
+import { type EndDeps, goCold, settleHandOvers } from './end-hand-overs.ts';
 
-export interface HandOverDeps {
-  database: Database;
-  queue: Queue;
-  vault: Vault;
+export interface HandOverDeps extends BeginDeps, EndDeps {
   health: HealthCheck;
   handOver: HandOver;
-  workerId: string;
-  leaseSeconds?: number | undefined;
-  log: Log;
   /** Tells of provisions whose agents have claimed a slot; undefined: there may be any. */
   subscribe(wake: (operationId: string | undefined) => void): () => void;
 }

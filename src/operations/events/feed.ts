@@ -76,7 +76,7 @@ async function newestId(database: Database): Promise<number> {
   return row?.id ?? 0;
 }
 
-/** The events of these operations after a sequence number of each, without log lines. `floor`: ids above it. */
+/** Events of these operations after a sequence number of each, without log lines; `floor`: ids above it. */
 export async function readAfter(
   database: Database,
   positions: (readonly [operationId: string, afterSequence: number])[],

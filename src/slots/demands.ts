@@ -9,15 +9,15 @@ export interface WantedPool extends PoolName {
   fingerprint: string;
 }
 
-/** A worker that has not repeated its wish for this long hands no slot over. */
+/** A worker that has not repeated its demand for this long hands no slot over. */
 const LIVE_SECONDS = 20;
 /** A worker that has stopped without a word may come back as it was: so long its slots are kept for it. */
 const KEPT_SECONDS = 120;
 
-/** Whether a row of `pool_wishes` is that of a worker that hands slots over now, in SQL. Only local ones do. */
+/** Whether a row of `pool_demands` is that of a worker that hands slots over now (only local ones), in SQL. */
 export const isLive: RawBuilder<boolean> = sql<boolean>`(${seenWithin(LIVE_SECONDS)}
   and coalesce((select executor from installation), 'local') = 'local')`;
-/** Whether a row of `pool_wishes` is that of a worker that is there, or was just now, in SQL. */
+/** Whether a row of `pool_demands` is that of a worker that is there, or was just now, in SQL. */
 export const isKept: RawBuilder<boolean> = seenWithin(KEPT_SECONDS);
 
 function seenWithin(seconds: number): RawBuilder<boolean> {
@@ -26,9 +26,10 @@ function seenWithin(seconds: number): RawBuilder<boolean> {
 
 /**
  * Records what a worker wants now, in place of what it wanted before. A fingerprint that another worker wants
- * too is as old as that one's wish, so that a worker of the old release that starts again is not the newest.
+ * too is as old as that one's demand, so that a worker of the old release that starts again is not the
+ * newest.
  */
-export async function recordWishes(
+export async function recordDemands(
   trx: Transaction,
   workerId: string,
   wanted: readonly WantedPool[],
@@ -38,12 +39,12 @@ export async function recordWishes(
       select * from jsonb_to_recordset(${JSON.stringify(wanted)}::jsonb)
         as given (project text, location text, plan text, size int, fingerprint text)),
     withdrawn as (
-      delete from pool_wishes w where (worker_id = ${workerId} and not exists (
+      delete from pool_demands w where (worker_id = ${workerId} and not exists (
         select 1 from given g where (g.project, g.location, g.plan) = (w.project, w.location, w.plan)))
         or (worker_id <> ${workerId} and not ${isKept}))
-    insert into pool_wishes as known (worker_id, project, location, plan, size, fingerprint, since)
+    insert into pool_demands as known (worker_id, project, location, plan, size, fingerprint, since)
     select ${workerId}, g.project, g.location, g.plan, g.size, g.fingerprint, coalesce((select min(w.since)
-      from pool_wishes w where (w.project, w.location, w.plan, w.fingerprint)
+      from pool_demands w where (w.project, w.location, w.plan, w.fingerprint)
         = (g.project, g.location, g.plan, g.fingerprint)), now())
     from given g
     on conflict (project, location, plan, worker_id) do update set size = excluded.size,
@@ -51,22 +52,22 @@ export async function recordWishes(
 }
 
 /** A worker that stops wants nothing any more. If the database is unavailable, its silence has to do. */
-export async function withdrawWishes(database: Database, workerId: string): Promise<void> {
+export async function withdrawDemands(database: Database, workerId: string): Promise<void> {
   await database
-    .deleteFrom('pool_wishes')
+    .deleteFrom('pool_demands')
     .where('worker_id', '=', workerId)
     .execute()
     .catch(() => {});
 }
 
 /**
- * Brings `pools` in line with all wishes: where they differ, the newest fingerprint counts. Pools that no
+ * Brings `pools` in line with all demands: where they differ, the newest fingerprint counts. Pools that no
  * worker wants any more are empty. @returns those that some worker wants
  */
-export async function mergeWishes(trx: Transaction): Promise<WantedPool[]> {
+export async function mergeDemands(trx: Transaction): Promise<WantedPool[]> {
   const { rows } = await sql<WantedPool>`
     with prints as (
-      select project, location, plan, fingerprint, max(size) as size, max(since) as since from pool_wishes
+      select project, location, plan, fingerprint, max(size) as size, max(since) as since from pool_demands
       where ${isKept} group by project, location, plan, fingerprint),
     wanted as (
       select distinct on (project, location, plan) * from prints

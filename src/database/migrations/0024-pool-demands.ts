@@ -6,7 +6,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 }
 
 const STATEMENTS = [
-  `create table pool_wishes (
+  `create table pool_demands (
      worker_id text not null check (length(worker_id) between 1 and 300),
      project text not null check (project ~ '^[a-z0-9](-?[a-z0-9])*$'),
      location text not null check (location ~ '^[a-z0-9-]{1,20}$'),
