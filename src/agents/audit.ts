@@ -12,15 +12,18 @@ export interface AuditEntry {
 }
 
 /** Records who did what, in the transaction that does it. */
-export async function audit(trx: Transaction, entry: AuditEntry): Promise<void> {
+export async function audit(trx: Transaction, ...entries: AuditEntry[]): Promise<void> {
+  if (entries.length === 0) return;
   await trx
     .insertInto('audit_log')
-    .values({
-      actor: entry.actor,
-      action: entry.action,
-      agent_id: entry.agentId ?? null,
-      operation_id: entry.operationId ?? null,
-      details: jsonText(entry.details ?? {}),
-    })
+    .values(
+      entries.map((entry) => ({
+        actor: entry.actor,
+        action: entry.action,
+        agent_id: entry.agentId ?? null,
+        operation_id: entry.operationId ?? null,
+        details: jsonText(entry.details ?? {}),
+      })),
+    )
     .execute();
 }

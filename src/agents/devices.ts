@@ -27,24 +27,27 @@ export async function recordJoinName(
 }
 
 /**
- * Rejects a device that another agent has recorded. Two agents that claim one address are a bug or an attack.
+ * Rejects devices that another agent has recorded. Two agents that claim one address are a bug or an attack.
  * @throws ConflictError if another agent's row has the address or the device
  */
-export async function refuseForeignDevice(
+export async function refuseForeignDevices(
   trx: Transaction,
-  agentId: string,
-  { tailnetIp, tailnetNodeId }: { tailnetIp: string; tailnetNodeId?: string | null | undefined },
+  recorded: readonly {
+    agentId: string;
+    outputs: { tailnetIp: string; tailnetNodeId?: string | null | undefined };
+  }[],
 ): Promise<void> {
-  const other = await trx
-    .selectFrom('agents')
-    .select(['agent_id', 'tailnet_ip'])
-    .where('agent_id', '<>', agentId)
-    .where((row) =>
-      row.or([row('tailnet_ip', '=', tailnetIp), row('tailnet_node_id', '=', tailnetNodeId ?? null)]),
-    )
-    .executeTakeFirst();
+  const ids = recorded.map(({ agentId }) => agentId);
+  const addresses = recorded.map(({ outputs }) => outputs.tailnetIp);
+  const nodes = recorded.map(({ outputs }) => outputs.tailnetNodeId ?? null);
+  const { rows } = await sql<{ address: string; owner: string }>`
+    select own.tailnet_ip as address, other.agent_id as owner
+    from unnest(${ids}::text[], ${addresses}::text[], ${nodes}::text[]) as own (agent_id, tailnet_ip, node_id)
+      join agents other on other.agent_id <> own.agent_id
+        and (other.tailnet_ip = own.tailnet_ip or other.tailnet_node_id = own.node_id) limit 1`.execute(trx);
+  const [other] = rows;
   if (other !== undefined)
-    throw new ConflictError(`The tailnet device at ${tailnetIp} already belongs to agent ${other.agent_id}`);
+    throw new ConflictError(`The tailnet device at ${other.address} already belongs to agent ${other.owner}`);
 }
 
 /** Records the device of an agent that was created before devices were recorded. */

@@ -1,10 +1,11 @@
 import { type Selectable, sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
+import { jsonText } from '../database/storable.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import { forgetHolds } from './holds.ts';
 import { parseRecordedInputs, type RecordedInputs } from './inputs.ts';
-import { move, write } from './move.ts';
+import { move, moveAll, write } from './move.ts';
 import { type AgentOutputs, outputColumns } from './outputs.ts';
 import { type AgentStatus, type AgentStep, type Health, LIVE_STATUSES } from './states.ts';
 
@@ -114,9 +115,9 @@ export interface AgentCursor {
   agentId: string;
 }
 
-/** A provision or its next attempt begins: `requested`, `failed` or `provisioning` → `provisioning`. */
-export async function beginProvision(trx: Transaction, agentId: string): Promise<void> {
-  await move(trx, agentId, { by: 'provision begins', orStays: true }, { step: 'queued', error: null });
+/** Provisions or their next attempts begin: `requested`, `failed` or `provisioning` → `provisioning`. */
+export async function beginProvisions(trx: Transaction, agentIds: readonly string[]): Promise<void> {
+  await moveAll(trx, agentIds, { by: 'provision begins', orStays: true }, { step: 'queued', error: null });
 }
 
 /** Records a provision's step on the agent. No effect unless the agent is being provisioned. */
@@ -129,10 +130,22 @@ export async function setAgentStep(trx: Transaction, agentId: string, step: Agen
     .execute();
 }
 
-/** A provision succeeded: `provisioning` → `running`, with its outputs. @throws ConflictError */
-export async function markRunning(trx: Transaction, agentId: string, outputs: AgentOutputs): Promise<void> {
-  const columns = { ...outputColumns(outputs), step: 'running', health: 'healthy', error: null };
-  await move(trx, agentId, { by: 'provision succeeds' }, columns);
+/** Provisions succeeded: `provisioning` → `running`, with their outputs. @throws ConflictError */
+export async function markRunning(
+  trx: Transaction,
+  agents: readonly { agentId: string; outputs: AgentOutputs }[],
+): Promise<void> {
+  const names = Object.keys(outputColumns(null));
+  const outputs = agents.map((one) => ({ agent_id: one.agentId, ...outputColumns(one.outputs) }));
+  const given = sql`jsonb_to_recordset(${jsonText(outputs)}::jsonb) as given (agent_id text, ${sql.join(
+    names.map((name) => sql`${sql.ref(name)} text`),
+  )})`;
+  const columns = {
+    ...Object.fromEntries(names.map((name) => [name, sql.ref(`given.${name}`)])),
+    ...{ step: 'running', health: 'healthy', error: null },
+  };
+  const ids = agents.map(({ agentId }) => agentId);
+  await moveAll(trx, ids, { by: 'provision succeeds' }, columns, given);
 }
 
 /** A provision failed for the last time or was cancelled before it began. @throws ConflictError */

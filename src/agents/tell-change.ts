@@ -1,37 +1,48 @@
+import { sql } from 'kysely';
 import type { Transaction } from '../database/connect.ts';
 import type { NoticeType } from '../database/vocabulary.ts';
-import { queueNotice } from '../notices/queue-notice.ts';
+import { queueNotices } from '../notices/queue-notice.ts';
 import { audit } from './audit.ts';
 import type { AgentStatus, Edge } from './states.ts';
 
-/**
- * Records a change of an agent's status in the audit log, and queues its notice if it has one. `edge.by` says
- * what caused it.
- */
-export async function tellChange(trx: Transaction, agentId: string, edge: Edge): Promise<void> {
-  const { from, to, by } = edge;
-  await audit(trx, { actor: 'service', action: `agent.became-${to}`, agentId, details: { from, by } });
-  const type = noticeFor(edge);
-  if (type === undefined) return;
-  const { user_id: userId, error } = await trx
-    .selectFrom('agents')
-    .select(['user_id', 'error'])
-    .where('agent_id', '=', agentId)
-    .executeTakeFirstOrThrow();
-  const { count } = await trx
-    .selectFrom('notices')
-    .select(({ fn }) => fn.countAll<number>().as('count'))
-    .where('agent_id', '=', agentId)
-    .where('type', '=', type)
-    .executeTakeFirstOrThrow();
-  const data = {
-    userId,
-    status: to,
-    ...(type === 'agent.failed' && { error }),
-    ...(type === 'agent.running' && { recovered: await hasFailed(trx, agentId) }),
-  };
-  // Numbered, because an agent may go the same way again. Its lock keeps the number unique.
-  await queueNotice(trx, { type, agentId, key: `${type} ${agentId} ${count + 1}`, data });
+/** A change of an agent's status; `edge.by` says what caused it. */
+export interface AgentChange {
+  agentId: string;
+  userId: string;
+  /** Of the agent, after the change. */
+  error: string | null;
+  edge: Edge;
+}
+
+/** Records changes of agents' status in the audit log, and queues the notices of those that have one. */
+export async function tellChanges(trx: Transaction, changes: readonly AgentChange[]): Promise<void> {
+  await audit(
+    trx,
+    ...changes.map(({ agentId, edge: { from, to, by } }) => ({
+      actor: 'service',
+      action: `agent.became-${to}`,
+      agentId,
+      details: { from, by },
+    })),
+  );
+  const told = changes.flatMap((change) => {
+    const type = noticeFor(change.edge);
+    return type === undefined ? [] : [{ ...change, type }];
+  });
+  if (told.length === 0) return;
+  const earlier = await countNotices(trx, told);
+  const notices = told.map(({ agentId, userId, error, edge, type }) => {
+    const count = (wanted: NoticeType) => earlier.get(`${agentId} ${wanted}`) ?? 0;
+    const data = {
+      userId,
+      status: edge.to,
+      ...(type === 'agent.failed' && { error }),
+      ...(type === 'agent.running' && { recovered: count('agent.failed') > 0 }),
+    };
+    // Numbered, because an agent may go the same way again. Its lock keeps the number unique.
+    return { type, agentId, key: `${type} ${agentId} ${count(type) + 1}`, data };
+  });
+  await queueNotices(trx, notices);
 }
 
 /** Notices by the state that an agent comes to. */
@@ -48,13 +59,14 @@ function noticeFor({ from, to, by }: Edge): NoticeType | undefined {
   return from === 'stopped' || from === 'stopping' ? undefined : 'agent.resumed';
 }
 
-async function hasFailed(trx: Transaction, agentId: string): Promise<boolean> {
-  const failed = await trx
-    .selectFrom('notices')
-    .select('notice_id')
-    .where('agent_id', '=', agentId)
-    .where('type', '=', 'agent.failed')
-    .limit(1)
-    .executeTakeFirst();
-  return failed !== undefined;
+/** How many notices of each type the agents have had, by id and type. */
+async function countNotices(
+  trx: Transaction,
+  agents: readonly { agentId: string }[],
+): Promise<Map<string, number>> {
+  const ids = agents.map(({ agentId }) => agentId);
+  const { rows } = await sql<{ agentId: string; type: string; count: number }>`
+    select agent_id as "agentId", type, count(*) as count from notices
+    where agent_id = any(${ids}::text[]) group by agent_id, type`.execute(trx);
+  return new Map(rows.map(({ agentId, type, count }) => [`${agentId} ${type}`, count]));
 }

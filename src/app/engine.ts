@@ -48,8 +48,8 @@ export interface EngineParts {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
-  /** The slots of agents; a runner has none. */
-  slots?: (handOver: HandOver) => SlotParts;
+  /** The slots of agents. */
+  slots: (handOver: HandOver) => SlotParts;
   /** The images that new servers may be made from; a runner has none. */
   images?: ImageParts;
   /** The servers of plans that the operator has described; a runner gets them with its claim. */
@@ -98,10 +98,8 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
     ...(parts.images && { images: parts.images }),
-    ...(parts.slots && {
-      slots: parts.slots(handOver.handOver),
-      takeStackOver: (run) => takeStackOver(runbookParts, run),
-    }),
+    slots: parts.slots(handOver.handOver),
+    takeStackOver: (run) => takeStackOver(runbookParts, run),
   };
   return {
     runbooks: createRunbooks(runbookParts),

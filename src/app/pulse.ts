@@ -1,8 +1,9 @@
 import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { type EventHub, WORK_KEY } from '../operations/events/event-hub.ts';
+import { CLAIMS_KEY, type EventHub, WORK_KEY } from '../operations/events/event-hub.ts';
 import type { Clock } from '../processes/clock.ts';
+import { createQuiet } from '../processes/quiet.ts';
 import { type DueIn, readDueWork, type Work } from './due-work.ts';
 
 /** Tells the loops of a worker whether they have anything to do, so that an idle one asks for nothing. */
@@ -22,6 +23,12 @@ const SILENT_MS = 25_000;
 /** A loop looks for itself this often in any case. */
 const IN_ANY_CASE_MS = 300_000;
 
+/**
+ * While slots are handed over, everything but operations waits: a customer's second is worth more than what
+ * can be done in the next one.
+ */
+const HAND_OVERS = { ms: 1_000, mostMs: 2_000 };
+
 export interface PulseDeps {
   database: Database;
   events: Pick<EventHub, 'subscribe'>;
@@ -36,6 +43,7 @@ export function startPulse({ database, events, clock, log }: PulseDeps): Pulse {
   let nextAt = Infinity;
   let underWay: Promise<void> | undefined;
   let stopped = false;
+  const quiet = createQuiet(HAND_OVERS);
 
   const look = async (): Promise<void> => {
     try {
@@ -66,6 +74,7 @@ export function startPulse({ database, events, clock, log }: PulseDeps): Pulse {
   const soon = () => schedule(Math.max(0, SHORTEST_MS - (performance.now() - (known?.at ?? 0))));
   const unsubscribe = [
     events.subscribe(WORK_KEY, soon),
+    events.subscribe(CLAIMS_KEY, (operationId) => operationId !== undefined && quiet.begin()),
     // The queue wakes for what is due now: an event tells what is due later, such as a next try.
     events.subscribe('*', () => schedule(AGAIN_MS)),
   ];
@@ -73,6 +82,7 @@ export function startPulse({ database, events, clock, log }: PulseDeps): Pulse {
 
   return {
     isDue: (work) => {
+      if (work !== 'operations' && quiet.isQuiet()) return false;
       const now = performance.now();
       const isDue =
         known === undefined ||

@@ -10,29 +10,27 @@ import { type DispatcherDeps, startDispatcher } from '../executors/github-action
 import { settleDeadWorkers } from '../executors/worker/expired.ts';
 import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
-import { createImageParts } from '../images/choice.ts';
 import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
-import { createRecorders } from '../operations/recorders.ts';
-import { createSlotParts } from '../operations/slot-parts.ts';
 import { startFolding } from '../operations/tallies.ts';
 import { withdrawWaitingHarm } from '../operations/withdraw.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
-import { openPulumiState, type PulumiState } from '../pulumi/open-state.ts';
+import { openPulumiState } from '../pulumi/open-state.ts';
 import { type CheckMonitor, startChecks } from '../reconcile/checks/monitor.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { startHealthMonitor } from '../reconcile/health-monitor.ts';
-import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
 import { openControllerNode } from '../tailnet/controller-node.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
-import { type Engine, openEngine, runsDir } from './engine.ts';
+import { runsDir } from './engine.ts';
 import { startImages } from './images.ts';
+import { startRemovingSlots } from './leftover-slots.ts';
 import { liveProbes } from './live-checks.ts';
+import { openLocalEngine, openRemover } from './local-engine.ts';
 import { observeWork } from './observed.ts';
 import { startPool } from './pool.ts';
 import { type Pulse, startPulse } from './pulse.ts';
@@ -154,27 +152,6 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
   };
 }
 
-function openLocalEngine(
-  { config, connections, database, log }: WorkDeps,
-  { state, fence }: PulumiState,
-  processTags: ProcessTags,
-): Promise<Engine> {
-  return openEngine({
-    config,
-    connections,
-    processTags,
-    log,
-    state,
-    foundations: createFoundationStore(database, fence, connections.pulumi.secrets.url),
-    planServers: config.billing.plans.servers,
-    ...createRecorders(database),
-    images: createImageParts(database),
-    slots: (handOver) => createSlotParts(database, handOver),
-    idle: config.workerConcurrency,
-    checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),
-  });
-}
-
 /** Starts the live checks. Sandbox mode needs none, because it has set everything up itself. */
 async function startLiveChecks(
   { config, connections, database, log }: ServiceDeps,
@@ -204,9 +181,12 @@ async function startRemoteWork(deps: WorkDeps, processTags: ProcessTags): Promis
   const hasRoute = node !== undefined || connections.machines === 'simulated';
   const health = createHealthCheck(connections.healthAddress, node?.dial);
   const monitor = hasRoute ? startMonitor(deps, health, node) : undefined;
+  const leftover = startRemovingSlots({ ...deps, executor: config.executor, workerId: newWorkerId() }, () =>
+    openRemover(deps, processTags),
+  );
   return {
     stop: async () => {
-      await Promise.all([monitor?.stop(), dispatcher.stop()]);
+      await Promise.all([monitor?.stop(), dispatcher.stop(), leftover.stop()]);
       await node?.stop();
     },
   };

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { findAgent } from '../agents/store.ts';
 import type { PlanRules } from '../config/plans.ts';
 import type { Database, Transaction } from '../database/connect.ts';
-import { cutText, jsonText } from '../database/storable.ts';
+import { cutText, type JsonText, jsonText } from '../database/storable.ts';
 import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
 import { requestOrderedAgent } from '../limits/request-change.ts';
@@ -63,22 +63,7 @@ export async function recordStripeEvent(
   const payload = jsonText(event.payload);
   return deps.database.transaction().execute(async (trx) => {
     const decision = (deps.actsOnPast ?? true) ? meaning : await ignorePast(trx, event, meaning);
-    // A concurrent copy of the event blocks here until the first one's transaction has ended.
-    const inserted = await trx
-      .insertInto('stripe_events')
-      .values({
-        id: event.id,
-        type: event.type,
-        livemode: event.livemode,
-        object_id: event.objectId ?? null,
-        payload,
-        outcome: OUTCOMES[decision.kind],
-        reason: 'reason' in decision ? cutText(decision.reason, LONGEST_REASON) : null,
-        created_at: event.createdAt,
-      })
-      .onConflict((conflict) => conflict.column('id').doNothing())
-      .executeTakeFirst();
-    if (inserted.numInsertedOrUpdatedRows === 0n) return { outcome: 'known' };
+    if (!(await insertEvent(trx, event, decision, payload))) return { outcome: 'known' };
     const at = (deps.clock ?? systemClock).now();
     const outcome: Outcome =
       decision.kind === 'ignore'
@@ -93,6 +78,29 @@ export async function recordStripeEvent(
     if (mode === 'sandbox' || event.livemode) await signalFromEvent(trx, event);
     return outcome;
   });
+}
+
+/**
+ * Inserts the event, and holds its checkout session until the transaction ends: the next statement sees what
+ * earlier events of the session wrote. A concurrent copy of the event waits here for the first one's end.
+ * @returns false if it was recorded before
+ */
+async function insertEvent(
+  trx: Transaction,
+  event: StripeEvent,
+  decision: BillingDecision,
+  payload: JsonText,
+): Promise<boolean> {
+  const session = 'order' in decision ? [decision.order.sessionId] : [];
+  const reason = 'reason' in decision ? cutText(decision.reason, LONGEST_REASON) : null;
+  const { numAffectedRows } = await sql`
+    with held as materialized (
+      select count(pg_advisory_xact_lock(hashtextextended(session, 0))) from unnest(${session}::text[]) session)
+    insert into stripe_events (id, type, livemode, object_id, payload, outcome, reason, created_at)
+    select ${event.id}, ${event.type}, ${event.livemode}::boolean, ${event.objectId ?? null}::text, ${payload}::jsonb,
+      ${OUTCOMES[decision.kind]}, ${reason}::text, ${event.createdAt}::timestamptz from held
+    on conflict (id) do nothing`.execute(trx);
+  return numAffectedRows === 1n;
 }
 
 /** An order that was paid before this installation existed was somebody else's to carry out. */
@@ -123,8 +131,6 @@ async function recordOrder(
   decision: Exclude<BillingDecision, { kind: 'ignore' }>,
 ): Promise<Outcome> {
   const { sessionId } = decision.order;
-  // Serialize the events of one session before any of them writes.
-  await sql`select pg_advisory_xact_lock(hashtextextended(${sessionId}, 0))`.execute(trx);
   const earlier = await trx
     .selectFrom('orders')
     .select(['stripe_event_id', 'agent_id'])

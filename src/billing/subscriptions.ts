@@ -17,17 +17,11 @@ export interface SubscriptionLink {
  */
 export async function linkSubscription(trx: Transaction, link: SubscriptionLink): Promise<void> {
   const { subscriptionId, agentId, customerId } = link;
-  await trx
-    .insertInto('subscriptions')
-    .values({
-      subscription_id: subscriptionId,
-      agent_id: agentId,
-      customer_id: customerId ?? null,
-      governs: sql<boolean>`not exists (select 1 from subscriptions other where other.agent_id = ${agentId})`,
-    })
-    .onConflict((conflict) => conflict.column('subscription_id').doNothing())
-    .execute();
-  await trx.deleteFrom('findings').where('subscription_id', '=', subscriptionId).execute();
+  await sql`with known as (delete from findings where subscription_id = ${subscriptionId})
+    insert into subscriptions (subscription_id, agent_id, customer_id, governs)
+    values (${subscriptionId}, ${agentId}, ${customerId ?? null},
+      not exists (select 1 from subscriptions other where other.agent_id = ${agentId}))
+    on conflict (subscription_id) do nothing`.execute(trx);
 }
 
 /** Links the subscriptions of agents that an earlier version, or one without this link, has made. */

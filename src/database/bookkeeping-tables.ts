@@ -5,6 +5,8 @@ export interface TailnetJoinNameTable {
   name: string;
   agent_id: string;
   key_generation: number;
+  /** The slot that an agent has it from. */
+  slot_id: string | null;
   created_at: DefaultTimestamp;
 }
 
@@ -12,6 +14,8 @@ export interface TailnetJoinNameTable {
 export interface ServerNameTable {
   name: string;
   owner_id: string;
+  /** The slot that an agent has it from. */
+  slot_id: string | null;
   created_at: DefaultTimestamp;
 }
 

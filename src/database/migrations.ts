@@ -22,6 +22,7 @@ import * as serverNames from './migrations/0020-server-names.ts';
 import * as slots from './migrations/0021-slots.ts';
 import * as pages from './migrations/0022-pages.ts';
 import * as sweepCycles from './migrations/0023-sweep-cycles.ts';
+import * as poolDemands from './migrations/0024-pool-demands.ts';
 import * as agentHistory from './migrations/0025-agent-history.ts';
 import * as telemetry from './migrations/0027-telemetry.ts';
 import * as proposals from './migrations/0028-proposals.ts';
@@ -50,6 +51,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0021-slots': slots,
   '0022-pages': pages,
   '0023-sweep-cycles': sweepCycles,
+  '0024-pool-demands': poolDemands,
   '0025-agent-history': agentHistory,
   '0027-telemetry': telemetry,
   '0028-proposals': proposals,

@@ -7,18 +7,33 @@ export type SlotStatus = (typeof SLOT_STATUSES)[number];
 
 export interface SlotTables {
   pools: PoolTable;
+  pool_demands: PoolDemandTable;
   slots: SlotTable;
   pool_misses: PoolMissTable;
   server_names: ServerNameTable;
 }
 
-/** How many slots there should be now. */
+/** What a worker wants to be kept: the newest of its live demands counts. */
+export interface PoolDemandTable {
+  worker_id: string;
+  project: string;
+  location: string;
+  plan: string;
+  size: number;
+  fingerprint: string;
+  /** When a worker first wanted slots with this fingerprint. */
+  since: DefaultTimestamp;
+  /** When this worker last said so. */
+  seen_at: DefaultTimestamp;
+}
+
+/** How many slots there should be now, by the demands of all workers. */
 export interface PoolTable {
   project: string;
   location: string;
   plan: string;
   size: number;
-  /** What a slot must have been made by and from to be given to anybody. */
+  /** What new slots are made by and from. */
   fingerprint: string;
   seen_at: DefaultTimestamp;
   /** Why no slot is made now, and until when. */

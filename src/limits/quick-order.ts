@@ -26,11 +26,11 @@ export async function decideQuickly(
   order: PricedChange,
   at: Date,
 ): Promise<QuickAnswer | undefined> {
+  // Never released: that would be one more statement, and the end of the transaction does it.
   await sql`savepoint before_quick_order`.execute(trx);
   const answer = (await takeSlot(trx)) ? await decide(trx, order, at) : undefined;
   // Gives the locks back: two orders that waited for each other's would never end.
   if (answer === undefined) await sql`rollback to savepoint before_quick_order`.execute(trx);
-  await sql`release savepoint before_quick_order`.execute(trx);
   return answer;
 }
 
@@ -40,15 +40,13 @@ export async function decideQuickly(
  */
 async function takeSlot(trx: Transaction): Promise<boolean> {
   const first = Math.floor(Math.random() * SLOTS);
-  const { rows } = await sql`
-    select slot from generate_series(0, ${SLOTS - 1}::int) slot
+  const { rows } = await sql<{ locked: boolean }>`
+    select pg_try_advisory_xact_lock_shared(${LOCK_CLASS}::int, ${CREATES_LOCK}::int) as locked
+    from generate_series(0, ${SLOTS - 1}::int) slot
     where pg_try_advisory_xact_lock(${SLOT_CLASS}::int, (slot + ${first}::int) % ${SLOTS}::int) limit 1`.execute(
     trx,
   );
-  if (rows.length === 0) return false;
-  const { rows: locks } = await sql<{ locked: boolean }>`
-    select pg_try_advisory_xact_lock_shared(${LOCK_CLASS}::int, ${CREATES_LOCK}::int) as locked`.execute(trx);
-  return locks[0]?.locked === true;
+  return rows[0]?.locked === true;
 }
 
 /** A statement of its own after the locks: it sees every order that gave its slot back before. */

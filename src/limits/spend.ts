@@ -34,15 +34,44 @@ export async function computeSpend(database: Database, change: PricedChange): Pr
   return { now, added, unknown: [...list.unknown] };
 }
 
-/**
- * Euros an hour of all servers that exist or are being created, or of those that wait for customers; null if
- * a price is not known.
- */
-export async function currentSpend(database: Database, of: 'all' | 'slots' = 'all'): Promise<number | null> {
+/** Euros an hour of all servers that exist or are being created; null if a price is not known. */
+export async function currentSpend(database: Database): Promise<number | null> {
   const list = await openPriceList(database);
-  const slots = sum(list, await listSlots(database));
-  const now = of === 'slots' ? slots : slots + (await sumServers(database, list));
+  const now = sum(list, await listSlots(database)) + (await sumServers(database, list));
   return list.unknown.size > 0 ? null : now;
+}
+
+/** A slot that can be removed, with its price in euros an hour. */
+export interface PricedSlot {
+  slotId: string;
+  status: 'making' | 'ready';
+  euros: number;
+}
+
+/**
+ * What the slots that are made or wait cost, each, those first that are removed first, and what everything
+ * else costs that is not being removed; undefined if a price is not known.
+ */
+export async function priceSlots(
+  database: Database,
+): Promise<{ slots: PricedSlot[]; agents: number } | undefined> {
+  const list = await openPriceList(database);
+  const { rows } = await sql<Priced & { slotId: string; status: PricedSlot['status'] }>`
+    select slot_id as "slotId", status, inputs->>'serverType' as "serverType", plan, location from slots
+    where status in ('making', 'ready') order by status, created_at`.execute(database);
+  const slots = rows.map(({ slotId, status, ...one }) => ({ slotId, status, euros: priceOf(list, one) }));
+  const agents = await sumServers(database, list);
+  return list.unknown.size > 0 ? undefined : { slots, agents };
+}
+
+/** Euros an hour of a new server; undefined if its price is not known. */
+export async function priceOfPlan(
+  database: Database,
+  { plan, location }: { plan: string; location: string },
+): Promise<number | undefined> {
+  const list = await openPriceList(database);
+  const euros = list.ofPlan(plan, location);
+  return list.unknown.size > 0 ? undefined : euros;
 }
 
 /** Euros an hour: what no new server costs more than whose price is known, whatever its plan and location. */
@@ -103,8 +132,7 @@ const sum = (list: PriceList, groups: readonly ServerGroup[]): number =>
   groups.reduce((euros, group) => euros + group.count * priceOf(list, group), 0);
 
 /**
- * The servers that wait for customers. They do not count where an order is decided: they must not keep it
- * waiting, and no more of them are made while all together cost too much.
+ * The servers that wait for customers. They do not count where an order is decided: they make room for it.
  */
 async function listSlots(database: Database): Promise<ServerGroup[]> {
   const { rows } = await sql<ServerGroup>`

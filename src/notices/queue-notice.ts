@@ -22,13 +22,25 @@ export interface NewNotice {
  * @returns false if a notice with the key was queued before
  */
 export async function queueNotice(trx: Transaction, notice: NewNotice): Promise<boolean> {
-  const { type, agentId, key, data, at } = notice;
+  return (await queueNotices(trx, [notice])) === 1;
+}
+
+/** Like queueNotice, for several with one statement. @returns how many were not queued before */
+export async function queueNotices(trx: Transaction, notices: readonly NewNotice[]): Promise<number> {
   const inserted = await trx
     .insertInto('notices')
-    .values({ type, agent_id: agentId ?? null, key, data: jsonText(data), ...(at && { at }) })
+    .values(
+      notices.map(({ type, agentId, key, data, at }) => ({
+        type,
+        agent_id: agentId ?? null,
+        key,
+        data: jsonText(data),
+        ...(at && { at }),
+      })),
+    )
     .onConflict((conflict) => conflict.column('key').doNothing())
     .executeTakeFirst();
-  return inserted.numInsertedOrUpdatedRows === 1n;
+  return Number(inserted.numInsertedOrUpdatedRows);
 }
 
 /** The notices that must precede harm. */

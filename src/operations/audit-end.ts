@@ -2,15 +2,17 @@ import { audit } from '../agents/audit.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { OperationRow } from './rows.ts';
 
-/** Records the end of an operation in the audit log; who asked for it stands there already. */
-export async function auditEnd(trx: Transaction, row: OperationRow): Promise<void> {
-  const { kind, status, attempt, error } = row;
-  if (row.finished_at === null) return;
-  await audit(trx, {
-    actor: 'service',
-    action: `operation.${status}`,
-    agentId: row.agent_id,
-    operationId: row.operation_id,
-    details: { kind, attempt, ...(error !== null && { error }) },
-  });
+/** Records the ends of operations in the audit log; who asked for them stands there already. */
+export async function auditEnds(trx: Transaction, rows: readonly OperationRow[]): Promise<void> {
+  const ended = rows.filter((row) => row.finished_at !== null);
+  await audit(
+    trx,
+    ...ended.map(({ kind, status, attempt, error, agent_id: agentId, operation_id: operationId }) => ({
+      actor: 'service',
+      action: `operation.${status}`,
+      agentId,
+      operationId,
+      details: { kind, attempt, ...(error !== null && { error }) },
+    })),
+  );
 }

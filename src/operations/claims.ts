@@ -3,9 +3,10 @@ import { getAgent } from '../agents/store.ts';
 import { LEASE_SECONDS } from '../config/timing.ts';
 import { type Database, type Transaction, violatedConstraint } from '../database/connect.ts';
 import { LostError } from '../errors.ts';
+import { wasJustClaimed } from '../slots/claim.ts';
 import { appendEvents, type OperationEvent } from './events/events.ts';
 import { isPassedBy } from './give-way.ts';
-import { findOperation, mayBegin } from './registry.ts';
+import { adoptingKinds, findOperation, mayBegin } from './registry.ts';
 import type { OperationRow } from './rows.ts';
 import type { OperationKind } from './states.ts';
 import { beginOnWorker } from './transitions.ts';
@@ -71,6 +72,13 @@ export const waitsForNews = sql<boolean>`(o.kind in ('suspend', 'hibernate') and
   and exists (select 1 from subscriptions s where s.agent_id = o.agent_id and s.signals > s.seen_signals)
   and exists (select 1 from changes c where c.operation_id = o.operation_id))`;
 
+/** An adoption lets the hand-overs of other agents go first, but never for longer than this. */
+const MOST_YIELD_SECONDS = 60;
+
+/** Whether operation `o` has to wait because its processor time is needed by orders that claim slots now. */
+const yields = () => sql<boolean>`(o.kind = any(${adoptingKinds()}::text[]) and ${wasJustClaimed}
+  and o.run_after > now() - make_interval(secs => ${MOST_YIELD_SECONDS}))`;
+
 /** The executor's next operation, locked together with its agent. Concurrent callers get different ones. */
 export function nextDue(
   trx: Transaction,
@@ -90,6 +98,7 @@ export function nextDue(
       select 1 from operations p where p.agent_id = o.agent_id
         and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence
           and not ${isPassedBy('p')})))`)
+      .where(sql<boolean>`not ${yields()}`)
       // One that was dispatched can still be given up.
       .where(sql<boolean>`(o.dispatched_at is not null or not ${waitsForNews})`)
       .orderBy('o.priority', 'desc')
@@ -166,6 +175,28 @@ export async function lockClaim(trx: Transaction, claim: Claim): Promise<Operati
     .executeTakeFirst();
   if (row === undefined) throw lost(claim);
   return row;
+}
+
+/**
+ * Locks the rows of several attempts with their agents. Those that somebody else has locked are left out, and
+ * so are those whose claims no longer hold.
+ */
+export function lockClaims(trx: Transaction, claims: readonly Claim[]): Promise<OperationRow[]> {
+  const ids = claims.map(({ operationId }) => operationId);
+  const attempts = claims.map(({ attempt }) => attempt);
+  const workers = claims.map(({ workerId }) => workerId);
+  return trx
+    .selectFrom('operations as o')
+    .innerJoin('agents as a', 'a.agent_id', 'o.agent_id')
+    .selectAll('o')
+    .where(
+      sql<boolean>`(o.operation_id, o.attempt, o.worker_id) in (
+        select * from unnest(${ids}::uuid[], ${attempts}::int[], ${workers}::text[]))`,
+    )
+    .where('o.status', '=', 'active')
+    .forNoKeyUpdate(['o', 'a'])
+    .skipLocked()
+    .execute();
 }
 
 /**

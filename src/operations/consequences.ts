@@ -1,8 +1,9 @@
-import { audit } from '../agents/audit.ts';
+import { type AuditEntry, audit } from '../agents/audit.ts';
 import { recordFailure } from '../agents/lifecycle.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Ending } from './definition.ts';
+import { insertOperations } from './insert.ts';
 import { findOperation } from './registry.ts';
 import { insertOperation } from './requests.ts';
 import type { OperationRow } from './rows.ts';
@@ -39,7 +40,23 @@ export async function queueByService(
   kind: string,
   { cause, delaySeconds = 0 }: { cause: string; delaySeconds?: number },
 ): Promise<void> {
-  const { operation_id: operationId } = await insertOperation(trx, queue, { agentId, kind, delaySeconds });
-  const details = { cause };
-  await audit(trx, { actor: 'service', action: `agent.${kind}`, agentId, operationId, details });
+  const operation = await insertOperation(trx, queue, { agentId, kind, delaySeconds });
+  await audit(trx, toAudited(operation, cause));
 }
+
+/** Like queueByService, for several agents and without an announcement: they are not urgent. */
+export async function queueAllByService(
+  trx: Transaction,
+  agentIds: readonly string[],
+  kind: string,
+  { cause, delaySeconds = 0 }: { cause: string; delaySeconds?: number },
+): Promise<void> {
+  const operations = agentIds.map((agentId) => ({ agentId, kind, delaySeconds }));
+  const rows = await insertOperations(trx, operations);
+  await audit(trx, ...rows.map((row) => toAudited(row, cause)));
+}
+
+const toAudited = (
+  { kind, agent_id: agentId, operation_id: operationId }: OperationRow,
+  cause: string,
+): AuditEntry => ({ actor: 'service', action: `agent.${kind}`, agentId, operationId, details: { cause } });

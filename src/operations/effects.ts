@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
 import { agentName, toServerName } from '../../stacks/inputs.ts';
-import { refuseForeignDevice } from '../agents/devices.ts';
+import { refuseForeignDevices } from '../agents/devices.ts';
 import type { AgentOutputs } from '../agents/outputs.ts';
 import type { Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
@@ -35,7 +35,7 @@ export async function applyEffect(
   const { data } = operation?.effect.safeParse(effect) ?? {};
   if (operation === undefined || data === undefined)
     throw new ConflictError(`The ${kind} of agent ${agentId} cannot have the effect ${effect.kind}`);
-  if (data.outputs !== undefined) await refuseForeignDevice(trx, agentId, data.outputs);
+  if (data.outputs !== undefined) await refuseForeignDevices(trx, [{ agentId, outputs: data.outputs }]);
   await operation.succeed(trx, agentId, data, own);
 }
 

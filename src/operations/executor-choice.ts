@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
 import type { Database } from '../database/connect.ts';
-import { giveUnservedUp } from '../slots/claim.ts';
+import { giveUnservedUp } from '../slots/claimed.ts';
 import { changeExecutor } from './transitions.ts';
 
 /**

@@ -2,7 +2,8 @@ import { audit } from '../agents/audit.ts';
 import { insertAgent, type NewAgent } from '../agents/store.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { Queue } from '../queue/queue.ts';
-import { claimSlot, tellClaim } from '../slots/claim.ts';
+import { CLAIMS_CHANNEL, claimSlot } from '../slots/claim.ts';
+import { insertOperations } from './insert.ts';
 import { insertOperation } from './requests.ts';
 import type { OperationRow } from './rows.ts';
 
@@ -27,15 +28,12 @@ export async function insertFirstProvision(
   },
 ): Promise<OperationRow> {
   const { agentId } = agent;
-  const isClaimed = delaySeconds === 0 && (await claimSlot(trx, agent));
-  const operation = await insertOperation(trx, queue, {
-    agentId,
-    kind: 'provision',
-    stripeEventId,
-    delaySeconds: isClaimed ? HAND_OVER_SECONDS : delaySeconds,
-  });
-  if (isClaimed) await tellClaim(trx, operation.operation_id);
-  return operation;
+  const provision = { agentId, kind: 'provision', stripeEventId };
+  if (delaySeconds > 0 || !(await claimSlot(trx, agent)))
+    return insertOperation(trx, queue, { ...provision, delaySeconds });
+  const claimed = { ...provision, delaySeconds: HAND_OVER_SECONDS };
+  const [operation] = await insertOperations(trx, [claimed], { channel: CLAIMS_CHANNEL });
+  return operation!;
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Queue } from '../queue/queue.ts';
 import { afterCancel } from './after-cancel.ts';
 import { cancelQueued } from './endings.ts';
 import { appendEvents } from './events/events.ts';
-import { exclusiveKinds, findOperation, operationDefinitions } from './registry.ts';
+import { adoptingKinds, exclusiveKinds, findOperation, operationDefinitions } from './registry.ts';
 import type { OperationRow } from './rows.ts';
 import type { OperationKind } from './states.ts';
 
@@ -19,9 +19,8 @@ export function isPassedBy(table: 'p' | 'operations'): RawBuilder<boolean> {
   const patient = operationDefinitions().flatMap(({ kind, waitsUntouched }) =>
     waitsUntouched ? [kind] : [],
   );
-  const adopting = operationDefinitions().flatMap(({ kind, adopts }) => (adopts ? [kind] : []));
   const column = (name: string) => sql.ref(`${table}.${name}`);
-  return sql<boolean>`(${column('dispatched_at')} is null and (${column('kind')} = any(${adopting}::text[])
+  return sql<boolean>`(${column('dispatched_at')} is null and (${column('kind')} = any(${adoptingKinds()}::text[])
     or (${column('waits_for')} is not null and ${column('run_after')} > now()
       and ${column('kind')} = any(${patient}::text[]))))`;
 }

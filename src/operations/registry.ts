@@ -59,6 +59,11 @@ export function exclusiveKinds(): OperationKind[] {
     .map(({ kind }) => kind);
 }
 
+/** The kinds that make a slot's server their agent's. */
+export function adoptingKinds(): OperationKind[] {
+  return operationDefinitions().flatMap(({ kind, adopts }) => (adopts ? [kind] : []));
+}
+
 /**
  * Whether an attempt may begin. For an exclusive operation, the agent must still be in a status that allows
  * the request, or in one that an earlier attempt left.

@@ -1,30 +1,17 @@
-import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
 import { type AgentRow, lockAgent } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
-import { jsonText } from '../database/storable.ts';
 import type { OperationParameters } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
-import { chosenExecutor } from './chosen-executor.ts';
-import type { OperationRow } from './claims.ts';
 import type { OperationDefinition } from './definition.ts';
-import { appendEvents } from './events/events.ts';
 import { givesWayTo, lockExclusive, overtake } from './give-way.ts';
+import { insertOperations, type NewOperation } from './insert.ts';
 import { type Asked, findDouble, mayOvertake, refuseHeld } from './refusals.ts';
 import { exclusiveKinds, findOperation, findRequestable } from './registry.ts';
+import type { OperationRow } from './rows.ts';
 import type { OperationKind } from './states.ts';
 import { takeOverAutomatic } from './take-over.ts';
-
-export interface NewOperation {
-  agentId: string;
-  kind: OperationKind;
-  stripeEventId?: string | undefined;
-  delaySeconds?: number;
-  parameters?: OperationParameters | undefined;
-  /** It has to pass a last check before it begins. */
-  asksAgain?: boolean;
-}
 
 /**
  * Inserts a queued operation and announces it, both in the caller's transaction.
@@ -36,29 +23,13 @@ export async function insertOperation(
   operation: NewOperation,
 ): Promise<OperationRow> {
   const delaySeconds = operation.delaySeconds ?? 0;
-  const definition = findOperation(operation.kind);
-  if (definition === undefined) throw new Error(`Unknown operation kind: ${operation.kind}`);
-  const row = await trx
-    .insertInto('operations')
-    .values({
-      agent_id: operation.agentId,
-      kind: operation.kind,
-      executor: chosenExecutor,
-      priority: definition.priority ?? 0,
-      stripe_event_id: operation.stripeEventId ?? null,
-      parameters: jsonText(operation.parameters ?? {}),
-      asks_again: operation.asksAgain ?? false,
-      run_after: sql`now() + make_interval(secs => ${delaySeconds})`,
-    })
-    .returningAll()
-    .executeTakeFirstOrThrow();
-  await appendEvents(trx, row.operation_id, 0, [{ type: 'status', data: { status: 'queued', attempt: 0 } }]);
+  const [row] = await insertOperations(trx, [operation]);
   await queue.announce(trx, {
-    operationId: row.operation_id,
-    agentId: row.agent_id,
+    operationId: row!.operation_id,
+    agentId: row!.agent_id,
     ...(delaySeconds > 0 ? { startAfter: new Date(Date.now() + delaySeconds * 1000) } : {}),
   });
-  return row;
+  return row!;
 }
 
 export interface OperationRequest {

@@ -4,7 +4,7 @@ import type { PlanServers } from '../config/plans.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
-import type { ClaimedSlot } from '../slots/claim.ts';
+import type { ClaimedSlot } from '../slots/claimed.ts';
 import type { HealthCheck } from '../tailnet/agent-health.ts';
 import type { HandOver } from '../tailnet/hand-over.ts';
 import type { TailscaleClient } from '../tailscale/tailscale.ts';
@@ -37,6 +37,8 @@ export type RecordSnapshot = (run: Attempt, snapshotId: string | null) => Promis
 export interface SlotParts {
   /** The slot that the attempt's agent has claimed and not adopted yet. */
   find(run: Attempt): Promise<ClaimedSlot | undefined>;
+  /** The id of the slot whose stack is not the agent's yet; undefined if there is none. */
+  findUnadopted(run: Attempt): Promise<string | undefined>;
   /** Makes the slot's inputs, keys and names the agent's. @throws LostError */
   takeOver(run: Attempt, taken: { slotId: string; inputs: AgentInputs; secrets: Buffer }): Promise<void>;
   /** Takes the slot away from the agent, which does not run on it yet. @throws LostError */
@@ -71,7 +73,7 @@ export interface RunbookParts {
   ensureFoundation(run: Attempt, project: string): Promise<number>;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
-  /** The slots that agents have claimed; absent on a runner, which hands none over. */
+  /** The slots that agents have claimed. A runner hands none over. */
   slots?: SlotParts;
   /** The images of configured disks; absent on a runner, and where an image is made. */
   images?: ImageParts;

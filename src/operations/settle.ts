@@ -7,8 +7,8 @@ import type { AgentEffect } from './attempt.ts';
 import { type Claim, lockClaim, type OperationRow } from './claims.ts';
 import { afterLastFailure } from './consequences.ts';
 import { applyEffect } from './effects.ts';
-import { appendEvents, appendQueuedAgain, type OperationEvent } from './events/events.ts';
-import { followHolds, leavePayments } from './follow-holds.ts';
+import { endSucceeded, followAfter, tellStatus } from './end.ts';
+import { appendQueuedAgain } from './events/events.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from './lengths.ts';
 import { findOperation } from './registry.ts';
 import { retryPolicy, supplyDelay } from './retry-policy.ts';
@@ -16,7 +16,6 @@ import {
   type Failure,
   markCancelled,
   markFailed,
-  markSucceeded,
   queueForSupply,
   queueNextTry,
   returnToQueue,
@@ -53,9 +52,7 @@ export async function succeedLocked(
   await applyEffect(trx, row, effect);
   const { agent_id: agentId, operation_id: operationId } = row;
   await findOperation(row.kind)?.followUp?.({ trx, queue, agentId, operationId });
-  await markSucceeded(trx, row);
-  await tellStatus(trx, row, { status: 'succeeded', attempt: row.attempt });
-  await followAfter(trx, queue, row);
+  await endSucceeded(trx, queue, [row]);
 }
 
 const WORKER_STOPS = 'The worker is stopping; the operation is queued again.';
@@ -231,20 +228,4 @@ async function awaitSupply(
 /** Ends an operation that is queued again if the agent's holds no longer demand it. */
 async function reconsider(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
   if (findOperation(row.kind)?.followsHolds) await followAfter(trx, queue, row);
-}
-
-/** The agent's holds may have changed while the operation was under way. */
-async function followAfter(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
-  await followHolds(trx, queue, row.agent_id, { actor: 'service', request: leavePayments });
-}
-
-type StatusEvent = Extract<OperationEvent, { type: 'status' }>;
-
-async function tellStatus(trx: Transaction, row: OperationRow, data: StatusEvent['data']): Promise<void> {
-  // Ends the current step, so that the time until a retry does not count towards it.
-  const step = data.status === 'queued' ? 'waiting_to_retry' : 'finished';
-  await appendEvents(trx, row.operation_id, row.attempt, [
-    { type: 'step', data: { step } },
-    { type: 'status', data },
-  ]);
 }

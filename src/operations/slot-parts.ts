@@ -1,5 +1,5 @@
 import type { Database, Transaction } from '../database/connect.ts';
-import { findClaimed, giveSlotUp, takeOverSlot } from '../slots/claim.ts';
+import { findClaimed, giveSlotUp, takeOverSlots } from '../slots/claimed.ts';
 import { makeRoom } from '../slots/make-room.ts';
 import { NOT_HANDED_OVER } from '../slots/slots.ts';
 import type { HandOver } from '../tailnet/hand-over.ts';
@@ -13,7 +13,9 @@ export function createSlotParts(database: Database, handOver: HandOver): SlotPar
     whileHeld(database, operation, write);
   return {
     find: ({ agent }) => findClaimed(database, agent.agent_id),
-    takeOver: (run, taken) => held(run, (trx) => takeOverSlot(trx, run.agent.agent_id, taken)),
+    findUnadopted: async ({ agent }) => (await findClaimed(database, agent.agent_id))?.slotId,
+    takeOver: (run, taken) =>
+      held(run, (trx) => takeOverSlots(trx, [{ ...taken, agentId: run.agent.agent_id }])),
     giveUp: (run, why) => held(run, (trx) => giveSlotUp(trx, run.agent.agent_id, why, NOT_HANDED_OVER)),
     handOver,
     makeRoom: () => makeRoom(database),

@@ -3,66 +3,12 @@ import type { ExecutorName } from '../config/executor-name.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { Tables } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
-import { auditEnd } from './audit-end.ts';
+import { auditEnds } from './audit-end.ts';
 import { chosenExecutor } from './chosen-executor.ts';
 import type { OperationRow } from './rows.ts';
-import type { OperationStatus } from './states.ts';
+import { type FAILURE_COLUMNS, TRANSITIONS, type Transition } from './transition-table.ts';
 
-interface Transition<By extends string = string, Column extends keyof OperationRow = keyof OperationRow> {
-  from: readonly OperationStatus[];
-  to: OperationStatus;
-  by: By;
-  /** The columns that it sets besides the status. */
-  columns: readonly Column[];
-}
-
-function edge<By extends string, Column extends keyof OperationRow>(
-  from: readonly OperationStatus[],
-  to: OperationStatus,
-  by: By,
-  columns: readonly Column[],
-): Transition<By, Column> {
-  return { from, to, by, columns };
-}
-
-const CLAIM = [
-  'attempt',
-  'worker_id',
-  'lease_until',
-  'claimed_at',
-  'last_heartbeat_at',
-  'started_at',
-] as const;
-const FAILURE = ['error', 'failed_step', 'failure_code'] as const;
-const COUNTS = ['retry_count', 'lost_count'] as const;
-const RELEASE = ['worker_id', 'lease_until', 'dispatched_at'] as const;
-const FINISH = [...RELEASE, 'finished_at'] as const;
-const REQUEUE = [...RELEASE, 'executor', 'run_after'] as const;
-const RETRY = ['executor', ...COUNTS, 'cancel_requested', 'finished_at', 'run_after'] as const;
-const RUN = ['workflow_run_id', 'result', 'report'] as const;
-const DISPATCH = ['attempt', 'dispatched_at', 'run_after', 'polled_at', ...RUN] as const;
-const REFUSALS = ['error_before_dispatch', 'dispatch_failures'] as const;
-
-/**
- * All legal changes of an operation's status, and of its attempt while it is queued. docs/states.md shows the
- * same diagram. A queued operation can fail if its attempt was dispatched and no runner has begun it.
- */
-export const TRANSITIONS = [
-  edge(['queued'], 'active', 'a worker claims it', CLAIM),
-  edge(['queued'], 'queued', 'its next attempt is dispatched', DISPATCH),
-  edge(['queued'], 'queued', 'its dispatch is refused', ['dispatched_at', 'error', 'run_after', ...REFUSALS]),
-  edge(['queued'], 'active', 'a runner begins it', [...CLAIM, ...RUN, 'error', ...REFUSALS]),
-  edge(['queued'], 'queued', 'another executor is chosen', ['executor', 'dispatched_at', 'run_after']),
-  edge(['queued'], 'queued', 'a person hastens it', ['run_after']),
-  edge(['queued'], 'cancelled', 'a person cancels it', ['cancel_requested', 'dispatched_at', 'finished_at']),
-  edge(['active'], 'succeeded', 'its work is done', [...FAILURE, ...FINISH]),
-  edge(['active', 'queued'], 'queued', 'a try fails or is lost', [...FAILURE, ...COUNTS, ...REQUEUE]),
-  edge(['active'], 'queued', 'its worker hands it back', REQUEUE),
-  edge(['active'], 'queued', 'what it needs is sold out', [...REQUEUE, 'waits_for']),
-  edge(['active', 'queued'], 'failed', 'its last try fails', [...FAILURE, ...COUNTS, ...FINISH]),
-  edge(['active'], 'cancelled', 'its try ends after a cancellation', [...FAILURE, ...FINISH]),
-  edge(['failed', 'cancelled'], 'queued', 'a person retries it', RETRY),
-] as const;
+export { TRANSITIONS } from './transition-table.ts';
 
 type Name = (typeof TRANSITIONS)[number]['by'];
 type ColumnOf<N extends Name> = Extract<(typeof TRANSITIONS)[number], { by: N }>['columns'][number];
@@ -80,21 +26,41 @@ const transition = (by: Name): Transition => TRANSITIONS.find((one) => one.by ==
 async function move<N extends Name>(
   trx: Transaction,
   by: N,
-  { operation_id: operationId, attempt }: Locked,
+  row: Locked,
   columns: Columns<N>,
 ): Promise<OperationRow> {
+  const [moved] = await moveAll(trx, by, [row], columns);
+  return moved!;
+}
+
+/**
+ * Like move, for several rows with one statement, and for all of them or none.
+ * @returns the rows in the order of `rows`
+ */
+async function moveAll<N extends Name>(
+  trx: Transaction,
+  by: N,
+  rows: readonly Locked[],
+  columns: Columns<N>,
+): Promise<OperationRow[]> {
   const { from, to } = transition(by);
-  const moved = await trx
+  const [ids, attempts] = [rows.map((row) => row.operation_id), rows.map((row) => row.attempt)];
+  const updated = await trx
     .updateTable('operations')
     .set({ ...(columns as object), status: to, updated_at: sql`now()` })
-    .where('operation_id', '=', operationId)
-    .where('attempt', '=', attempt)
+    .where(
+      sql<boolean>`(operation_id, attempt) in (select * from unnest(${ids}::uuid[], ${attempts}::int[]))`,
+    )
     .where('status', 'in', from)
     .returningAll()
-    .executeTakeFirst();
-  if (moved === undefined)
+    .execute();
+  const byId = new Map(updated.map((row) => [row.operation_id, row]));
+  const moved = rows.map(({ operation_id: operationId, attempt }) => {
+    const row = byId.get(operationId);
+    if (row !== undefined) return row;
     throw new ConflictError(`Attempt ${attempt} of operation ${operationId} cannot become ${to}: ${by}`);
-  await auditEnd(trx, moved);
+  });
+  await auditEnds(trx, moved);
   return moved;
 }
 
@@ -107,13 +73,27 @@ const begun = (leaseSeconds: number) => ({
   started_at: sql<Date>`coalesce(started_at, now())`,
 });
 
-export function beginOnWorker(
+interface WorkerBegin {
+  workerId: string;
+  leaseSeconds: number;
+}
+
+export async function beginOnWorker(
   trx: Transaction,
-  row: OperationRow,
-  { workerId, leaseSeconds }: { workerId: string; leaseSeconds: number },
+  row: Locked,
+  begin: WorkerBegin,
 ): Promise<OperationRow> {
-  const attempt = row.attempt + 1;
-  return move(trx, 'a worker claims it', row, { attempt, worker_id: workerId, ...begun(leaseSeconds) });
+  const [moved] = await beginAllOnWorker(trx, [row], begin);
+  return moved!;
+}
+
+export function beginAllOnWorker(
+  trx: Transaction,
+  rows: readonly Locked[],
+  { workerId, leaseSeconds }: WorkerBegin,
+): Promise<OperationRow[]> {
+  const attempt = sql<number>`attempt + 1`;
+  return moveAll(trx, 'a worker claims it', rows, { attempt, worker_id: workerId, ...begun(leaseSeconds) });
 }
 
 /** `attempt`: the dispatched one, or the next one if none was dispatched. */
@@ -203,11 +183,11 @@ const queued = { ...RELEASED, executor: chosenExecutor };
 const requeued = (seconds: number) => ({ ...queued, run_after: secondsFromNow(seconds) });
 
 /** Why a try did not succeed, and the numbers of failed and lost tries including it. */
-export type Failure = Pick<OperationRow, (typeof FAILURE)[number] | (typeof COUNTS)[number]>;
+export type Failure = Pick<OperationRow, (typeof FAILURE_COLUMNS)[number]>;
 
-export function markSucceeded(trx: Transaction, row: Locked): Promise<OperationRow> {
+export function markSucceeded(trx: Transaction, rows: readonly Locked[]): Promise<OperationRow[]> {
   const nothing = { error: null, failed_step: null, failure_code: null };
-  return move(trx, 'its work is done', row, { ...nothing, ...finished() });
+  return moveAll(trx, 'its work is done', rows, { ...nothing, ...finished() });
 }
 
 /** `next`: why the try failed, and the pause before the next one. */

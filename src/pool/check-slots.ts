@@ -3,7 +3,10 @@ import type { Database } from '../database/connect.ts';
 import { retireSlot } from '../slots/slots.ts';
 import type { HealthCheck } from '../tailnet/agent-health.ts';
 
-/** Between two checks of a slot; a claim wants an answer of the last twenty seconds. */
+/**
+ * Between two checks of a slot, more or less, so that not all are asked at the same moment. A claim wants an
+ * answer of the last twenty seconds.
+ */
 const INTERVAL_SECONDS = 5;
 /** A slot that is silent for this long is removed. */
 const SILENT_SECONDS = 30;
@@ -25,7 +28,7 @@ export async function checkSlots(
   signal: AbortSignal,
 ): Promise<string[]> {
   const { rows: due } = await sql<Due>`
-    update slots set check_at = now() + make_interval(secs => ${INTERVAL_SECONDS})
+    update slots set check_at = now() + make_interval(secs => ${INTERVAL_SECONDS} * (0.8 + 0.4 * random()))
     where slot_id in (select slot_id from slots where status = 'ready' and check_at <= now() for update skip locked)
     returning slot_id as "slotId", tailnet_ip as "tailnetIp",
       extract(epoch from now() - checked_at)::float8 as "silentSeconds"`.execute(database);

@@ -6,10 +6,12 @@ import { waitsForNews } from '../operations/claims.ts';
 import { isPassedBy } from '../operations/give-way.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import { repeatEvery } from '../processes/repeat.ts';
+import { wasJustClaimed } from '../slots/claim.ts';
+import { type WantedPool, withdrawDemands } from '../slots/demands.ts';
 import { type SlotRow, takeSlotWork } from '../slots/slots.ts';
 import { checkSlots } from './check-slots.ts';
 import { fingerprintFor } from './fingerprint.ts';
-import { planSlots, type WantedPool } from './plan-slots.ts';
+import { planSlots } from './plan-slots.ts';
 import { runSlotAttempt, type SlotAttemptDeps } from './slot-attempt.ts';
 
 export interface KeeperDeps extends SlotAttemptDeps {
@@ -21,6 +23,8 @@ export interface KeeperDeps extends SlotAttemptDeps {
 }
 
 const LOOK_SECONDS = 1;
+/** While orders claim slots nothing else is done, but at most for so long: a slot's health must be known. */
+const MOST_QUIET_MS = 5_000;
 
 /**
  * Keeps the pools as the configuration wants them. Slots are made and removed in places of their own beside
@@ -29,8 +33,11 @@ const LOOK_SECONDS = 1;
 export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): { stop(): Promise<void> } {
   const stopping = new AbortController();
   const underWay = new Set<Promise<void>>();
+  let keptAt = Number.NEGATIVE_INFINITY;
   const look = async () => {
     try {
+      if (performance.now() < keptAt + MOST_QUIET_MS && (await isHandingOver(deps))) return;
+      keptAt = performance.now();
       if (await keep(deps, stopping.signal)) await begin(deps, underWay, stopping.signal);
     } catch (error) {
       if (!stopping.signal.aborted)
@@ -42,6 +49,7 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
     stop: async () => {
       stopping.abort(new Error('The worker is stopping'));
       await repeating.stop();
+      await withdrawDemands(deps.database, deps.workerId);
       await Promise.all(underWay);
     },
   };
@@ -52,12 +60,13 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
  * @returns false if there is neither a pool nor a slot to work on
  */
 export async function keep(deps: KeeperDeps, signal: AbortSignal): Promise<boolean> {
-  const { database, pool, parts, log } = deps;
+  const { database, parts, log, workerId } = deps;
+  const { eurosPerHour } = deps.pool;
   const at = new Date();
   const wanted = toWanted(deps, at);
   if (wanted.length === 0 && !(await hasAny(deps))) return false;
-  if (pool.eurosPerHour !== undefined) await tryPrices(deps);
-  const { retired, added } = await planSlots(database, { wanted, eurosPerHour: pool.eurosPerHour });
+  if (eurosPerHour !== undefined) await tryPrices(deps);
+  const { retired, added } = await planSlots(database, { workerId, wanted, eurosPerHour });
   if (retired + added > 0) log.info({ event: 'pool.planned', retired, added }, 'the pools have changed');
   const reach = { health: parts.health, canReach: deps.canReach };
   for (const slotId of await checkSlots(database, reach, signal))
@@ -94,7 +103,7 @@ function toWanted({ pool, parts }: KeeperDeps, at: Date): WantedPool[] {
 /** Without a pool in the configuration, those of an earlier one are emptied. */
 async function hasAny({ database }: KeeperDeps): Promise<boolean> {
   const { rows } = await sql<{ found: boolean }>`
-    select exists (select 1 from pools where size > 0)
+    select exists (select 1 from pools where size > 0) or exists (select 1 from pool_demands)
       or exists (select 1 from slots where status in ('making', 'ready', 'removing')) as found`.execute(
     database,
   );
@@ -122,9 +131,6 @@ function start(deps: KeeperDeps, slot: SlotRow, underWay: Set<Promise<void>>, si
   underWay.add(running);
 }
 
-/** After a claim no work on slots begins for so long: more orders may come at the same moment. */
-const QUIET_SECONDS = 3;
-
 /** Whether an operation could begin that no worker has taken, or a slot is being handed over. */
 async function isAnyWaiting({ database }: KeeperDeps): Promise<boolean> {
   const { rows } = await sql<{ waits: boolean }>`
@@ -132,7 +138,11 @@ async function isAnyWaiting({ database }: KeeperDeps): Promise<boolean> {
       and o.waits_for is null and o.run_after <= now() and o.priority >= 0 and not ${waitsForNews}
       and not exists (select 1 from operations p where p.agent_id = o.agent_id and (p.status = 'active'
         or (p.status = 'queued' and p.sequence < o.sequence and not ${isPassedBy('p')}))))
-      or exists (select 1 from slots where agent_id is not null
-        and claimed_at > now() - make_interval(secs => ${QUIET_SECONDS})) as waits`.execute(database);
+      or ${wasJustClaimed} as waits`.execute(database);
   return rows[0]?.waits === true;
+}
+
+async function isHandingOver({ database }: KeeperDeps): Promise<boolean> {
+  const { rows } = await sql<{ yes: boolean }>`select ${wasJustClaimed} as yes`.execute(database);
+  return rows[0]?.yes === true;
 }

@@ -1,102 +1,68 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
-import { currentSpend } from '../limits/spend.ts';
-import { insertSlot, NOT_MADE, type PoolName, retireSlot } from '../slots/slots.ts';
-
-/** A pool as it should be now. */
-export interface WantedPool extends PoolName {
-  size: number;
-  fingerprint: string;
-}
+import { isKept, mergeDemands, recordDemands, type WantedPool } from '../slots/demands.ts';
+import { insertSlots, NOT_MADE, type PoolName } from '../slots/slots.ts';
+import { roomForCosts, withdrawCostly } from './costs.ts';
+import { withdrawSlot } from './withdraw-slot.ts';
 
 /** After so many slots of a pool failed within an hour, no more are made for a while. */
 const MOST_FAILURES = 3;
 const PAUSE_MINUTES = 15;
 
 /**
- * Records the pools as they should be now, retires slots that fit none, and adds those that are missing. One
- * worker of an installation does this at a time. @returns how many it retired and added
+ * Records which pools this worker wants, retires slots that no worker wants, and adds those that are missing.
+ * One worker of an installation does this at a time. @returns how many it retired and added
  */
 export async function planSlots(
   database: Database,
-  { wanted, eurosPerHour }: { wanted: readonly WantedPool[]; eurosPerHour: number | undefined },
+  {
+    workerId,
+    wanted,
+    eurosPerHour,
+  }: { workerId: string; wanted: readonly WantedPool[]; eurosPerHour: number | undefined },
 ): Promise<{ retired: number; added: number }> {
   return database.transaction().execute(async (trx) => {
     const { rows } = await sql<{ locked: boolean }>`
       select pg_try_advisory_xact_lock(hashtext('pool'), 0) as locked`.execute(trx);
     if (rows[0]?.locked !== true) return { retired: 0, added: 0 };
-    await recordPools(trx, wanted);
-    const retired = await retireUnfit(trx);
+    await recordDemands(trx, workerId, wanted);
+    const merged = await mergeDemands(trx);
+    const retired = (await retireUnfit(trx)) + (await withdrawCostly(trx, eurosPerHour));
     let added = 0;
-    for (const pool of wanted) added += await refill(trx, pool, eurosPerHour);
+    for (const pool of merged) added += await refill(trx, pool, eurosPerHour);
     return { retired, added };
   });
 }
 
-async function recordPools(trx: Transaction, wanted: readonly WantedPool[]): Promise<void> {
-  for (const { project, location, plan, size, fingerprint } of wanted)
-    await trx
-      .insertInto('pools')
-      .values({ project, location, plan, size, fingerprint })
-      .onConflict((conflict) =>
-        conflict
-          .columns(['project', 'location', 'plan'])
-          .doUpdateSet({ size, fingerprint, seen_at: sql`now()` }),
-      )
-      .execute();
-  // Of an earlier configuration: nothing keeps these any more.
-  await trx
-    .updateTable('pools')
-    .set({ size: 0 })
-    .where('size', '>', 0)
-    .where(
-      sql<boolean>`(location || ' ' || plan) <> all(${wanted.map((one) => `${one.location} ${one.plan}`)}::text[])`,
-    )
-    .execute();
-}
-
-/** Retires slots that no pool wants and the oldest of too many, and gives up those that are being made. */
+/**
+ * Retires slots that no worker wants and the oldest of too many, and gives up those that are being made. What
+ * a worker of another release still wants is kept for it, and not made any more.
+ */
 async function retireUnfit(trx: Transaction): Promise<number> {
   const { rows } = await sql<{ slotId: string; status: string; why: string }>`
-    with numbered as (
-      select s.slot_id, s.status, coalesce(p.size, 0) as size,
-        (p.fingerprint is not null and s.fingerprint = p.fingerprint) as fits,
-        row_number() over (partition by s.project, s.location, s.plan,
-          coalesce(s.fingerprint = p.fingerprint, false) order by (s.status = 'ready') desc, s.created_at desc) as n
-      from slots s left join pools p using (project, location, plan)
+    with prints as (
+      select project, location, plan, fingerprint, max(size) as size from pool_demands where ${isKept}
+      group by project, location, plan, fingerprint),
+    numbered as (
+      select s.slot_id, s.status, coalesce(w.size, 0) as size,
+        (w.size is not null and (s.status = 'ready' or s.fingerprint = p.fingerprint)) as fits,
+        row_number() over (partition by s.project, s.location, s.plan, s.fingerprint
+          order by (s.status = 'ready') desc, s.created_at desc) as n
+      from slots s left join prints w using (project, location, plan, fingerprint)
+        left join pools p on (p.project, p.location, p.plan) = (s.project, s.location, s.plan)
       where s.status in ('making', 'ready'))
     select slot_id as "slotId", status, case when fits then 'the pool has become smaller'
       else 'it was made by or from something that has changed' end as why
     from numbered where not fits or n > size`.execute(trx);
-  for (const { slotId, status, why } of rows) {
-    if (status === 'ready') await retireSlot(trx, slotId, why);
-    else await giveUpMaking(trx, slotId, why);
-  }
-  return rows.length;
-}
-
-/** Its next attempt removes it; one that is at work loses its hold. */
-async function giveUpMaking(trx: Transaction, slotId: string, why: string): Promise<void> {
-  await trx
-    .updateTable('slots')
-    .set({
-      status: 'removing',
-      tries: 0,
-      error: why,
-      failure_code: null,
-      run_after: sql`now()`,
-      updated_at: sql`now()`,
-    })
-    .where('slot_id', '=', slotId)
-    .where('status', '=', 'making')
-    .where(sql<boolean>`(lease_until is null or lease_until < now())`)
-    .execute();
+  let withdrawn = 0;
+  for (const { why, ...slot } of rows) if (await withdrawSlot(trx, slot, why)) withdrawn += 1;
+  return withdrawn;
 }
 
 async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number | undefined): Promise<number> {
-  const { project, location, plan } = pool;
+  const { project, location, plan, fingerprint } = pool;
   const { rows } = await sql<{ present: number; failed: number; error: string | null; isPaused: boolean }>`
-    select count(*) filter (where status in ('making', 'ready')) as present,
+    select count(*) filter (where status in ('making', 'ready') and fingerprint = ${fingerprint}) as present,
       count(*) filter (where failure_code = ${NOT_MADE} and updated_at > now() - interval '1 hour'
         and created_at > now() - interval '1 hour') as failed,
       (array_agg(error order by updated_at desc) filter (where failure_code = ${NOT_MADE}))[1] as error,
@@ -106,16 +72,16 @@ async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number |
   const { present, failed, error, isPaused } = rows[0]!;
   const missing = pool.size - present;
   if (missing <= 0 || isPaused) return 0;
-  const reason =
+  const affordable =
     failed >= MOST_FAILURES
       ? `${failed} servers of it could not be made within an hour. The last one: ${error}`
-      : await findObstacle(trx, eurosPerHour);
-  if (reason !== undefined) {
-    await pause(trx, pool, reason);
+      : ((await findTripped(trx)) ?? (await roomForCosts(trx, pool, eurosPerHour)));
+  if (typeof affordable === 'string') {
+    await pause(trx, pool, affordable);
     return 0;
   }
-  const room = Math.min(missing, await roomForCreates(trx));
-  for (let made = 0; made < room; made++) await insertSlot(trx, pool, pool.fingerprint);
+  const room = Math.min(missing, affordable, await roomForCreates(trx));
+  if (room > 0) await insertSlots(trx, pool, room);
   await trx
     .updateTable('pools')
     .set({ paused_until: null, error: null })
@@ -137,22 +103,14 @@ async function pause(trx: Transaction, { project, location, plan }: PoolName, re
 }
 
 /** Why no more servers may be made for nobody now: breakers are for orders first. */
-async function findObstacle(trx: Transaction, ceiling: number | undefined): Promise<string | undefined> {
-  const breakers = await trx
+async function findTripped(trx: Transaction): Promise<string | undefined> {
+  const tripped = await trx
     .selectFrom('breakers')
-    .select(['name', 'tripped_at', 'limit_euros'])
+    .select('name')
     .where('name', 'in', ['creates', 'spend'])
-    .execute();
-  const tripped = breakers.find(({ tripped_at: at }) => at !== null);
-  if (tripped !== undefined) return `The breaker ${tripped.name} has tripped`;
-  const limit = breakers.find(({ name }) => name === 'spend')?.limit_euros ?? null;
-  if (limit === null && ceiling === undefined) return undefined;
-  const [all, ofSlots] = [await currentSpend(trx), await currentSpend(trx, 'slots')];
-  if (all === null || ofSlots === null) return 'What servers cost is not known yet';
-  if (limit !== null && all > Number(limit)) return `All servers together cost more than €${limit} an hour`;
-  if (ceiling !== undefined && ofSlots > ceiling)
-    return `The slots together cost €${ofSlots.toFixed(4)} an hour, and may cost €${ceiling}`;
-  return undefined;
+    .where('tripped_at', 'is not', null)
+    .executeTakeFirst();
+  return tripped && `The breaker ${tripped.name} has tripped`;
 }
 
 /**

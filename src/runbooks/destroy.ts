@@ -5,7 +5,7 @@ import { repeatLater } from '../operations/consequences.ts';
 import type { Ending } from '../operations/definition.ts';
 import { endUnfinished } from '../operations/endings.ts';
 import { defineOperation } from '../operations/registry.ts';
-import { giveSlotUp, markAdopted } from '../slots/claim.ts';
+import { giveSlotUp, markAdopted } from '../slots/claimed.ts';
 import { removeEverything } from './steps/remove-everything.ts';
 
 const effect = z.object({

@@ -5,7 +5,7 @@ import { type AgentOutputs, agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
 import { generateAgentKeys, type Vault } from '../agents/secrets.ts';
 import { newServerName } from '../agents/server-names.ts';
-import { beginProvision, getAgent, markFailed, markRunning } from '../agents/store.ts';
+import { beginProvisions, getAgent, markFailed, markRunning } from '../agents/store.ts';
 import type { Attempt } from '../operations/attempt.ts';
 import { queueByService } from '../operations/consequences.ts';
 import type { Ending, FollowUp } from '../operations/definition.ts';
@@ -15,7 +15,7 @@ import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import type { StackResult } from '../pulumi/engine/messages.ts';
 import { NOT_JOINED } from '../pulumi/errors.ts';
-import { giveSlotUp, markServed } from '../slots/claim.ts';
+import { giveSlotUp, markServed } from '../slots/claimed.ts';
 import { createServer } from './steps/create-server.ts';
 import { identify } from './steps/device.ts';
 import { tryHandOver } from './steps/hand-over.ts';
@@ -25,6 +25,7 @@ import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
 import { type Prepared, record } from './steps/prepared.ts';
 import { clearPending, removeFromHetzner, removeFromTailnet } from './steps/recovery.ts';
+import { queueAdoptions } from './steps/served.ts';
 import { withRoom } from './steps/with-room.ts';
 
 export { followSteps } from './steps/create-server.ts';
@@ -41,9 +42,9 @@ export const provision = defineOperation<z.infer<typeof effect>>({
   limitSeconds: 30 * 60,
   // The retry reuses what a rollback would delete. A rollback after it would delete a running agent.
   beforeRetry: (trx, agentId) => cancelWaiting(trx, agentId, 'rollback'),
-  begin: beginProvision,
+  begin: (trx, agentId) => beginProvisions(trx, [agentId]),
   effect,
-  succeed: (trx, agentId, { outputs }) => markRunning(trx, agentId, outputs),
+  succeed: (trx, agentId, { outputs }) => markRunning(trx, [{ agentId, outputs }]),
   reported: (agentId, report) => ({ kind: 'running', outputs: reportedOutputs(agentId, report) }),
   lastFailure: rollBack,
   cancel: rollBack,
@@ -77,16 +78,10 @@ export async function bringServerUp(parts: RunbookParts, attempt: Attempt): Prom
   return createServer(parts, attempt, { program, mayBeNew, keys: prepared.keys });
 }
 
-/** Adoptions cost processor time, which the hand-overs of the same moment need. */
-const ADOPTION_SECONDS = 5;
-
 /** After a hand-over the stack, the labels and the names follow. */
-async function adoptLater({ trx, queue, agentId, operationId }: FollowUp): Promise<void> {
-  if (await markServed(trx, agentId, operationId))
-    await queueByService({ trx, queue, agentId }, 'adopt', {
-      cause: 'it runs on a server that waited',
-      delaySeconds: ADOPTION_SECONDS,
-    });
+async function adoptLater({ trx, agentId, operationId }: FollowUp): Promise<void> {
+  const served = await markServed(trx, [{ agentId, operationId }]);
+  if (served.length > 0) await queueAdoptions(trx, served);
   else await giveSlotUp(trx, agentId, 'the agent that had claimed it got a server of its own');
 }
 

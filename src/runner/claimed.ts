@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SLOT_ID } from '../../stacks/inputs.ts';
 import { parseRecordedInputs } from '../agents/inputs.ts';
 import type { AgentRow } from '../agents/store.ts';
 import { type PlanServers, planServersSchema } from '../config/plans.ts';
@@ -17,6 +18,7 @@ const claimSchema = z.object({
     ownLogin: z.boolean(),
     planServers: planServersSchema.default({}),
     isTraced: z.boolean().default(false),
+    slotId: z.string().regex(SLOT_ID).nullish(),
   }),
 });
 
@@ -28,6 +30,8 @@ export interface Claimed {
   planServers: PlanServers;
   /** Whether the service collects traces. */
   isTraced: boolean;
+  /** The slot whose stack is not the agent's yet. */
+  slotId: string | undefined;
 }
 
 /** Parses the service's answer to a claim. The login's password is derived on both sides and never sent. */
@@ -40,7 +44,8 @@ export function readClaim(answer: unknown, pulumi: { url: Secret; passphrase: Se
   // Not validated either.
   const agent = { ...withDates(inputs.agent), inputs: known, secrets } as unknown as AgentRow;
   const backendUrl = inputs.ownLogin ? attemptLogin(operation, pulumi) : pulumi.url;
-  return { operation, agent, backendUrl, planServers: inputs.planServers, isTraced: inputs.isTraced };
+  const { planServers, slotId, isTraced } = inputs;
+  return { operation, agent, backendUrl, planServers, isTraced, slotId: slotId ?? undefined };
 }
 
 function attemptLogin(

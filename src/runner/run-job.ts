@@ -10,7 +10,7 @@ import { requestAs } from '../http-client/request.ts';
 import { createLog, type Log, traceIdFor } from '../log.ts';
 import type { AgentEffect, Runbooks } from '../operations/attempt.ts';
 import { limitSeconds } from '../operations/registry.ts';
-import type { RecordInputs, RecordSnapshot } from '../operations/runbook-parts.ts';
+import type { RecordInputs, RecordSnapshot, SlotParts } from '../operations/runbook-parts.ts';
 import { runbookFor } from '../operations/runbooks.ts';
 import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
 import { Lease } from '../processes/lease.ts';
@@ -23,6 +23,7 @@ import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { type Claimed, readClaim } from './claimed.ts';
 import type { RunnerConfig } from './config.ts';
 import { createRemoteFoundations } from './remote-foundations.ts';
+import { createRemoteSlots } from './remote-slots.ts';
 import { createReporter, type Reporter } from './reporter.ts';
 import { createServiceLink } from './service-link.ts';
 
@@ -34,6 +35,7 @@ export type OpenEngine = (parts: {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  slots: () => SlotParts;
   planServers: PlanServers;
   processTags: Record<string, string>;
   idle: number;
@@ -124,7 +126,7 @@ async function followRunbook({
   reporter,
   processTags,
 }: Following): Promise<AgentEffect> {
-  const { operation, agent, backendUrl, planServers, isTraced } = claimed;
+  const { operation, agent, backendUrl, planServers, isTraced, slotId } = claimed;
   const { state, pool } = openStateStore(backendUrl);
   const seconds = limitSeconds(operation.kind);
   const reason = `The ${operation.kind} took longer than ${seconds / 60} minutes and was ended`;
@@ -142,6 +144,7 @@ async function followRunbook({
       })),
     recordSnapshot: async (_run, snapshotId) =>
       void (await reporter.record({ kind: 'snapshot', snapshotId })),
+    slots: () => createRemoteSlots(slotId),
     planServers,
     processTags,
     idle: 1,

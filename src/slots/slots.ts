@@ -37,18 +37,17 @@ export const NOT_HANDED_OVER = 'not_handed_over';
 const RETRY_SECONDS = 10;
 const LONGEST_RETRY_SECONDS = 600;
 
-/** Inserts a slot that is to be made. @returns its id, which nobody can guess */
-export async function insertSlot(
+/** Inserts slots that are to be made. Nobody can guess their ids. */
+export async function insertSlots(
   database: Database,
-  { project, location, plan }: PoolName,
-  fingerprint: string,
-): Promise<string> {
-  const slotId = `slot-${randomBytes(12).toString('hex')}`;
+  { project, location, plan, fingerprint }: PoolName & { fingerprint: string },
+  count: number,
+): Promise<void> {
+  const newId = () => `slot-${randomBytes(12).toString('hex')}`;
   await database
     .insertInto('slots')
-    .values({ slot_id: slotId, project, location, plan, fingerprint })
+    .values(Array.from({ length: count }, () => ({ slot_id: newId(), project, location, plan, fingerprint })))
     .execute();
-  return slotId;
 }
 
 /**

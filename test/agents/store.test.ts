@@ -15,7 +15,7 @@ import {
 import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { AGENT_STATUSES, type AgentStatus, EDGES, type EdgeName } from '../../src/agents/states.ts';
 import {
-  beginProvision,
+  beginProvisions,
   getAgent,
   insertAgent,
   listAgents,
@@ -75,8 +75,8 @@ async function agentIn(status: AgentStatus): Promise<void> {
 }
 
 const moves: Partial<Record<EdgeName, (trx: Transaction) => Promise<void>>> = {
-  'provision begins': (trx) => beginProvision(trx, 'a1'),
-  'provision succeeds': (trx) => markRunning(trx, 'a1', outputs),
+  'provision begins': (trx) => beginProvisions(trx, ['a1']),
+  'provision succeeds': (trx) => markRunning(trx, [{ agentId: 'a1', outputs }]),
   'stop begins': (trx) => beginStop(trx, 'a1'),
   'stop succeeds': (trx) => markStopped(trx, 'a1'),
   'stop fails for the last time': (trx) => markStopFailed(trx, 'a1', 'why'),
@@ -232,7 +232,9 @@ test('pages list every agent once, newest first, even with equal times', async (
 
 test('an unknown agent is reported as such', async () => {
   await expect(getAgent(at.database, 'nobody')).rejects.toThrow(NotFoundError);
-  await expect(inTransaction((trx) => markRunning(trx, 'nobody', outputs))).rejects.toThrow(ConflictError);
+  await expect(inTransaction((trx) => markRunning(trx, [{ agentId: 'nobody', outputs }]))).rejects.toThrow(
+    ConflictError,
+  );
 });
 
 test('a hibernate that ends without success leaves the agent hibernated once a snapshot is recorded', async () => {

@@ -14,6 +14,8 @@ test('API, metrics and attention show the pools', async () => {
     values ('default', 'fsn1', 'starter', 2, 'f', 'no capacity', now() + interval '15 minutes')`.execute(
     service.database,
   );
+  await sql`insert into pool_demands (worker_id, project, location, plan, size, fingerprint)
+    values ('w1', 'default', 'fsn1', 'starter', 2, 'f')`.execute(service.database);
   await service.ask('/api/agents', {
     json: { agentId: 'a1', userId: 'u1', region: 'eu-west', plan: 'starter' },
   });

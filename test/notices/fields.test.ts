@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Edge } from '../../src/agents/states.ts';
-import { tellChange } from '../../src/agents/tell-change.ts';
+import { tellChanges } from '../../src/agents/tell-change.ts';
 import { announcementData } from '../../src/billing/follow/act.ts';
 import { replaceFindings } from '../../src/billing/follow/findings.ts';
 import { recordStripeEvent } from '../../src/billing/record.ts';
@@ -28,7 +28,8 @@ beforeEach(async () => {
   await order(at, 'a1');
 });
 
-const became = (edge: Edge) => (trx: Transaction) => tellChange(trx, 'a1', edge);
+const became = (edge: Edge) => (trx: Transaction) =>
+  tellChanges(trx, [{ agentId: 'a1', userId: 'u1', error: 'x', edge }]);
 const announced =
   (
     type: NoticeType,

@@ -4,6 +4,7 @@ import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { NO_POOL } from '../../src/config/pool.ts';
 import { RetryableError } from '../../src/errors.ts';
 import { applyLimits } from '../../src/limits/apply-limits.ts';
+import { requestOrderedAgent } from '../../src/limits/request-change.ts';
 import { insertOperation } from '../../src/operations/requests.ts';
 import { checkSlots } from '../../src/pool/check-slots.ts';
 import { fingerprintFor } from '../../src/pool/fingerprint.ts';
@@ -12,9 +13,10 @@ import { planSlots } from '../../src/pool/plan-slots.ts';
 import { systemClock } from '../../src/processes/clock.ts';
 import { noFence } from '../../src/pulumi/fence.ts';
 import { Secret } from '../../src/secret.ts';
+import { withdrawDemands } from '../../src/slots/demands.ts';
 import { claim, type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 import { createRunbookFixture, type RunbookFixture } from '../support/runbook-fixture.ts';
-import { addSlot, FINGERPRINT, slot } from '../support/slots.ts';
+import { addPool, addSlot, FINGERPRINT, slot } from '../support/slots.ts';
 
 const WAIT = { timeout: 20_000 };
 let at: OperationsFixture;
@@ -33,8 +35,8 @@ beforeEach(async () => {
 const wanted = (size: number, fingerprint = FINGERPRINT) => [
   { project: 'default', location: 'nbg1', plan: 'starter', size, fingerprint },
 ];
-const plan = (size: number, fingerprint?: string, eurosPerHour?: number) =>
-  planSlots(at.database, { wanted: wanted(size, fingerprint), eurosPerHour });
+const plan = (size: number, fingerprint?: string, eurosPerHour?: number, workerId = 'w1') =>
+  planSlots(at.database, { workerId, wanted: wanted(size, fingerprint), eurosPerHour });
 const statuses = async () =>
   (await at.database.selectFrom('slots').select('status').orderBy('status').execute()).map(
     (row) => row.status,
@@ -52,7 +54,7 @@ describe('a pool', () => {
   test('that is no longer wanted is emptied', async () => {
     await addSlot(at, fixture.vault);
     await plan(1);
-    await planSlots(at.database, { wanted: [], eurosPerHour: undefined });
+    await planSlots(at.database, { workerId: 'w1', wanted: [], eurosPerHour: undefined });
     expect(await statuses()).toEqual(['removing']);
     expect((await pool()).size).toBe(0);
   });
@@ -69,6 +71,46 @@ describe('a pool', () => {
     await addSlot(at, fixture.vault);
     expect(await plan(1, 'another')).toEqual({ retired: 1, added: 1 });
     expect(await statuses()).toEqual(['making', 'removing']);
+  });
+
+  test('is what any live worker wants, and no worker retires what another one wants', async () => {
+    const mine = await addSlot(at, fixture.vault);
+    await plan(1);
+    await planSlots(at.database, { workerId: 'w2', wanted: [], eurosPerHour: undefined });
+    expect((await slot(at, mine)).status).toBe('ready');
+    expect((await pool()).size).toBe(1);
+  });
+
+  test('keeps the slots of the old release until its last worker is gone, and makes only the newest', async () => {
+    const old = await addSlot(at, fixture.vault);
+    await plan(1);
+    // A worker of the new release starts beside the old one, which goes on looking.
+    expect(await plan(1, 'the next', undefined, 'w2')).toEqual({ retired: 0, added: 1 });
+    expect(await plan(1)).toEqual({ retired: 0, added: 0 });
+    expect(await pool()).toMatchObject({ fingerprint: 'the next' });
+    // Another one of the old release starts again: that makes it no newer.
+    expect(await plan(1, FINGERPRINT, undefined, 'w3')).toEqual({ retired: 0, added: 0 });
+    expect(await pool()).toMatchObject({ fingerprint: 'the next' });
+    await withdrawDemands(at.database, 'w1');
+    await withdrawDemands(at.database, 'w3');
+    expect(await plan(1, 'the next', undefined, 'w2')).toEqual({ retired: 1, added: 0 });
+    expect((await slot(at, old)).status).toBe('removing');
+  });
+
+  test('keeps the slots of a worker that has fallen silent for a while, and then removes them', async () => {
+    const old = await addSlot(at, fixture.vault);
+    await plan(1);
+    const silent = (text: string) =>
+      at.database
+        .updateTable('pool_demands')
+        .set({ seen_at: sql`now() - ${sql.lit(text)}::interval` })
+        .where('worker_id', '=', 'w1')
+        .execute();
+    await silent('1 minute');
+    expect((await plan(1, 'the next', undefined, 'w2')).retired).toBe(0);
+    await silent('3 minutes');
+    expect((await plan(1, 'the next', undefined, 'w2')).retired).toBe(1);
+    expect((await slot(at, old)).status).toBe('removing');
   });
 
   test('makes no more for a while after three failures, and says why', async () => {
@@ -122,6 +164,44 @@ describe('a pool', () => {
     await addSlot(at, fixture.vault);
     expect((await plan(3, FINGERPRINT, 0.015)).added).toBe(0);
     expect((await pool()).error).toContain('may cost €0.015');
+  });
+});
+
+describe('LIMIT_EUR_PER_HOUR', () => {
+  const limitTo = async (euros: number) => {
+    await at.database
+      .insertInto('server_prices')
+      .values({ server_type: 'cx23', location: 'nbg1', euros_per_hour: '0.01', fetched_at: new Date() })
+      .onConflict((conflict) =>
+        conflict.columns(['server_type', 'location']).doUpdateSet({ euros_per_hour: '0.01' }),
+      )
+      .execute();
+    await applyLimits(at.database, { ...DEFAULT_LIMITS, eurosPerHour: euros }, {});
+  };
+
+  test('is no reason to hold an order back because of slots: they are removed to make room for it', async () => {
+    for (let made = 0; made < 3; made++) await addSlot(at, fixture.vault);
+    await plan(3);
+    await limitTo(0.03);
+    expect(await plan(3)).toEqual({ retired: 0, added: 0 });
+    await sql`insert into stripe_events (id, type, livemode, payload, outcome, created_at)
+      values ('evt_1', 'x', false, '{}', 'acted', now())`.execute(at.database);
+    const outcome = await at.database.transaction().execute((trx) =>
+      requestOrderedAgent(trx, at.queue, {
+        // Of a plan without a pool: it needs a new server.
+        agent: { agentId: 'a1', userId: 'u1', region: 'eu-central', location: 'nbg1', plan: 'starter' },
+        stripeEventId: 'evt_1',
+        actor: 'stripe',
+        at: new Date(),
+        delaySeconds: 5,
+      }),
+    );
+    expect(outcome).toHaveProperty('operation');
+    expect(await plan(3)).toEqual({ retired: 1, added: 0 });
+    expect(await statuses()).toEqual(['ready', 'ready', 'removing']);
+    expect((await pool()).error).toContain('more than €0.03');
+    // And not one more, which would be removed again at once.
+    expect(await plan(3)).toEqual({ retired: 0, added: 0 });
   });
 });
 
@@ -193,6 +273,19 @@ test('a slot that cannot be made is removed after three tries', async () => {
     .where('status', '=', 'removed')
     .executeTakeFirst();
   expect(gone).toMatchObject({ error: 'failure 3', failure_code: 'not_made', ready_at: null });
+});
+
+test('nothing is planned in the seconds of a claim, but its end is waited for only a while', async () => {
+  await addPool(at, 1);
+  await addSlot(at, fixture.vault);
+  await order(at, 'a1');
+  await at.database.updateTable('slots').set({ claimed_at: sql`now() + interval '1 hour'` }).execute();
+  const running = startPoolKeeper(keeper(3), 0.05);
+  await vi.waitFor(async () => expect((await pool()).size).toBe(3), WAIT);
+  const { rows } = await sql<{ demanded: boolean }>`select seen_at > now() - interval '9 seconds' as demanded
+    from pool_demands where worker_id = 'w1'`.execute(at.database);
+  await running.stop();
+  expect(rows[0]?.demanded).toBe(true);
 });
 
 test('no slot is begun while an order waits for a worker', async () => {

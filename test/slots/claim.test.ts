@@ -1,16 +1,22 @@
 import { sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseRecordedInputs } from '../../src/agents/inputs.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import { jsonText } from '../../src/database/storable.ts';
+import { beginHandOvers } from '../../src/executors/worker/begin-hand-overs.ts';
+import { settleHandOvers } from '../../src/executors/worker/end-hand-overs.ts';
+import { settleExpired } from '../../src/executors/worker/expired.ts';
 import { chooseExecutor } from '../../src/operations/executor-choice.ts';
 import { requestAgent } from '../../src/operations/first-provision.ts';
 import { requestOperation } from '../../src/operations/requests.ts';
 import { succeed } from '../../src/operations/settle.ts';
-import { beginOnWorker } from '../../src/operations/transitions.ts';
+import { beginOnRunner, beginOnWorker } from '../../src/operations/transitions.ts';
+import { createRemoteSlots } from '../../src/runner/remote-slots.ts';
 import { Secret } from '../../src/secret.ts';
-import { findClaimed } from '../../src/slots/claim.ts';
+import { findClaimed, giveSlotUp, takeOverSlots } from '../../src/slots/claimed.ts';
+import { lockSlot } from '../../src/slots/slots.ts';
+import type { AgentInputs } from '../../stacks/inputs.ts';
 import {
   claim,
   listOperations,
@@ -91,11 +97,59 @@ describe('an order', () => {
     expect(await misses()).toEqual(['a1']);
   });
 
+  test('gets a slot that is locked at that moment only to be asked for its health', async () => {
+    await addPool(at, 1);
+    const slotId = await addSlot(at, vault);
+    await addSlot(at, vault, { fingerprint: 'an old one' });
+    const { promise: checked, resolve: endCheck } = Promise.withResolvers<void>();
+    const checking = at.database.transaction().execute(async (trx) => {
+      await lockSlot(trx, slotId);
+      await checked;
+    });
+    const ordered = order('a1');
+    const looks = () =>
+      sql<{ n: number }>`select count(*) as n from pg_stat_activity
+      where datname = current_database() and query like '%with wanted as materialized%'`.execute(at.database);
+    await vi.waitFor(async () => expect((await looks()).rows[0]!.n).toBeGreaterThan(1));
+    endCheck();
+    await Promise.all([checking, ordered]);
+    expect(await claims()).toEqual([{ slot_id: slotId, agent_id: 'a1' }]);
+    expect(await misses()).toEqual([]);
+  });
+
+  test('gets one of an old release only while a worker still wants it, and the newest first', async () => {
+    await addPool(at, 2);
+    const demand = {
+      project: 'default',
+      location: 'nbg1',
+      plan: 'starter',
+      size: 2,
+      fingerprint: 'the next',
+    };
+    const since = sql<Date>`now() + interval '1 second'`;
+    await at.database
+      .insertInto('pool_demands')
+      .values({ ...demand, worker_id: 'w2', since })
+      .execute();
+    for (let made = 0; made < 2; made++) await addSlot(at, vault);
+    const next = await addSlot(at, vault, { fingerprint: 'the next' });
+    await order('a1');
+    expect(await claims()).toEqual([{ slot_id: next, agent_id: 'a1' }]);
+    await order('a2');
+    expect(await claims()).toHaveLength(2);
+    await at.database.deleteFrom('pool_demands').where('worker_id', '=', 'w1').execute();
+    await order('a3');
+    expect(await misses()).toEqual(['a3']);
+  });
+
   test('does not claim from a pool that no worker keeps, and of another plan', async () => {
     await addPool(at, 1);
     await addSlot(at, vault);
     await order('another', 'pro');
-    await at.database.updateTable('pools').set({ seen_at: sql`now() - interval '1 minute'` }).execute();
+    await at.database
+      .updateTable('pool_demands')
+      .set({ seen_at: sql`now() - interval '1 minute'` })
+      .execute();
     await order('a1');
     expect(await claims()).toEqual([]);
     // Nothing was promised to either.
@@ -145,6 +199,105 @@ test('an agent that runs on another server than its slot’s has not been served
   expect((await getAgent(at.database, 'a1')).inputs).toEqual(own);
   expect(await owners([name])).toEqual([slotId]);
   expect(await owners([own.serverName])).toEqual(['a1']);
+});
+
+test('what an agent has from its slot goes back with it, and names of its own stay', async () => {
+  await addPool(at, 1);
+  const slotId = await addSlot(at, vault);
+  const [first, second] = [vault.joinName(slotId, 1), vault.joinName(slotId, 2)];
+  // The slot’s making was recovered with a second key.
+  await sql`insert into tailnet_join_names (name, agent_id, key_generation) values (${second}, ${slotId}, 2)`.execute(
+    at.database,
+  );
+  await sql`update slots set inputs = inputs || jsonb_build_object('joinName', ${second}::text)`.execute(
+    at.database,
+  );
+  const { inputs, secrets } = await slot(at, slotId);
+  await order('a1');
+  const own = vault.joinName('a1', 1);
+  await sql`insert into tailnet_join_names (name, agent_id, key_generation) values (${own}, 'a1', 1)`.execute(
+    at.database,
+  );
+  const taken = { ...parseRecordedInputs(inputs), agentId: 'a1' } as AgentInputs;
+  await at.database.transaction().execute(async (trx) => {
+    await takeOverSlots(trx, [{ agentId: 'a1', slotId, inputs: taken, secrets: secrets! }]);
+    await giveSlotUp(trx, 'a1', 'it did not answer');
+  });
+  const rows = await at.database.selectFrom('tailnet_join_names').select(['name', 'agent_id']).execute();
+  expect(new Map(rows.map((row) => [row.name, row.agent_id]))).toEqual(
+    new Map([
+      [first, slotId],
+      [second, slotId],
+      [own, 'a1'],
+    ]),
+  );
+});
+
+const install = (executor: 'local' | 'github-actions') =>
+  sql`insert into installation (mode, accounts, executor) values ('sandbox', '{}', ${executor})`.execute(
+    at.database,
+  );
+
+describe('an executor that is changed while a slot is handed over', () => {
+  /** An agent whose hand-over is under way when the executor changes. */
+  async function handingOver() {
+    await addPool(at, 1);
+    const slotId = await addSlot(at, vault);
+    await order('a1');
+    const [queued] = await listOperations(at, 'a1');
+    const shared = { database: at.database, log: at.log, workerId: 'w1', vault };
+    await install('local');
+    const { begun } = await beginHandOvers(shared, [queued!.operation_id]);
+    await chooseExecutor(at.database, 'github-actions');
+    return { slotId, begun: begun[0]! };
+  }
+
+  test('leaves an agent that runs on it, and tells the runner of the slot that is not adopted', async () => {
+    const { slotId, begun } = await handingOver();
+    await settleHandOvers(at, [{ ...begun, outputs: begun.slot.outputs }]);
+    expect((await getAgent(at.database, 'a1')).status).toBe('running');
+    const [, adoption] = await listOperations(at, 'a1');
+    expect(adoption).toMatchObject({ kind: 'adopt', executor: 'github-actions', status: 'queued' });
+    const state = createRemoteSlots((await findClaimed(at.database, 'a1'))?.slotId);
+    expect(await state.findUnadopted({} as never)).toBe(slotId);
+  });
+
+  test('leaves an order that goes cold on a runner if its worker is gone, and no slot', async () => {
+    const { slotId, begun } = await handingOver();
+    await at.database
+      .updateTable('operations')
+      .set({ lease_until: new Date(0) })
+      .where('status', '=', 'active')
+      .execute();
+    expect(await settleExpired(at.database, at.queue, at.log)).toBe(1);
+    const [queued] = await listOperations(at, 'a1');
+    expect(queued).toMatchObject({ kind: 'provision', status: 'queued', executor: 'github-actions' });
+    // The runner makes a server, whatever the slot was.
+    expect(await createRemoteSlots(slotId).find({} as never)).toBeUndefined();
+    const row = await at.database
+      .transaction()
+      .execute((trx) => beginOnRunner(trx, queued!, { attempt: 2, workflowRunId: '7', leaseSeconds: 30 }));
+    await succeed(
+      at,
+      { operationId: row.operation_id, attempt: 2, workerId: row.worker_id! },
+      {
+        kind: 'running',
+        outputs: OUTPUTS,
+      },
+    );
+    expect(await slot(at, slotId)).toMatchObject({ status: 'removing', served_at: null, agent_id: null });
+    // What the worker finds out later changes nothing.
+    await settleHandOvers(at, [{ ...begun, outputs: begun.slot.outputs }]);
+    expect((await getAgent(at.database, 'a1')).server_id).toBe(OUTPUTS.serverId);
+  });
+
+  test('leaves orders nothing to claim', async () => {
+    await addPool(at, 1);
+    await addSlot(at, vault);
+    await install('github-actions');
+    await order('a1');
+    expect(await claims()).toEqual([]);
+  });
 });
 
 test('another executor gives up claims, except those whose hand-over has begun', async () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { AgentOutputs } from '../../src/agents/outputs.ts';
-import { beginProvision, markRunning } from '../../src/agents/store.ts';
+import { beginProvisions, markRunning } from '../../src/agents/store.ts';
 import type { Database } from '../../src/database/connect.ts';
 import { appendEvents, type OperationEvent } from '../../src/operations/events/events.ts';
 
@@ -46,8 +46,8 @@ export async function finishProvision(
     tailnetName: `agent-${agentId}.tail.example`,
   };
   await database.transaction().execute(async (trx) => {
-    await beginProvision(trx, agentId);
-    await markRunning(trx, agentId, outputs);
+    await beginProvisions(trx, [agentId]);
+    await markRunning(trx, [{ agentId, outputs }]);
   });
   await tell(
     database,

@@ -56,6 +56,7 @@ export async function openOperations(): Promise<OperationsFixture> {
         'server_names',
         'pool_misses',
         'slots',
+        'pool_demands',
         'pools',
         'images',
         'stack_resources',

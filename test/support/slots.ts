@@ -11,9 +11,11 @@ let made = 0;
 
 /** A pool that a worker keeps. */
 export async function addPool({ database }: OperationsFixture, size: number): Promise<void> {
+  const pool = { project: 'default', location: 'nbg1', plan: 'starter', size, fingerprint: FINGERPRINT };
+  await database.insertInto('pools').values(pool).execute();
   await database
-    .insertInto('pools')
-    .values({ project: 'default', location: 'nbg1', plan: 'starter', size, fingerprint: FINGERPRINT })
+    .insertInto('pool_demands')
+    .values({ ...pool, worker_id: 'w1' })
     .execute();
 }
 

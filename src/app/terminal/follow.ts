@@ -1,27 +1,57 @@
 import type { Database } from '../../database/connect.ts';
 import type { EventHub } from '../../operations/events/event-hub.ts';
-import { readEvents } from '../../operations/events/events.ts';
+import { type FeedEvent, readAfter } from '../../operations/events/feed.ts';
 import { printable, printableLines } from '../../processes/terminal-text.mjs';
+
+/** So long news are collected before they are read, so that many orders at once cost few statements. */
+const COLLECT_MS = 200;
 
 /**
  * Prints the progress of every operation: each step with its duration, and the outcome.
  * @returns a function that stops the printing
  */
-export function followOnTerminal(deps: {
+export function followOnTerminal({
+  database,
+  events,
+  say,
+}: {
   database: Database;
-  events: EventHub;
+  events: Pick<EventHub, 'subscribe'>;
   say: (line: string) => void;
 }): () => void {
   const followed = new Map<string, Follower>();
-  return deps.events.subscribe('*', (operationId) => {
-    if (operationId === undefined) return;
-    let follower = followed.get(operationId);
-    if (follower === undefined) {
-      follower = new Follower(deps.database, operationId, deps.say);
-      followed.set(operationId, follower);
+  const touched = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
+  const read = async () => {
+    const positions = [...touched].map((id) => [id, followed.get(id)?.sequence ?? 0] as const);
+    touched.clear();
+    for (const event of await readAfter(database, positions)) {
+      const follower = followed.get(event.operationId) ?? new Follower(event, say);
+      followed.set(event.operationId, follower);
+      if (follower.show(event)) followed.delete(event.operationId);
     }
-    void follower.catchUp().then((finished) => finished && followed.delete(operationId));
+  };
+  const readNext = () => {
+    timer ??= setTimeout(() => {
+      // If the database is unavailable, the next event catches up on the missed ones.
+      void read()
+        .catch(() => {})
+        .finally(() => {
+          timer = undefined;
+          if (touched.size > 0) readNext();
+        });
+    }, COLLECT_MS);
+  };
+  const unsubscribe = events.subscribe('*', (operationId) => {
+    if (operationId === undefined) return;
+    touched.add(operationId);
+    readNext();
   });
+  return () => {
+    unsubscribe();
+    touched.clear();
+    clearTimeout(timer);
+  };
 }
 
 /** Sets an error's text apart from our own output. */
@@ -29,50 +59,24 @@ const ERROR_INDENT = '      | ';
 const END_STATES = new Set(['succeeded', 'failed', 'cancelled']);
 
 class Follower {
-  readonly #database: Database;
-  readonly #operationId: string;
   readonly #say: (line: string) => void;
-  #sequence = 0;
-  #label: string | undefined;
+  readonly #label: string;
+  readonly #begun: Date;
   #step: { name: string; since: Date } | undefined;
-  #begun: Date | undefined;
-  #reading: Promise<boolean> = Promise.resolve(false);
+  /** Of the last event that it has shown. */
+  sequence = 0;
 
-  constructor(database: Database, operationId: string, say: (line: string) => void) {
-    this.#database = database;
-    this.#operationId = operationId;
+  constructor({ agentId, kind, at }: FeedEvent, say: (line: string) => void) {
     this.#say = say;
+    this.#label = printable(`${agentId}  ${kind}`);
+    this.#begun = at;
   }
 
-  /** Prints the new events. @returns whether the operation has finished */
-  catchUp(): Promise<boolean> {
-    // If the database is unavailable, the next event catches up on the missed ones.
-    this.#reading = this.#reading.then(() => this.#read()).catch(() => false);
-    return this.#reading;
-  }
-
-  async #read(): Promise<boolean> {
-    this.#label ??= await this.#describe();
-    let finished = false;
-    for (;;) {
-      const events = await readEvents(this.#database, this.#operationId, this.#sequence);
-      if (events.length === 0) return finished;
-      for (const event of events) {
-        this.#sequence = event.sequence;
-        this.#begun ??= event.at;
-        if (event.type === 'step') this.#enterStep(String(event.data.step), event.at);
-        if (event.type === 'status') finished = this.#showStatus(event.data, event.at);
-      }
-    }
-  }
-
-  async #describe(): Promise<string> {
-    const row = await this.#database
-      .selectFrom('operations')
-      .select(['kind', 'agent_id'])
-      .where('operation_id', '=', this.#operationId)
-      .executeTakeFirstOrThrow();
-    return printable(`${row.agent_id}  ${row.kind}`);
+  /** Prints the next event. @returns whether the operation has finished */
+  show({ sequence, type, data, at }: FeedEvent): boolean {
+    this.sequence = sequence;
+    if (type === 'step') this.#enterStep(String(data.step), at);
+    return type === 'status' && this.#showStatus(data, at);
   }
 
   #enterStep(name: string, at: Date): void {
@@ -94,9 +98,7 @@ class Follower {
     else if (status === 'queued' && data.error !== undefined)
       this.#say(`  ${this.#label}  failed, will retry${why}`);
     if (!END_STATES.has(status)) return false;
-    this.#say(
-      `  ${this.#label}  ${printable(status.toUpperCase())} after ${seconds(this.#begun ?? at, at)}${why}`,
-    );
+    this.#say(`  ${this.#label}  ${printable(status.toUpperCase())} after ${seconds(this.#begun, at)}${why}`);
     return true;
   }
 }

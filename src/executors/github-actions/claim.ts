@@ -7,6 +7,7 @@ import type { OperationRow } from '../../operations/claims.ts';
 import { attemptPassword, attemptRole, type Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
 import type { Secret } from '../../secret.ts';
+import { findClaimed } from '../../slots/claimed.ts';
 import { beat, ensureBegun, lockFor, type Sender } from './attempts.ts';
 import { askLastCheck, type LastCheck, type LastCheckDeps, passLastCheck, UNWANTED } from './last-check.ts';
 
@@ -41,6 +42,8 @@ export interface RemoteClaim {
     planServers: PlanServers;
     /** Whether the runner is to report spans. */
     isTraced: boolean;
+    /** The slot whose server the agent runs on and whose stack is not its own yet. */
+    slotId: string | null;
   };
 }
 
@@ -84,6 +87,7 @@ async function begin(
       ownLogin,
       planServers: deps.planServers ?? {},
       isTraced: deps.isTraced ?? false,
+      slotId: (await findClaimed(trx, agent.agent_id))?.slotId ?? null,
     },
   };
 }

@@ -63,21 +63,25 @@ export async function startWorker(
     if (deps.readiness !== undefined) await tellWaiting(database, deps.readiness);
     void wake();
   };
-  const pollSafely = () =>
-    pollRows().catch((error: unknown) =>
+  let polling: Promise<unknown> = Promise.resolve();
+  const pollSafely = () => {
+    const poll = pollRows().catch((error: unknown) =>
       log.warn({ event: 'worker.poll_failed', error: errorMessage(error) }, 'could not poll the operations'),
     );
+    polling = Promise.all([polling, poll]);
+  };
 
   await registerWorker(database, { workerId, concurrency });
   await queue.work(concurrency, wake);
-  const timer = setInterval(() => void pollSafely(), POLL_SECONDS * 1000);
-  void pollSafely();
+  const timer = setInterval(pollSafely, POLL_SECONDS * 1000);
+  pollSafely();
   return {
     workerId,
     active: () => underWay.size,
     stop: async () => {
       clearInterval(timer);
       stopping.abort();
+      await polling;
       await Promise.all(underWay);
       if (deps.readiness !== undefined) await stopTelling(database);
       await unregisterWorker(database, workerId);

@@ -21,37 +21,55 @@ export const EVENTS_CHANNEL = 'operation_events';
 
 /**
  * Appends events with the next sequence numbers and wakes listeners at commit. The caller must have locked
- * the operation's row, so that the numbers have no gaps and follow the order of commits. `isQuiet`: wakes
- * nobody, because a notification takes a database-wide lock and another one follows at once.
+ * the operation's row, so that the numbers have no gaps and follow the order of commits.
  */
-export async function appendEvents(
+export function appendEvents(
   trx: Transaction,
   operationId: string,
   attempt: number,
-  events: OperationEvent[],
+  events: readonly OperationEvent[],
+): Promise<void> {
+  return appendAllEvents(trx, [{ operationId, attempt, events }]);
+}
+
+/** New events of an operation's attempt. */
+export interface NewEvents {
+  operationId: string;
+  attempt: number;
+  events: readonly OperationEvent[];
+}
+
+/**
+ * Like appendEvents, for several operations with one statement. `isQuiet`: wakes nobody, because a
+ * notification takes a database-wide lock and another one follows at once.
+ */
+export async function appendAllEvents(
+  trx: Transaction,
+  appended: readonly NewEvents[],
   { isQuiet = false }: { isQuiet?: boolean } = {},
 ): Promise<void> {
-  if (events.length === 0) return;
-  const last = await trx
-    .selectFrom('operation_events')
-    .select(({ fn }) => fn.max('sequence').as('sequence'))
-    .where('operation_id', '=', operationId)
-    .executeTakeFirst();
-  const base = last?.sequence ?? 0;
-  await trx
-    .insertInto('operation_events')
-    .values(
-      events.map((event, index) => ({
-        operation_id: operationId,
-        sequence: base + index + 1,
-        attempt,
-        type: event.type,
-        data: jsonText(event.data),
-        at: sql<Date>`clock_timestamp()`,
-      })),
-    )
-    .execute();
-  if (!isQuiet) await sql`select pg_notify(${EVENTS_CHANNEL}, ${operationId})`.execute(trx);
+  const rows = appended.flatMap(({ operationId, attempt, events }) =>
+    events.map(({ type, data }, index) => ({
+      operationId,
+      attempt,
+      n: index + 1,
+      type,
+      data: jsonText(data),
+    })),
+  );
+  if (rows.length === 0) return;
+  const column = (name: keyof (typeof rows)[number]) => rows.map((row) => row[name]);
+  const told = sql`select pg_notify(${EVENTS_CHANNEL}, id) from (
+    select distinct operation_id::text as id from appended) told`;
+  await sql`with appended as (
+      insert into operation_events (operation_id, sequence, attempt, type, data, at)
+      select e.operation_id, e.n + coalesce((select max(sequence) from operation_events earlier
+          where earlier.operation_id = e.operation_id), 0), e.attempt, e.type, e.data, clock_timestamp()
+      from unnest(${column('operationId')}::uuid[], ${column('n')}::int[], ${column('attempt')}::int[],
+        ${column('type')}::text[], ${column('data')}::jsonb[])
+        with ordinality as e (operation_id, n, attempt, type, data, position)
+      order by e.position returning operation_id)
+    ${isQuiet ? sql`select 1` : told}`.execute(trx);
 }
 
 /** Appends the events of an attempt that is queued again: the reason, the step and the status. */

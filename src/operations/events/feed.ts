@@ -76,10 +76,11 @@ async function newestId(database: Database): Promise<number> {
   return row?.id ?? 0;
 }
 
-async function readAfter(
+/** Events of these operations after a sequence number of each, without log lines; `floor`: ids above it. */
+export async function readAfter(
   database: Database,
   positions: (readonly [operationId: string, afterSequence: number])[],
-  floor: number,
+  floor = 0,
 ): Promise<FeedEvent[]> {
   if (positions.length === 0) return [];
   const { rows } = await sql<FeedEvent>`

@@ -19,14 +19,14 @@ import { findServer } from './server-attributes.ts';
  * @returns the outputs of the agent's stack; undefined if nothing is to be adopted
  */
 export async function adoptSlot(parts: RunbookParts, attempt: Attempt): Promise<AgentOutputs | undefined> {
-  const slot = await parts.slots?.find(attempt);
-  if (slot === undefined) return undefined;
+  const slotId = await parts.slots?.findUnadopted(attempt);
+  if (slotId === undefined) return undefined;
   attempt.step('adopting');
   await findServer(parts, attempt);
   // Restores the label of the SSH key.
   const found = await findResources(parts.hetzner, attempt.agent);
   if (found.serverId === undefined) throw new PermanentError('The server is no longer at Hetzner');
-  await renameStack(parts, attempt, agentName(slot.slotId));
+  await renameStack(parts, attempt, agentName(slotId));
   // Clears what a killed attempt had begun.
   if (attempt.operation.attempt > 1) await bringUpToDate(parts.executor, attempt);
   const { known, keys } = recorded(parts.vault, attempt);
@@ -42,8 +42,8 @@ export async function adoptSlot(parts: RunbookParts, attempt: Attempt): Promise<
 
 /** Gives the stack of a slot that is not adopted yet the agent's name, before anything else is done to it. */
 export async function takeStackOver(parts: RunbookParts, attempt: Attempt): Promise<void> {
-  const slot = await parts.slots?.find(attempt);
-  if (slot !== undefined) await renameStack(parts, attempt, agentName(slot.slotId));
+  const slotId = await parts.slots?.findUnadopted(attempt);
+  if (slotId !== undefined) await renameStack(parts, attempt, agentName(slotId));
 }
 
 /** The device has its readable name from the row: the stack's outputs have it before Tailscale does. */

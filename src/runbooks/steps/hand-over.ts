@@ -6,7 +6,7 @@ import type { AgentRow } from '../../agents/store.ts';
 import { errorMessage, LostError } from '../../errors.ts';
 import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
-import type { ClaimedSlot } from '../../slots/claim.ts';
+import type { ClaimedSlot } from '../../slots/claimed.ts';
 import type { HealthCheck } from '../../tailnet/agent-health.ts';
 import type { HandOver } from '../../tailnet/hand-over.ts';
 

@@ -35,9 +35,9 @@ export async function removeEverything(parts: RunbookParts, attempt: Attempt): P
 
 /** The agent's stack, and that of a slot whose server it has not adopted yet. */
 async function listStacks({ slots }: RunbookParts, attempt: Attempt): Promise<string[]> {
-  const slot = await slots?.find(attempt);
+  const slotId = await slots?.findUnadopted(attempt);
   const own = attempt.agent.stack_name;
-  return slot === undefined ? [own] : [agentName(slot.slotId), own];
+  return slotId === undefined ? [own] : [agentName(slotId), own];
 }
 
 /**

@@ -1,13 +1,17 @@
+import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { completeInputs } from '../../../src/agents/inputs.ts';
 import type { AgentKeys } from '../../../src/agents/secrets.ts';
-import { getAgent } from '../../../src/agents/store.ts';
+import { getAgent, lockAgent } from '../../../src/agents/store.ts';
 import { RetryableError } from '../../../src/errors.ts';
+import { beginHandOvers } from '../../../src/executors/worker/begin-hand-overs.ts';
+import { settleHandOvers } from '../../../src/executors/worker/end-hand-overs.ts';
 import { settleExpired } from '../../../src/executors/worker/expired.ts';
 import { startHandOvers } from '../../../src/executors/worker/hand-over-lane.ts';
+import { readEvents } from '../../../src/operations/events/events.ts';
 import { readLedger } from '../../../src/operations/ledger.ts';
 import { createRunbooks } from '../../../src/operations/runbooks.ts';
-import { handBack } from '../../../src/operations/settle.ts';
+import { handBack, succeed } from '../../../src/operations/settle.ts';
 import { createSlotParts } from '../../../src/operations/slot-parts.ts';
 import { StackExistsError, StackNotFoundError } from '../../../src/pulumi/errors.ts';
 import { adopt } from '../../../src/runbooks/adopt.ts';
@@ -99,6 +103,113 @@ const pick = ({ nextHostPrivateKey, nextHostPublicKey, hostPublicKey, sshPrivate
   nextHostPublicKey,
   hostPublicKey,
   sshPrivateKey,
+});
+
+const traces = async (agentId: string) => {
+  const audited = await at.database
+    .selectFrom('audit_log')
+    .select(['actor', 'action', 'details'])
+    .where('agent_id', '=', agentId)
+    .orderBy('action')
+    .execute();
+  const notices = await at.database
+    .selectFrom('notices')
+    .select(['type', 'key', 'data'])
+    .where('agent_id', '=', agentId)
+    .execute();
+  const operations = await listOperations(at, agentId);
+  const events = await Promise.all(operations.map((one) => readEvents(at.database, one.operation_id, 0)));
+  const found = { audited, notices, events: events.flat().map(({ at: _, ...event }) => event) };
+  return JSON.stringify(found).replaceAll(agentId, '<agent>');
+};
+
+test('hand-overs of one moment leave what each alone leaves, and one that is cancelled or lost changes no other', async () => {
+  for (let made = 0; made < 5; made++) await addSlot(at, fixture.vault);
+  const deps = { ...fixture.deps, database: at.database, queue: at.queue, log: at.log, workerId: 'w1' };
+  const begin = async (...ids: string[]) => {
+    const orders = await Promise.all(ids.map((id) => order(at, id)));
+    const { begun } = await beginHandOvers(
+      deps,
+      orders.map((one) => one.operation_id),
+    );
+    return begun.map((one) => ({ ...one, outputs: one.slot.outputs }));
+  };
+  await settleHandOvers(at, await begin('alone'));
+  const group = await begin('b1', 'b2', 'b3', 'b4');
+  expect(group).toHaveLength(4);
+  const [, , cancelled, lost] = group;
+  await sql`update operations set cancel_requested = true where operation_id = ${cancelled!.claim.operationId}`.execute(
+    at.database,
+  );
+  await sql`update operations set attempt = attempt + 1 where operation_id = ${lost!.claim.operationId}`.execute(
+    at.database,
+  );
+  await settleHandOvers(at, group);
+  // Again, as after a commit whose answer was lost.
+  await settleHandOvers(at, group);
+  const status = async (id: string) => (await getAgent(at.database, id)).status;
+  expect(await Promise.all([1, 2, 3, 4].map((n) => status(group[n - 1]!.agentId)))).toEqual([
+    'running',
+    'running',
+    'failed',
+    'provisioning',
+  ]);
+  const alone = await traces('alone');
+  expect(await traces(group[0]!.agentId)).toBe(alone);
+  expect(await traces(group[1]!.agentId)).toBe(alone);
+  expect(alone).toContain('agent.became-running');
+});
+
+test('many hand-overs of one moment need no more statements than one', async () => {
+  let statements = 0;
+  const counted = at.database.withPlugin({
+    transformQuery: ({ node }) => {
+      statements += 1;
+      return node;
+    },
+    transformResult: async ({ result }) => result,
+  });
+  for (let made = 0; made < 6; made++) await addSlot(at, fixture.vault);
+  const deps = { ...fixture.deps, database: counted, queue: at.queue, log: at.log, workerId: 'w1' };
+  const count = async (ids: string[]) => {
+    const orders = await Promise.all(ids.map((id) => order(at, id)));
+    statements = 0;
+    const { begun } = await beginHandOvers(
+      deps,
+      orders.map((one) => one.operation_id),
+    );
+    await settleHandOvers(
+      deps,
+      begun.map((one) => ({ ...one, outputs: one.slot.outputs })),
+    );
+    expect(begun).toHaveLength(ids.length);
+    return statements;
+  };
+  const alone = await count(['a1']);
+  expect(await count(['b1', 'b2', 'b3', 'b4', 'b5'])).toBe(alone);
+  expect(alone).toBeLessThan(24);
+});
+
+test('one hand-over that cannot begin keeps no other from it', async () => {
+  const broken = await addSlot(at, fixture.vault);
+  await sql`update slots set secrets = 'x'::bytea`.execute(at.database);
+  await addSlot(at, fixture.vault);
+  const [first, second] = [await order(at, 'a1'), await order(at, 'a2')];
+  const deps = { ...fixture.deps, database: at.database, log: at.log, workerId: 'w1' };
+  const { begun } = await beginHandOvers(deps, [first.operation_id, second.operation_id]);
+  expect(begun.map(({ agentId }) => agentId)).toEqual(['a2']);
+  expect(await slot(at, broken)).toMatchObject({ status: 'claimed', agent_id: 'a1' });
+});
+
+test('one whose agent somebody has locked for a moment is handed over right after', async () => {
+  await addSlot(at, fixture.vault);
+  const { operation_id: operationId } = await order(at, 'a1');
+  const deps = { ...fixture.deps, database: at.database, log: at.log, workerId: 'w1' };
+  await at.database.transaction().execute(async (trx) => {
+    await lockAgent(trx, 'a1');
+    expect(await beginHandOvers(deps, [operationId])).toEqual({ begun: [], locked: [operationId] });
+  });
+  expect((await beginHandOvers(deps, [operationId])).begun).toHaveLength(1);
 });
 
 test('a slot that fails its claim is removed, and the order goes cold at once', async () => {
@@ -216,6 +327,28 @@ test('an adoption that is killed at any call is completed by the next attempt', 
     expect(await adopt.run(adoptionParts())(next)).toMatchObject({ kind: 'adopted' });
   }
   expect(fixture.calls.filter((call) => call === `forget ${slotId}`)).toHaveLength(4);
+});
+
+test('an adoption waits until its agent runs, without trying, and comes back when it does', async () => {
+  const { row } = await served();
+  const holding = { operationId: row.operation_id, attempt: row.attempt, workerId: 'w1' };
+  await sql`update agents set status = 'stopped'`.execute(at.database);
+  const { run } = await prepareAttempt(at, row, fixture);
+  const before = fixture.calls.length;
+  const effect = await adopt.run(adoptionParts())(run);
+  expect([effect, fixture.calls.length]).toEqual([{ kind: 'none' }, before]);
+  await succeed(at, holding, effect);
+  const kinds = async () => (await listOperations(at, 'a1')).map(({ kind, status }) => `${kind} ${status}`);
+  expect(await kinds()).toEqual(['provision succeeded', 'adopt succeeded']);
+  await ask(at, 'a1', 'start');
+  const started = await claim(at);
+  await succeed(at, started.claim, { kind: 'started' });
+  expect(await kinds()).toEqual([
+    'provision succeeded',
+    'adopt succeeded',
+    'start succeeded',
+    'adopt queued',
+  ]);
 });
 
 test('what a person asks for passes a waiting adoption, and needs no more of it than the stack’s name', async () => {

@@ -1,0 +1,104 @@
+import { type Database, isDatabaseUnavailable, type Transaction } from '../../database/connect.ts';
+import { CancelledError, errorMessage, LostError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import { lockClaim, lockClaims, type OperationRow } from '../../operations/claims.ts';
+import { appendQueuedAgain } from '../../operations/events/events.ts';
+import { settleLocked } from '../../operations/settle.ts';
+import { returnToQueue } from '../../operations/transitions.ts';
+import type { Queue } from '../../queue/queue.ts';
+import { succeedServed } from '../../runbooks/steps/served.ts';
+import { giveSlotUp } from '../../slots/claimed.ts';
+import { NOT_HANDED_OVER } from '../../slots/slots.ts';
+import type { Begun } from './begin-hand-overs.ts';
+
+/** A hand-over whose server has its agent. */
+type Done = Begun & { outputs: Begun['slot']['outputs'] };
+
+export interface EndDeps {
+  database: Database;
+  queue: Queue;
+  log: Log;
+}
+
+/**
+ * Ends hand-overs in one transaction: their agents run. If that fails, and for those that somebody else has
+ * locked or that are cancelled, each in its own. One that is lost changes nothing.
+ * @throws only if the database is unavailable; repeating it then changes nothing twice
+ */
+export async function settleHandOvers(deps: EndDeps, done: readonly Done[]): Promise<void> {
+  const settled = await settleTogether(deps, done).catch((error: unknown) => {
+    if (isDatabaseUnavailable(error)) throw error;
+    return new Set<string>();
+  });
+  for (const one of done) {
+    if (!settled.has(one.claim.operationId) && !(await settleAlone(deps, one))) continue;
+    const { claim, agentId, outputs } = one;
+    deps.log.info(
+      { event: 'slot.served', operationId: claim.operationId, agentId, slotServer: outputs.serverId },
+      `${agentId} runs on a server that waited`,
+    );
+  }
+}
+
+/** @returns the operations that it has settled */
+async function settleTogether({ database, queue }: EndDeps, done: readonly Done[]): Promise<Set<string>> {
+  return database.transaction().execute(async (trx) => {
+    const rows = await lockClaims(
+      trx,
+      done.map(({ claim }) => claim),
+    );
+    const served = done.flatMap(({ claim, outputs }) =>
+      rows
+        .filter((row) => row.operation_id === claim.operationId && !row.cancel_requested)
+        .map((row) => ({ row, outputs })),
+    );
+    if (served.length > 0) await succeedServed(trx, queue, served);
+    return new Set(served.map(({ row }) => row.operation_id));
+  });
+}
+
+/** @returns whether the agent runs now */
+async function settleAlone(
+  { database, queue, log }: EndDeps,
+  { claim, agentId, outputs }: Done,
+): Promise<boolean> {
+  try {
+    return await database.transaction().execute(async (trx) => {
+      const row = await lockClaim(trx, claim);
+      if (row.cancel_requested) {
+        await giveSlotUp(trx, agentId, 'the provision of the agent that had claimed it was cancelled');
+        await settleCancelled(trx, queue, row);
+        return false;
+      }
+      await succeedServed(trx, queue, [{ row, outputs }]);
+      return true;
+    });
+  } catch (error) {
+    if (isDatabaseUnavailable(error)) throw error;
+    if (!(error instanceof LostError))
+      log.warn(
+        { event: 'hand_over.failed', agentId, error: errorMessage(error) },
+        'could not hand a server over',
+      );
+    return false;
+  }
+}
+
+async function settleCancelled(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
+  await settleLocked(trx, queue, row, { error: new CancelledError('Cancelled'), step: 'handing_over' });
+}
+
+/** The slot failed its claim: it is removed, and the order gets a server of its own, at once. */
+export async function goCold({ database, queue, log }: EndDeps, begun: Begun, error: unknown): Promise<void> {
+  const { claim, agentId, slot } = begun;
+  const why = `The server that waited could not be handed over: ${errorMessage(error)}`;
+  await database.transaction().execute(async (trx) => {
+    const row = await lockClaim(trx, claim);
+    await giveSlotUp(trx, agentId, why, NOT_HANDED_OVER);
+    if (row.cancel_requested) return settleCancelled(trx, queue, row);
+    await returnToQueue(trx, row);
+    await appendQueuedAgain(trx, claim, { line: `${why}. Making one` });
+    await queue.announce(trx, { operationId: claim.operationId, agentId });
+  });
+  log.warn({ event: 'slot.failed', agentId, slotId: slot.slotId, error: why }, why);
+}

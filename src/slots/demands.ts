@@ -1,0 +1,84 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Database, Transaction } from '../database/connect.ts';
+import type { PoolName } from './slots.ts';
+
+/** A pool as a worker wants it to be now. */
+export interface WantedPool extends PoolName {
+  size: number;
+  /** What a slot must have been made by and from. */
+  fingerprint: string;
+}
+
+/** A worker that has not repeated its demand for this long hands no slot over. */
+const LIVE_SECONDS = 20;
+/** A worker that has stopped without a word may come back as it was: so long its slots are kept for it. */
+const KEPT_SECONDS = 120;
+
+/** Whether a row of `pool_demands` is that of a worker that hands slots over now (only local ones), in SQL. */
+export const isLive: RawBuilder<boolean> = sql<boolean>`(${seenWithin(LIVE_SECONDS)}
+  and coalesce((select executor from installation), 'local') = 'local')`;
+/** Whether a row of `pool_demands` is that of a worker that is there, or was just now, in SQL. */
+export const isKept: RawBuilder<boolean> = seenWithin(KEPT_SECONDS);
+
+function seenWithin(seconds: number): RawBuilder<boolean> {
+  return sql<boolean>`(seen_at > now() - make_interval(secs => ${sql.lit(seconds)}))`;
+}
+
+/**
+ * Records what a worker wants now, in place of what it wanted before. A fingerprint that another worker wants
+ * too is as old as that one's demand, so that a worker of the old release that starts again is not the
+ * newest.
+ */
+export async function recordDemands(
+  trx: Transaction,
+  workerId: string,
+  wanted: readonly WantedPool[],
+): Promise<void> {
+  await sql`
+    with given as (
+      select * from jsonb_to_recordset(${JSON.stringify(wanted)}::jsonb)
+        as given (project text, location text, plan text, size int, fingerprint text)),
+    withdrawn as (
+      delete from pool_demands w where (worker_id = ${workerId} and not exists (
+        select 1 from given g where (g.project, g.location, g.plan) = (w.project, w.location, w.plan)))
+        or (worker_id <> ${workerId} and not ${isKept}))
+    insert into pool_demands as known (worker_id, project, location, plan, size, fingerprint, since)
+    select ${workerId}, g.project, g.location, g.plan, g.size, g.fingerprint, coalesce((select min(w.since)
+      from pool_demands w where (w.project, w.location, w.plan, w.fingerprint)
+        = (g.project, g.location, g.plan, g.fingerprint)), now())
+    from given g
+    on conflict (project, location, plan, worker_id) do update set size = excluded.size,
+      fingerprint = excluded.fingerprint, since = excluded.since, seen_at = now()`.execute(trx);
+}
+
+/** A worker that stops wants nothing any more. If the database is unavailable, its silence has to do. */
+export async function withdrawDemands(database: Database, workerId: string): Promise<void> {
+  await database
+    .deleteFrom('pool_demands')
+    .where('worker_id', '=', workerId)
+    .execute()
+    .catch(() => {});
+}
+
+/**
+ * Brings `pools` in line with all demands: where they differ, the newest fingerprint counts. Pools that no
+ * worker wants any more are empty. @returns those that some worker wants
+ */
+export async function mergeDemands(trx: Transaction): Promise<WantedPool[]> {
+  const { rows } = await sql<WantedPool>`
+    with prints as (
+      select project, location, plan, fingerprint, max(size) as size, max(since) as since from pool_demands
+      where ${isKept} group by project, location, plan, fingerprint),
+    wanted as (
+      select distinct on (project, location, plan) * from prints
+      order by project, location, plan, since desc, fingerprint),
+    emptied as (
+      update pools p set size = 0 where size > 0 and not exists (
+        select 1 from wanted w where (w.project, w.location, w.plan) = (p.project, p.location, p.plan)))
+    insert into pools as known (project, location, plan, size, fingerprint)
+    select project, location, plan, size, fingerprint from wanted
+    on conflict (project, location, plan) do update
+      set size = excluded.size, fingerprint = excluded.fingerprint, seen_at = now()
+    returning project, location, plan, size, fingerprint`.execute(trx);
+  return rows;
+}
