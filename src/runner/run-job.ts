@@ -136,14 +136,7 @@ async function followRunbook({
     connections: await locateMachines(config),
     state,
     foundations: createRemoteFoundations(reporter),
-    recordInputs: async (_run, { inputs, secrets }) =>
-      void (await reporter.record({
-        kind: 'inputs',
-        inputs,
-        sealedKeys: secrets.toString('base64'),
-      })),
-    recordSnapshot: async (_run, snapshotId) =>
-      void (await reporter.record({ kind: 'snapshot', snapshotId })),
+    ...createRemoteRecorders(reporter),
     slots: () => createRemoteSlots(slotId),
     planServers,
     processTags,
@@ -163,6 +156,22 @@ async function followRunbook({
     await engine.stop();
     await pool?.end();
   }
+}
+
+/** Records by the reporter what a worker writes into the rows. */
+function createRemoteRecorders(
+  reporter: Reporter,
+): Pick<Parameters<OpenEngine>[0], 'recordInputs' | 'recordSnapshot'> {
+  return {
+    recordInputs: async (_run, { inputs, secrets }) =>
+      void (await reporter.record({
+        kind: 'inputs',
+        inputs,
+        sealedKeys: secrets.toString('base64'),
+      })),
+    recordSnapshot: async (_run, snapshotId) =>
+      void (await reporter.record({ kind: 'snapshot', snapshotId })),
+  };
 }
 
 /** Opens this process's log, whose every line names the operation. */

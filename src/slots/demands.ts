@@ -14,7 +14,7 @@ const LIVE_SECONDS = 20;
 /** A worker that has stopped without a word may come back as it was: so long its slots are kept for it. */
 const KEPT_SECONDS = 120;
 
-/** Whether a row of `pool_demands` is that of a worker that hands slots over now (only local ones), in SQL. */
+/** Whether a row of `pool_demands` is that of a worker that hands slots over now, in SQL. */
 export const isLive: RawBuilder<boolean> = sql<boolean>`(${seenWithin(LIVE_SECONDS)}
   and coalesce((select executor from installation), 'local') = 'local')`;
 /** Whether a row of `pool_demands` is that of a worker that is there, or was just now, in SQL. */
