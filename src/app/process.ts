@@ -163,7 +163,7 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
   url: string;
   port: number;
 } {
-  const { config, server, connections, installation, shutdown, log, stopping } = parts;
+  const { config, server, connections, shutdown, log, stopping } = parts;
   const { database, queue, events, clock } = parts;
   // Registered last, so that it closes before everything it depends on.
   shutdown.add('the web server', server.close);
@@ -193,7 +193,6 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
     publicUrl,
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
-    machines: installation?.machines,
     ...pageSettings(parts),
     stopping,
   });
@@ -204,9 +203,10 @@ function serveHttp(parts: StartParts & Backend & { server: WebServer; clock: Clo
 /**
  * How the pages look and where they link to. Only a live installation's agents are in the clouds' consoles.
  */
-function pageSettings({ config, connections }: StartParts) {
+function pageSettings({ config, connections, installation }: StartParts) {
   const isLive = config.mode === 'live';
   return {
+    machines: installation?.machines,
     buyerPage: config.buyerPage,
     consoles: isLive ? toConsoles(config.hetznerProjectId, connections.tailscale) : undefined,
   };

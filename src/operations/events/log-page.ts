@@ -86,7 +86,7 @@ export async function searchLog(
 function isAtLeast(level: LogLevel): RawBuilder<boolean> {
   const line = sql`data ->> 'line'`;
   if (level === 'info') return sql<boolean>`true`;
-  const isError = sql`${line} ~* ${LEVEL_PATTERNS.error}`;
+  const isError = sql`${line} ~ ${LEVEL_PATTERNS.error}`;
   if (level === 'error') return sql<boolean>`${isError}`;
-  return sql<boolean>`(${isError} or ${line} ~* ${LEVEL_PATTERNS.warning})`;
+  return sql<boolean>`(${isError} or ${line} ~ ${LEVEL_PATTERNS.warning})`;
 }

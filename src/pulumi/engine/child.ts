@@ -45,8 +45,8 @@ function holdLease(until: number): void {
 let flushes = 2;
 
 /**
- * Writes what Node has compiled into its cache, after the start and after the first run, which loads the rest.
- * Node does it when a process exits by itself, but this one is always killed.
+ * Writes what Node has compiled into its cache, after the start and after the first run, which loads the
+ * rest. Node does it when a process exits by itself, but this one is always killed.
  */
 function keepCompiledCode(): void {
   if (flushes === 0) return;
