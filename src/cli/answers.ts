@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { agentJson } from '../http/agents/agent-json.ts';
 import { receiptJson } from '../http/agents/receipt-json.ts';
 import { auditJson, verificationJson } from '../http/audit-json.ts';
+import { imageJson, imagesJson, prunedJson } from '../http/image-json.ts';
 import { attentionJson } from '../http/limits/attention-json.ts';
 import { breakerJson, heldChangeJson } from '../http/limits/breaker-json.ts';
 import { noticeJson } from '../http/notice-json.ts';
@@ -29,6 +30,9 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/breakers': pageOf(breakerJson),
   'GET /api/breakers/{name}/changes': pageOf(heldChangeJson),
   'POST /api/breakers/{name}/approve': breakerJson,
+  'GET /api/images': imagesJson,
+  'POST /api/images': imageJson,
+  'POST /api/images/prune': prunedJson,
   'GET /api/proposals': pageOf(proposalJson),
   'POST /api/proposals': proposalJson,
 };
