@@ -186,6 +186,7 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
     ...{ database, queue, log, clock, events },
     apiToken: connections.apiToken,
     viewerToken: config.viewerToken,
+    programToken: config.programToken,
     auditKey: deriveAuditKey(connections.pulumi.passphrase),
     webhookSecrets: connections.stripe.webhookSecrets,
     remote,
