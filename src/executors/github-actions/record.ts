@@ -127,7 +127,10 @@ function refuseForeignSnapshot({ kind }: OperationRow, snapshotId: string | null
 async function write(trx: Transaction, row: OperationRow, record: RunnerRecord): Promise<void> {
   switch (record.kind) {
     case 'log': {
-      const lines = record.lines.map((line) => cutText(line, LONGEST_LINE));
+      // A line is an event; what looks like several must not pass for lines of ours.
+      const lines = record.lines.flatMap((text) =>
+        text.split(/\r?\n/, MAX_LINES).map((line) => cutText(line, LONGEST_LINE)),
+      );
       return appendEvents(
         trx,
         row.operation_id,
