@@ -8,6 +8,7 @@ import { getAgent } from '../../agents/store.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
 import { cutText, jsonText } from '../../database/storable.ts';
 import { ConflictError, InvalidInputError } from '../../errors.ts';
+import { gapLine } from '../../operations/backlog.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
@@ -127,10 +128,10 @@ function refuseForeignSnapshot({ kind }: OperationRow, snapshotId: string | null
 async function write(trx: Transaction, row: OperationRow, record: RunnerRecord): Promise<void> {
   switch (record.kind) {
     case 'log': {
-      // A line is an event; what looks like several must not pass for lines of ours.
-      const lines = record.lines.flatMap((text) =>
-        text.split(/\r?\n/, MAX_LINES).map((line) => cutText(line, LONGEST_LINE)),
-      );
+      // An event is one line: none of a text's others must pass for ours, in the file or on a terminal.
+      const all = record.lines.flatMap((text) => text.split(/\r?\n/));
+      const lines = all.slice(0, MAX_LINES).map((line) => cutText(line, LONGEST_LINE));
+      if (all.length > lines.length) lines.push(gapLine(all.length - lines.length));
       return appendEvents(
         trx,
         row.operation_id,

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { toPairs } from '../../../src/config/telemetry.ts';
-import { RetryableError } from '../../../src/errors.ts';
+import { PermanentError, RetryableError } from '../../../src/errors.ts';
 import { traceIdFor } from '../../../src/log.ts';
 import { recordEvents } from '../../../src/operations/claims.ts';
 import { readLedger } from '../../../src/operations/ledger.ts';
@@ -74,6 +74,15 @@ const outputsOf = (agentId: string) => ({
   tailnetIp: `100.64.0.${agentId.slice(1)}`,
   tailnetName: `agent-${agentId}.tail.ts.net`,
 });
+
+/** A provision that fails for good. */
+async function failedProvision(agentId: string, step: string): Promise<string> {
+  const { operation_id: operationId } = await order(at, agentId);
+  const { claim: claimed } = await claim(at);
+  const deps = { database: at.database, queue: at.queue };
+  await settleFailure(deps, claimed, { error: new PermanentError('no'), step });
+  return operationId;
+}
 
 /** A provision whose first try fails and whose second one succeeds. */
 async function provisionInTwoTries(agentId: string): Promise<string> {
@@ -194,4 +203,37 @@ it('a silent collector holds nothing up but the next look', async () => {
   await expect
     .poll(() => at.logged.some(({ event }) => event === 'telemetry.traces_failed'), { timeout: 20_000 })
     .toBe(true);
+});
+
+it('names no step in the words of a foreign runner', async () => {
+  const operationId = await failedProvision('a1', 'Fetching https://user:secret@203.0.113.7');
+  startExport();
+  const run = () =>
+    collector.spans.find(({ traceId, kind }) => traceId === traceIdFor(operationId) && kind === 2);
+  await expect.poll(run, { timeout: 20_000 }).toMatchObject({ attributes: { 'error.type': 'other' } });
+});
+
+it('a trace that the collector refuses is given up with a warning, and holds no other up', async () => {
+  const ids = [];
+  for (const agentId of ['a1', 'a2', 'a3', 'a4', 'a5'])
+    ids.push(await failedProvision(agentId, 'configuring'));
+  collector.refuse(traceIdFor(ids[2]!), 400);
+  startExport();
+  const sent = () => new Set(collector.spans.map(({ traceId }) => traceId));
+  await expect.poll(() => sent().size, { timeout: 20_000 }).toBe(4);
+  const dropped = () => at.logged.filter(({ event }) => event === 'telemetry.trace_dropped');
+  await expect.poll(dropped).toMatchObject([{ operationId: ids[2], level: 40 }]);
+  const { rows } = await sql<{ id: string }>`select operation_id as id from exported_traces
+    where claimed_until is not null`.execute(at.database);
+  expect(rows).toEqual([]);
+});
+
+it('a refusal that is about the token gives up nothing', async () => {
+  const operationId = await failedProvision('a1', 'configuring');
+  collector.refuse(traceIdFor(operationId), 401);
+  startExport();
+  await expect.poll(() => collector.requests.length, { timeout: 20_000 }).toBeGreaterThan(2);
+  collector.refuse('', 0);
+  await untilSpans(2);
+  expect(at.logged.filter(({ event }) => event === 'telemetry.trace_dropped')).toEqual([]);
 });
