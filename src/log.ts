@@ -47,8 +47,8 @@ function bounded(fields: object): Record<string, unknown> {
 }
 
 /**
- * Cuts the ids of checkout sessions to 12 characters, which Stripe's dashboard finds: a whole one opens a buyer's
- * page.
+ * Cuts the ids of checkout sessions to 12 characters, which Stripe's dashboard finds: a whole one opens a
+ * buyer's page.
  */
 function withoutSessions(text: string): string {
   return text.replaceAll(/\bcs_[A-Za-z0-9_]{10,}/g, (id) => `${id.slice(0, 12)}…`);

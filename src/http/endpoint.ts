@@ -32,8 +32,8 @@ interface Definition<P extends z.ZodObject, Q extends z.ZodObject, B extends z.Z
   summary: string;
   access: 'operator' | 'anyone';
   /**
-   * Whether a program (its token, or the header `agents-via`) may ask for this change; default: no. What it may
-   * not is proposed, and a person approves it.
+   * Whether a program (its token, or the header `agents-via`) may ask for this change; default: no. What it
+   * may not is proposed, and a person approves it.
    */
   isForPrograms?: boolean;
   params?: P;

@@ -3,8 +3,8 @@ import { HttpError } from './problem.ts';
 
 export const ROLES = ['viewer', 'program', 'operator'] as const;
 /**
- * What somebody may do, the least first: a viewer reads; a program also asks for what is harmless, and proposes
- * the rest; an operator acts.
+ * What somebody may do, the least first: a viewer reads; a program also asks for what is harmless, and
+ * proposes the rest; an operator acts.
  */
 export type Role = (typeof ROLES)[number];
 
@@ -17,8 +17,8 @@ export interface Principal {
 }
 
 /**
- * Whether somebody in this role may change anything (no `request`), or ask for this. The only place that decides
- * it. `via`: the program that acts for them. `isForPrograms`: it is harmless in a program's hands.
+ * Whether somebody in this role may change anything (no `request`), or ask for this. The only place that
+ * decides it. `via`: the program that acts for them. `isForPrograms`: it is harmless in a program's hands.
  */
 export function mayAct(
   { role }: { role: Role },

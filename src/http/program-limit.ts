@@ -5,8 +5,8 @@ import { comesFromProgram } from './actor.ts';
 import { HttpError } from './problem.ts';
 
 /**
- * How many operations all programs together may ask for within an hour. A model that is talked into it by what
- * it reads would restart the whole fleet, again and again; one that helps a person needs a few.
+ * How many operations all programs together may ask for within an hour. A model that is talked into it by
+ * what it reads would restart the whole fleet, again and again; one that helps a person needs a few.
  */
 export const PROGRAM_OPERATIONS_PER_HOUR = 60;
 

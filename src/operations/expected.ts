@@ -23,9 +23,9 @@ const KEPT_MS = 60_000;
 const MOST_KEPT = 100;
 
 /**
- * Returns a function that says what an agent's way to running takes, from the newest provisions of its plan that
- * went the same way: with a server that waited, or with a new one. Undefined where there are too few of them. An
- * answer is kept for a minute in this process, for all agents of the plan and way.
+ * Returns a function that says what an agent's way to running takes, from the newest provisions of its plan
+ * that went the same way: with a server that waited, or with a new one. Undefined where there are too few of
+ * them. An answer is kept for a minute in this process, for all agents of the plan and way.
  */
 export function createExpectedSeconds(
   database: Database,

@@ -1,6 +1,6 @@
 /**
- * Every step that this version names; a test compares them with the runbooks. A runner that implements only the
- * callback contract may report steps in words of its own, which people are shown and nothing else.
+ * Every step that this version names; a test compares them with the runbooks. A runner that implements only
+ * the callback contract may report steps in words of its own, which people are shown and nothing else.
  */
 export const STEPS = [
   'received',
@@ -35,8 +35,8 @@ export const STEPS = [
 const OTHER = 'other';
 
 /**
- * The step as a label of metrics and traces, which must not take what a foreign runner writes: each text would be
- * a series of its own.
+ * The step as a label of metrics and traces, which must not take what a foreign runner writes: each text
+ * would be a series of its own.
  */
 export function stepLabel(step: string): string {
   return (STEPS as readonly string[]).includes(step) ? step : OTHER;

@@ -23,8 +23,9 @@ import {
 import { createStatusLinks } from './status-links.ts';
 
 /**
- * Stripe's ids of checkout sessions. They cannot be guessed, so one of them opens its agent's page for a while.
- * They are no secrets to Stripe, to the shop and to the browser's history, so later only a signed link does.
+ * Stripe's ids of checkout sessions. They cannot be guessed, so one of them opens its agent's page for a
+ * while. They are no secrets to Stripe, to the shop and to the browser's history, so later only a signed link
+ * does.
  */
 const sessionId = z.string().regex(/^cs_[A-Za-z0-9_]{24,250}$/);
 const SESSION_OPENS_MS = 14 * 24 * 3600 * 1000;

@@ -125,20 +125,22 @@ function refuseForeignSnapshot({ kind }: OperationRow, snapshotId: string | null
   );
 }
 
+/** An event is one line: none of a text's others must pass for ours, in the file or on a terminal. */
+function toLines(texts: readonly string[]): string[] {
+  const all = texts.flatMap((text) => text.split(/\r?\n/));
+  const lines = all.slice(0, MAX_LINES).map((line) => cutText(line, LONGEST_LINE));
+  return all.length > lines.length ? [...lines, gapLine(all.length - lines.length)] : lines;
+}
+
 async function write(trx: Transaction, row: OperationRow, record: RunnerRecord): Promise<void> {
   switch (record.kind) {
-    case 'log': {
-      // An event is one line: none of a text's others must pass for ours, in the file or on a terminal.
-      const all = record.lines.flatMap((text) => text.split(/\r?\n/));
-      const lines = all.slice(0, MAX_LINES).map((line) => cutText(line, LONGEST_LINE));
-      if (all.length > lines.length) lines.push(gapLine(all.length - lines.length));
+    case 'log':
       return appendEvents(
         trx,
         row.operation_id,
         row.attempt,
-        lines.map((line) => ({ type: 'log', data: { line } })),
+        toLines(record.lines).map((line) => ({ type: 'log', data: { line } })),
       );
-    }
     case 'spans': {
       const { operation_id: operationId, attempt } = row;
       return recordSpans(trx, { operationId, attempt }, record.spans.map(fromSent));
