@@ -170,7 +170,7 @@ async function startWork(
 type ServeParts = StartParts & Backend & { server: WebServer; clock: Clock };
 
 function serveHttp(parts: ServeParts): { url: string; port: number } {
-  const { config, server, connections, installation, shutdown, log, stopping } = parts;
+  const { config, server, connections, shutdown, log, stopping } = parts;
   const { database } = parts;
   // Registered last, so that it closes before everything it depends on.
   shutdown.add('the web server', server.close);
@@ -200,7 +200,6 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
     playbookVersion: versionOf(parts),
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
-    machines: installation?.machines,
     ...pageSettings(parts),
     stopping,
     isTraced,
@@ -212,9 +211,10 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
 /**
  * How the pages look and where they link to. Only a live installation's agents are in the clouds' consoles.
  */
-function pageSettings({ config, connections }: StartParts) {
+function pageSettings({ config, connections, installation }: StartParts) {
   const isLive = config.mode === 'live';
   return {
+    machines: installation?.machines,
     buyerPage: config.buyerPage,
     consoles: isLive ? toConsoles(config.hetznerProjectId, connections.tailscale) : undefined,
   };

@@ -20,7 +20,7 @@ import { agentPage } from './agent-page.ts';
 import type { LatestOperation } from './operations-section.ts';
 
 const OPERATIONS_SHOWN = 20;
-const LOG_LINES_SHOWN = 200;
+const LOG_LINES_SHOWN = 100;
 const HISTORY_SHOWN = 50;
 const CHANGES_SHOWN = 200;
 

@@ -47,7 +47,7 @@ function start() {
   const own = new EventSource(`/api/operations/${operation}/events?lastEventId=${last}`);
   source = own;
   const on = (type, show) => own.addEventListener(type, (event) => show(event, JSON.parse(event.data)));
-  on('log', (event, { line }) => append(log, event, /^(error|fatal):/i.test(line) ? 'error' : 'info', line));
+  on('log', (event, { line }) => append(log, event, /^(error|fatal):/.test(line) ? 'error' : 'info', line));
   on('step', (event, { step, attempt }) => {
     // The status that comes with it says the same.
     if (step !== 'finished')

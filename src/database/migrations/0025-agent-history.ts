@@ -37,6 +37,9 @@ const STATEMENTS = [
      for each row when ((old.status, old.health) is distinct from (new.status, new.health))
      execute function record_agent_change()`,
 
+  // The steps of an operation are read without the lines of its log.
+  `create index operation_events_steps on operation_events (operation_id, sequence) where type <> 'log'`,
+
   `create table stack_resources (
      agent_id text primary key references agents,
      operation_id uuid not null references operations,

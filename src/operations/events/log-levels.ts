@@ -4,15 +4,21 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /**
  * How lines begin or end that are no mere progress: the engine's diagnostics, resources that failed,
- * Ansible's tasks. Written so that JavaScript and Postgres understand them alike; case does not count.
+ * Ansible's tasks. Written so that JavaScript and Postgres understand them alike.
  */
 export const LEVEL_PATTERNS = {
-  error: '^(error:|fatal:|.*: failed( \\([0-9.]+ s\\))?$|.*: the server cannot be reached \\()',
-  warning: '^(warning:|…|.*: (failed, ignored|not yet, try [0-9]+) \\([0-9.]+ s\\)$|.*: replacing it$)',
+  error: '^(error|fatal):|: failed( \\([0-9.]+ s\\))?$|: the server cannot be reached \\(',
+  warning: '^(warning:|…)|: (failed, ignored|not yet, try [0-9]+) \\([0-9.]+ s\\)$|: replacing it$',
 } as const;
 
-const ERROR = new RegExp(LEVEL_PATTERNS.error, 'i');
-const WARNING = new RegExp(LEVEL_PATTERNS.warning, 'i');
+/** What every line of a level is like; compared first, because that is ten times as fast in Postgres. */
+export const LEVEL_FRAGMENTS = {
+  error: ['error:%', 'fatal:%', '%: failed%', '%: the server cannot be reached (%'],
+  warning: ['warning:%', '…%', '%: failed, ignored (%', '%: not yet, try %', '%: replacing it'],
+} as const;
+
+const ERROR = new RegExp(LEVEL_PATTERNS.error);
+const WARNING = new RegExp(LEVEL_PATTERNS.warning);
 
 /** Of a line as it is stored. */
 export function levelOf(line: string): LogLevel {

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
 import type { StoredEvent } from './events.ts';
-import { LEVEL_PATTERNS, type LogLevel } from './log-levels.ts';
+import { LEVEL_FRAGMENTS, LEVEL_PATTERNS, type LogLevel } from './log-levels.ts';
 
 /** Which part of a log is wanted. Lines are numbered as the operation's events are. */
 export type LogPosition =
@@ -81,17 +81,22 @@ export async function searchLog(
     .select(['sequence', 'attempt', 'type', 'data', 'at'])
     .where('operation_id', '=', operationId)
     .where('type', '=', 'log')
-    .where(sql<boolean>`position(lower(${text}) in lower(data ->> 'line')) > 0`)
     .where(isAtLeast(level))
+    .where(
+      text === '' ? sql<boolean>`true` : sql<boolean>`position(lower(${text}) in lower(data ->> 'line')) > 0`,
+    )
     .orderBy('sequence')
     .limit(limit + 1)
     .execute();
 }
 
 function isAtLeast(level: LogLevel): RawBuilder<boolean> {
-  const line = sql`data ->> 'line'`;
   if (level === 'info') return sql<boolean>`true`;
-  const isError = sql`${line} ~* ${LEVEL_PATTERNS.error}`;
-  if (level === 'error') return sql<boolean>`${isError}`;
-  return sql<boolean>`(${isError} or ${line} ~* ${LEVEL_PATTERNS.warning})`;
+  if (level === 'error') return matches('error');
+  return sql<boolean>`(${matches('error')} or ${matches('warning')})`;
+}
+
+function matches(level: keyof typeof LEVEL_PATTERNS): RawBuilder<boolean> {
+  const line = sql`(data ->> 'line')`;
+  return sql<boolean>`(${line} like any(${[...LEVEL_FRAGMENTS[level]]}::text[]) and ${line} ~ ${LEVEL_PATTERNS[level]})`;
 }
