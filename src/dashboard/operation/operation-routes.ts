@@ -12,6 +12,7 @@ import { readEvents, type StoredEvent } from '../../operations/events/events.ts'
 import { LOG_LEVELS } from '../../operations/events/log-levels.ts';
 import { type LogPosition, readLogWindow, searchLog } from '../../operations/events/log-page.ts';
 import { getOperation } from '../../operations/requests.ts';
+import { printable } from '../../processes/terminal-text.mjs';
 import { sendPage } from '../requests.ts';
 import { capitalized } from '../words.ts';
 import { operationPage } from './operation-page.ts';
@@ -104,7 +105,7 @@ async function findOperation({ database }: HttpDeps, id: unknown): Promise<Opera
   return getOperation(database, operationId.data);
 }
 
-/** Sends the log as it is stored, without loading it as a whole. */
+/** Sends the log without loading it as a whole: each event as one line that no terminal interprets. */
 function download(deps: HttpDeps): RequestHandler {
   return async (request, response) => {
     const operation = await findOperation(deps, request.params.operationId);
@@ -131,5 +132,5 @@ async function* readText({ database }: HttpDeps, operationId: string): AsyncGene
 function toText({ type, data, attempt, at }: StoredEvent): string {
   const what =
     type === 'log' ? String(data.line) : `== ${type}: ${String(type === 'step' ? data.step : data.status)}`;
-  return `${at.toISOString()} [${attempt}] ${what}\n`;
+  return `${at.toISOString()} [${attempt}] ${printable(what)}\n`;
 }
