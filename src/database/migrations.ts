@@ -65,7 +65,7 @@ const MIGRATIONS: Record<string, Migration> = {
  */
 const LOCK_TIMEOUT_MS = 60_000;
 
-/** The wait for another process that migrates is not limited: it is before the transaction's own statements. */
+/** The wait for another process that migrates is not limited: it comes before the transaction's statements. */
 const createProvider = (lockTimeoutMs: number): MigrationProvider => ({
   getMigrations: async () =>
     Object.fromEntries(
