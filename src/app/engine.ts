@@ -49,7 +49,7 @@ export interface EngineParts {
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
   /** The slots of agents. */
-  slots: (handOver: HandOver) => SlotParts;
+  slots: (handOver: HandOver, canReach: () => Promise<boolean>) => SlotParts;
   /** The images that new servers may be made from; a runner has none. */
   images?: ImageParts;
   /** The servers of plans that the operator has described; a runner gets them with its claim. */
@@ -71,6 +71,8 @@ export interface Engine {
   health: HealthCheck;
   /** The node through which agents are reached; undefined if this host's own network reaches them. */
   node: TailnetNode | undefined;
+  /** Whether this process can reach servers at all: it has lost the tailnet otherwise. */
+  canReach(): Promise<boolean>;
   /** The engine processes, at work and idle. */
   engines(): { busy: number; idle: number };
   handOver: OpenHandOver;
@@ -81,6 +83,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   const { config, connections, state, processTags, log } = parts;
   const node = await openControllerNode({ config, connections, processTags, log });
   const health = createHealthCheck(connections.healthAddress, node?.dial);
+  const canReach = async () => node === undefined || (await node.isUp());
   const handOver = openHandOver(connections, node?.dial);
   const pool = openPool(parts);
   const executor = openStackEngine(parts, pool, node);
@@ -98,7 +101,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
     ...(parts.images && { images: parts.images }),
-    slots: parts.slots(handOver.handOver),
+    slots: parts.slots(handOver.handOver, canReach),
     takeStackOver: (run) => takeStackOver(runbookParts, run),
   };
   return {
@@ -106,6 +109,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     parts: runbookParts,
     health,
     node,
+    canReach,
     engines: pool.count,
     handOver,
     stop: async () => {

@@ -26,7 +26,7 @@ export function openLocalEngine(
     planServers: config.billing.plans.servers,
     ...createRecorders(database),
     images: createImageParts(database),
-    slots: (handOver) => createSlotParts(database, handOver),
+    slots: (handOver, canReach) => createSlotParts(database, handOver, canReach),
     idle,
     checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),
   });

@@ -45,6 +45,8 @@ export interface SlotParts {
   giveUp(run: Attempt, why: string): Promise<void>;
   /** Gives the server its agent. */
   handOver: HandOver;
+  /** Whether this process can reach servers at all. While it cannot, no slot is to blame. */
+  canReach(): Promise<boolean>;
   /** Removes a slot for an order in a full project. @returns whether a place is about to be free */
   makeRoom(): Promise<boolean>;
 }

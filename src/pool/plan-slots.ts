@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
 import { isKept, mergeDemands, recordDemands, type WantedPool } from '../slots/demands.ts';
-import { insertSlots, NOT_MADE, type PoolName } from '../slots/slots.ts';
+import { insertSlots, NOT_HANDED_OVER, NOT_MADE, type PoolName } from '../slots/slots.ts';
 import { roomForCosts, withdrawCostly } from './costs.ts';
 import { withdrawSlot } from './withdraw-slot.ts';
 
@@ -63,9 +63,9 @@ async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number |
   const { project, location, plan, fingerprint } = pool;
   const { rows } = await sql<{ present: number; failed: number; error: string | null; isPaused: boolean }>`
     select count(*) filter (where status in ('making', 'ready') and fingerprint = ${fingerprint}) as present,
-      count(*) filter (where failure_code = ${NOT_MADE} and updated_at > now() - interval '1 hour'
+      count(*) filter (where failure_code in (${NOT_MADE}, ${NOT_HANDED_OVER}) and updated_at > now() - interval '1 hour'
         and created_at > now() - interval '1 hour') as failed,
-      (array_agg(error order by updated_at desc) filter (where failure_code = ${NOT_MADE}))[1] as error,
+      (array_agg(error order by updated_at desc) filter (where failure_code in (${NOT_MADE}, ${NOT_HANDED_OVER})))[1] as error,
       coalesce((select paused_until > now() from pools p
         where (p.project, p.location, p.plan) = (${project}, ${location}, ${plan})), false) as "isPaused"
     from slots where (project, location, plan) = (${project}, ${location}, ${plan})`.execute(trx);
@@ -74,7 +74,7 @@ async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number |
   if (missing <= 0 || isPaused) return 0;
   const affordable =
     failed >= MOST_FAILURES
-      ? `${failed} servers of it could not be made within an hour. The last one: ${error}`
+      ? `${failed} servers of it could not be made or handed over within an hour. The last one: ${error}`
       : ((await findTripped(trx)) ?? (await roomForCosts(trx, pool, eurosPerHour)));
   if (typeof affordable === 'string') {
     await pause(trx, pool, affordable);

@@ -113,24 +113,27 @@ describe('a pool', () => {
     expect((await slot(at, old)).status).toBe('removing');
   });
 
-  test('makes no more for a while after three failures, and says why', async () => {
-    for (let failed = 0; failed < 3; failed++)
-      await at.database
-        .insertInto('slots')
-        .values({
-          slot_id: `slot-${String(failed).repeat(24)}`,
-          ...{ project: 'default', location: 'nbg1', plan: 'starter', fingerprint: FINGERPRINT },
-          status: 'removed',
-          error: 'the image does not boot',
-          failure_code: 'not_made',
-        })
-        .execute();
-    expect((await plan(1)).added).toBe(0);
-    expect(await pool()).toMatchObject({
-      error: expect.stringContaining('the image does not boot'),
-      paused_until: expect.any(Date),
-    });
-  });
+  test.each(['not_made', 'not_handed_over'])(
+    'makes no more for a while after three of %s, and says why',
+    async (code) => {
+      for (let failed = 0; failed < 3; failed++)
+        await at.database
+          .insertInto('slots')
+          .values({
+            slot_id: `slot-${String(failed).repeat(24)}`,
+            ...{ project: 'default', location: 'nbg1', plan: 'starter', fingerprint: FINGERPRINT },
+            status: 'removed',
+            error: 'the image does not boot',
+            failure_code: code,
+          })
+          .execute();
+      expect((await plan(1)).added).toBe(0);
+      expect(await pool()).toMatchObject({
+        error: expect.stringContaining('the image does not boot'),
+        paused_until: expect.any(Date),
+      });
+    },
+  );
 
   test('is refilled after slots were withdrawn while they were made', async () => {
     expect((await plan(4)).added).toBe(4);
@@ -273,6 +276,17 @@ test('a slot that cannot be made is removed after three tries', async () => {
     .where('status', '=', 'removed')
     .executeTakeFirst();
   expect(gone).toMatchObject({ error: 'failure 3', failure_code: 'not_made', ready_at: null });
+});
+
+test('a slot with the device of an agent is never offered', async () => {
+  await order(at, 'a1');
+  await at.database.updateTable('agents').set({ tailnet_ip: '100.64.0.1' }).execute();
+  await claim(at);
+  const running = startPoolKeeper(keeper(1), 0.05);
+  const made = () => at.database.selectFrom('slots').selectAll().executeTakeFirst();
+  await vi.waitFor(async () => expect((await made())?.error).toContain('already belongs to agent a1'), WAIT);
+  await running.stop();
+  expect(await made()).toMatchObject({ status: 'making', ready_at: null });
 });
 
 test('nothing is planned in the seconds of a claim, but its end is waited for only a while', async () => {
