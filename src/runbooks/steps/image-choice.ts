@@ -1,4 +1,4 @@
-import type { AgentInputs } from '../../../stacks/inputs.ts';
+import { type AgentInputs, isOwnImage } from '../../../stacks/inputs.ts';
 import { serverFor } from '../../agents/plans.ts';
 import { PermanentError } from '../../errors.ts';
 import type { Attempt } from '../../operations/attempt.ts';
@@ -10,9 +10,6 @@ type Deps = Pick<RunbookParts, 'images' | 'hetzner' | 'recordInputs' | 'vault' |
 
 /** As the providers print Hetzner's code for a request whose content it does not accept. */
 const INVALID_INPUT = /\(invalid_input(,|\))/;
-
-/** Whether it is an image of ours: Hetzner's own have names, snapshots only ids. */
-export const isOwnImage = (image: string): boolean => /^[0-9]+$/.test(image);
 
 /** Hetzner's own image of the plan, which every server can be made from. */
 const ordinaryImage = ({ plan, location }: { plan: string; location: string }): string =>
