@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { PlanServers } from '../config/plans.ts';
+import { JOIN_SECONDS } from '../config/timing.ts';
 import { type EngineConnections, HEALTH_PORT } from '../connections/connections.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
@@ -35,7 +36,6 @@ import { createPlaybookKey } from './playbook-check.ts';
 
 const ANSIBLE_DIR = fileURLToPath(new URL('../../ansible', import.meta.url));
 const CONFIGURE_TIMEOUT_SECONDS = 900;
-const JOIN_TIMEOUT_SECONDS = 180;
 const HEALTH_TIMEOUT_SECONDS = 120;
 
 export interface EngineParts {
@@ -54,6 +54,8 @@ export interface EngineParts {
   images?: ImageParts;
   /** The servers of plans that the operator has described; a runner gets them with its claim. */
   planServers?: PlanServers;
+  /** How long a new server may take to join the tailnet; default `JOIN_SECONDS`. */
+  joinSeconds?: number;
   /** Tags that mark the child processes as this process's own. */
   processTags: Record<string, string>;
   /** How many idle engine processes to keep for the next attempt. */
@@ -126,7 +128,7 @@ function provisionSettings(parts: EngineParts): ProvisionSettings {
   return {
     healthPort: HEALTH_PORT,
     configurationVersion: versionOf(parts),
-    joinTimeoutSeconds: JOIN_TIMEOUT_SECONDS,
+    joinTimeoutSeconds: parts.joinSeconds ?? JOIN_SECONDS,
     healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS,
     loginServer: tailscale.loginServer,
     pollInterval: hcloud.pollInterval,

@@ -24,6 +24,7 @@ export function openLocalEngine(
     state,
     foundations: createFoundationStore(database, fence, connections.pulumi.secrets.url),
     planServers: config.billing.plans.servers,
+    joinSeconds: config.joinSeconds,
     ...createRecorders(database),
     images: createImageParts(database),
     slots: (handOver, canReach) => createSlotParts(database, handOver, canReach),

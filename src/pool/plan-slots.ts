@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
-import { isKept, mergeDemands, recordDemands, type WantedPool } from '../slots/demands.ts';
+import { isKept, mergeDemands, type WantedPool } from '../slots/demands.ts';
 import { insertSlots, NOT_HANDED_OVER, NOT_MADE, type PoolName } from '../slots/slots.ts';
 import { roomForCosts, withdrawCostly } from './costs.ts';
 import { withdrawSlot } from './withdraw-slot.ts';
@@ -10,22 +10,17 @@ const MOST_FAILURES = 3;
 const PAUSE_MINUTES = 15;
 
 /**
- * Records which pools this worker wants, retires slots that no worker wants, and adds those that are missing.
- * One worker of an installation does this at a time. @returns how many it retired and added
+ * Retires slots that no worker demands, and adds those that are missing. One worker of an installation does
+ * this at a time. @returns how many it retired and added
  */
 export async function planSlots(
   database: Database,
-  {
-    workerId,
-    wanted,
-    eurosPerHour,
-  }: { workerId: string; wanted: readonly WantedPool[]; eurosPerHour: number | undefined },
+  eurosPerHour: number | undefined,
 ): Promise<{ retired: number; added: number }> {
   return database.transaction().execute(async (trx) => {
     const { rows } = await sql<{ locked: boolean }>`
       select pg_try_advisory_xact_lock(hashtext('pool'), 0) as locked`.execute(trx);
     if (rows[0]?.locked !== true) return { retired: 0, added: 0 };
-    await recordDemands(trx, workerId, wanted);
     const merged = await mergeDemands(trx);
     const retired = (await retireUnfit(trx)) + (await withdrawCostly(trx, eurosPerHour));
     let added = 0;
