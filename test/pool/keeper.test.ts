@@ -243,6 +243,7 @@ test('a slot that does not answer is asked again, and removed once it was silent
     await at.database
       .updateTable('slots')
       .set({ check_at: new Date(0) })
+      .where('status', '=', 'ready')
       .execute();
     return checkSlots(at.database, { ...checks, health }, new AbortController().signal);
   };
@@ -252,7 +253,11 @@ test('a slot that does not answer is asked again, and removed once it was silent
   expect([(await slot(at, brief)).status, (await slot(at, long)).status]).toEqual(['ready', 'removing']);
   expect(await asked(true)).toEqual([]);
   expect((await slot(at, brief)).checked_at!.getTime()).toBeGreaterThan(Date.now() - 9_000);
-  await at.database.updateTable('slots').set({ checked_at: sql`now() - interval '1 minute'` }).execute();
+  await at.database
+    .updateTable('slots')
+    .set({ checked_at: sql`now() - interval '1 minute'` })
+    .where('status', '=', 'ready')
+    .execute();
   // It has answered in between.
   expect(await asked(false)).toEqual([]);
 });

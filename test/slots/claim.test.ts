@@ -298,7 +298,11 @@ describe('an executor that is changed while a slot is handed over', () => {
     expect(await slot(at, slotId)).toMatchObject({ status: 'removing', agent_id: null });
     // It gets no inputs and keys of the slot, but makes its own.
     expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs: null, secrets: null });
-    const own = { ...begun.taken.inputs, serverName: 'srv-00000000000000000001', joinName: 'agent-own' };
+    const own = {
+      ...begun.taken.inputs,
+      serverName: 'srv-00000000000000000001',
+      joinName: vault.joinName('a1', 1),
+    };
     await at.database
       .transaction()
       .execute((trx) => recordInputs(trx, 'a1', { inputs: own, secrets: begun.taken.secrets }));
