@@ -28,7 +28,10 @@ export interface ImageAttemptDeps extends Pick<BuildDeps, 'switchesItselfOff' | 
 /** Hetzner's snapshots have taken up to an hour. */
 const LIMIT_SECONDS = 90 * 60;
 
-/** Builds or removes an image under a lease and behind the fence, as any attempt. Never throws. @returns whether it is done */
+/**
+ * Builds or removes an image under a lease and behind the fence, as any attempt. Never throws.
+ * @returns whether it is done
+ */
 export async function runImageAttempt(
   deps: ImageAttemptDeps,
   image: ImageRow,

@@ -14,7 +14,6 @@ import { followSteps, renewedKey } from './provision.ts';
 import { recorded, toProgram } from './steps/agent-program.ts';
 import { identify } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
-
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources, lookUpServer } from './steps/own-server.ts';
 import { switchOn } from './steps/power.ts';
