@@ -1,6 +1,6 @@
 import * as pulumi from '@pulumi/pulumi';
 import type { TailnetKey } from '@pulumi/tailscale/tailnetKey.js';
-import { type AgentInputs, type AgentSecrets, agentName, toServerName } from './inputs.ts';
+import { type AgentInputs, type AgentSecrets, agentName, isOwnImage, toServerName } from './inputs.ts';
 import { renderUserData, renderWakingUserData } from './user-data.ts';
 
 /** What a server's disk is made from, what its first boot does, and how long that may take Hetzner. */
@@ -50,6 +50,7 @@ function initialUserData(
       hostPrivateKey: secrets.hostPrivateKey,
       hostPublicKey: inputs.hostPublicKey,
       loginServer: inputs.loginServer,
+      isFromOwnImage: isOwnImage(inputs.image),
     }),
   );
 }

@@ -7,6 +7,8 @@ export interface UserData {
   hostPrivateKey: string;
   hostPublicKey: string;
   loginServer?: string | undefined;
+  /** Whether its disk comes from an image of ours. It joins only if that was cleaned to its end. */
+  isFromOwnImage?: boolean | undefined;
 }
 
 /** The fingerprint of the key that signs Tailscale's packages. The key itself is downloaded with them. */
@@ -40,7 +42,7 @@ users:
     sudo: ["ALL=(ALL) NOPASSWD:ALL"]
     ssh_authorized_keys:
       - ${data.adminPublicKey}
-${renderJoining(data)}`;
+${renderJoining(data, data.isFromOwnImage === true ? REFUSE_UNCLEANED : '')}`;
 }
 
 /**
@@ -72,6 +74,18 @@ type Joining = Pick<UserData, 'joinName' | 'tailnetKey' | 'loginServer'>;
 const FORGET_IDENTITY = `systemctl stop tailscaled
 rm -f /var/lib/tailscale/tailscaled.state
 systemctl start tailscaled
+`;
+
+/**
+ * What cleans the disk of an image writes this file last. A disk without it may have the identities and the
+ * authorized keys of the server that it was: this one must not be reached, and is replaced.
+ */
+const REFUSE_UNCLEANED = `if ! test -s /etc/agent/image; then
+  systemctl stop tailscaled
+  rm -f /var/lib/tailscale/tailscaled.state
+  echo "The disk of this image was not cleaned to its end" >&2
+  exit 1
+fi
 `;
 
 function renderJoining(joining: Joining, before = ''): string {

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { PlanServers } from '../config/plans.ts';
+import { JOIN_SECONDS } from '../config/timing.ts';
 import { type EngineConnections, HEALTH_PORT } from '../connections/connections.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
@@ -35,7 +36,6 @@ import { createPlaybookKey } from './playbook-check.ts';
 
 const ANSIBLE_DIR = fileURLToPath(new URL('../../ansible', import.meta.url));
 const CONFIGURE_TIMEOUT_SECONDS = 900;
-const JOIN_TIMEOUT_SECONDS = 180;
 const HEALTH_TIMEOUT_SECONDS = 120;
 
 export interface EngineParts {
@@ -49,11 +49,13 @@ export interface EngineParts {
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
   /** The slots of agents. */
-  slots: (handOver: HandOver) => SlotParts;
+  slots: (handOver: HandOver, canReach: () => Promise<boolean>) => SlotParts;
   /** The images that new servers may be made from; a runner has none. */
   images?: ImageParts;
   /** The servers of plans that the operator has described; a runner gets them with its claim. */
   planServers?: PlanServers;
+  /** How long a new server may take to join the tailnet; default `JOIN_SECONDS`. */
+  joinSeconds?: number;
   /** Tags that mark the child processes as this process's own. */
   processTags: Record<string, string>;
   /** How many idle engine processes to keep for the next attempt. */
@@ -71,6 +73,8 @@ export interface Engine {
   health: HealthCheck;
   /** The node through which agents are reached; undefined if this host's own network reaches them. */
   node: TailnetNode | undefined;
+  /** Whether this process can reach servers at all: it has lost the tailnet otherwise. */
+  canReach(): Promise<boolean>;
   /** The engine processes, at work and idle. */
   engines(): { busy: number; idle: number };
   handOver: OpenHandOver;
@@ -81,6 +85,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   const { config, connections, state, processTags, log } = parts;
   const node = await openControllerNode({ config, connections, processTags, log });
   const health = createHealthCheck(connections.healthAddress, node?.dial);
+  const canReach = async () => node === undefined || (await node.isUp());
   const handOver = openHandOver(connections, node?.dial);
   const pool = openPool(parts);
   const executor = openStackEngine(parts, pool, node);
@@ -98,7 +103,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
     ...(parts.images && { images: parts.images }),
-    slots: parts.slots(handOver.handOver),
+    slots: parts.slots(handOver.handOver, canReach),
     takeStackOver: (run) => takeStackOver(runbookParts, run),
   };
   return {
@@ -106,6 +111,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     parts: runbookParts,
     health,
     node,
+    canReach,
     engines: pool.count,
     handOver,
     stop: async () => {
@@ -122,7 +128,7 @@ function provisionSettings(parts: EngineParts): ProvisionSettings {
   return {
     healthPort: HEALTH_PORT,
     configurationVersion: versionOf(parts),
-    joinTimeoutSeconds: JOIN_TIMEOUT_SECONDS,
+    joinTimeoutSeconds: parts.joinSeconds ?? JOIN_SECONDS,
     healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS,
     loginServer: tailscale.loginServer,
     pollInterval: hcloud.pollInterval,

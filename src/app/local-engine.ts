@@ -24,9 +24,10 @@ export function openLocalEngine(
     state,
     foundations: createFoundationStore(database, fence, connections.pulumi.secrets.url),
     planServers: config.billing.plans.servers,
+    joinSeconds: config.joinSeconds,
     ...createRecorders(database),
     images: createImageParts(database),
-    slots: (handOver) => createSlotParts(database, handOver),
+    slots: (handOver, canReach) => createSlotParts(database, handOver, canReach),
     idle,
     checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),
   });

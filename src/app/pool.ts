@@ -16,12 +16,11 @@ export function startPool(
   { config, connections, database, queue, events, log, clock }: ServiceDeps,
   { engine, fence, workerId }: { engine: Engine; fence: Fence; workerId: string },
 ): { stop(): Promise<void> } {
-  const { parts, node, health } = engine;
+  const { parts, health, canReach } = engine;
   const { handOver, keepOpen } = engine.handOver;
   const { vault } = parts;
   const { leaseSeconds } = config;
   const pool = { ...config.pool, entries: config.pool.entries ?? defaultEntries(config.mode, connections) };
-  const canReach = async () => node === undefined || (await node.isUp());
   const shared = { database, log, workerId, leaseSeconds };
   const keeper = startPoolKeeper({ ...shared, parts, fence, pool, canReach, clock });
   const paths = keepOpen && startOpenPaths({ database, vault, log }, { keepOpen });
@@ -31,6 +30,7 @@ export function startPool(
     vault,
     health,
     handOver,
+    canReach,
     subscribe: (wake) => events.subscribe(CLAIMS_KEY, wake),
   });
   return {

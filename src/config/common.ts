@@ -27,7 +27,7 @@ import { childEnvironment } from './process-environment.ts';
 import { readSecretsProvider, type SecretsProvider } from './secrets-provider.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
 import { readTelemetry, type TelemetryConfig } from './telemetry.ts';
-import { LEASE_SECONDS, RETRY_SECONDS } from './timing.ts';
+import { JOIN_SECONDS, LEASE_SECONDS, RETRY_SECONDS } from './timing.ts';
 
 /** What every mode has. */
 export interface CommonConfig {
@@ -51,6 +51,8 @@ export interface CommonConfig {
    * out.
    */
   retrySeconds: number;
+  /** How long a new server may take to join the tailnet; as configurable as the pause. */
+  joinSeconds: number;
   pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined; secrets: SecretsProvider };
   /** Programs that the set-up found or installed; undefined ones are looked up on the PATH. */
   tools: {
@@ -98,6 +100,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
     leaseSeconds: LEASE_SECONDS,
     retrySeconds: RETRY_SECONDS,
+    joinSeconds: JOIN_SECONDS,
     pulumi: {
       backendUrl: reader.secret(
         'PULUMI_BACKEND_URL',

@@ -3,7 +3,15 @@ import { type LiveAccounts, readAccounts } from './accounts.ts';
 import { type CommonConfig, readCommon } from './common.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { runsElsewhere } from './executor-name.ts';
-import { apiToken, leaseSeconds, postgresUrl, retrySeconds, sandboxLimit, userId } from './fields.ts';
+import {
+  apiToken,
+  joinSeconds,
+  leaseSeconds,
+  postgresUrl,
+  retrySeconds,
+  sandboxLimit,
+  userId,
+} from './fields.ts';
 import { missingForDispatch } from './github-account.ts';
 import { type MachinesMode, readMachinesMode } from './machine-tools.ts';
 import { postgresNotice } from './process-environment.ts';
@@ -108,6 +116,7 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
     telemetry,
     leaseSeconds: reader.read('LEASE_SECONDS', leaseSeconds) ?? common.leaseSeconds,
     retrySeconds: reader.read('RETRY_SECONDS', retrySeconds) ?? common.retrySeconds,
+    joinSeconds: reader.read('JOIN_SECONDS', joinSeconds) ?? common.joinSeconds,
     databaseUrl: reader.secret('DATABASE_URL', postgresUrl),
     apiToken: reader.secret('API_TOKEN', apiToken),
     providers: reader.choice('PROVIDERS', ['builtin', 'official']) ?? 'builtin',
@@ -144,6 +153,7 @@ function readLive(reader: EnvironmentReader, mode: LiveConfig['mode']): LiveConf
     mode,
     ...(mode === 'rehearsal' && {
       retrySeconds: reader.read('RETRY_SECONDS', retrySeconds) ?? common.retrySeconds,
+      joinSeconds: reader.read('JOIN_SECONDS', joinSeconds) ?? common.joinSeconds,
     }),
     databaseUrl: reader.requiredSecret('DATABASE_URL', postgresUrl, 'live mode needs your own Postgres'),
     apiToken: reader.requiredSecret(

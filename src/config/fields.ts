@@ -64,6 +64,12 @@ export const retrySeconds = z.coerce
   .number({ error: 'must be a number of seconds from 1 to 300' })
   .min(1, 'must be a number of seconds from 1 to 300')
   .max(300, 'must be a number of seconds from 1 to 300');
+const joinLimit = 'must be a whole number of seconds from 10 to 600';
+export const joinSeconds = z.coerce
+  .number({ error: joinLimit })
+  .int(joinLimit)
+  .min(10, joinLimit)
+  .max(600, joinLimit);
 /** Below ten seconds a busy machine misses renewals. All processes of an installation need the same value. */
 export const leaseSeconds = z.coerce
   .number({ error: 'must be a number of seconds from 10 to 300' })

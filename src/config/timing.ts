@@ -5,3 +5,5 @@ export const LEASE_SECONDS = 30;
  * no order.
  */
 export const RETRY_SECONDS = 15;
+/** How long a new server may take to join the tailnet before the next try replaces it. */
+export const JOIN_SECONDS = 180;

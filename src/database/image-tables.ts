@@ -38,6 +38,8 @@ export interface ImageTable {
   snapshot_id: string | null;
   /** What Hetzner bills. */
   size_gb: number | null;
+  /** The first owner, an agent or a slot, whose server of it did not join. */
+  doubted_by: string | null;
   created_at: DefaultTimestamp;
   available_at: Timestamp | null;
   ended_at: Timestamp | null;

@@ -28,6 +28,7 @@ import * as agentHistory from './migrations/0025-agent-history.ts';
 import * as telemetry from './migrations/0027-telemetry.ts';
 import * as proposals from './migrations/0028-proposals.ts';
 import * as images from './migrations/0029-images.ts';
+import * as imageDoubts from './migrations/0030-image-doubts.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -57,6 +58,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0027-telemetry': telemetry,
   '0028-proposals': proposals,
   '0029-images': images,
+  '0030-image-doubts': imageDoubts,
 };
 
 /**

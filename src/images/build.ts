@@ -43,8 +43,6 @@ export async function buildImage(
   work: ImageWork,
 ): Promise<void> {
   const { database, parts } = deps;
-  if (image.version !== parts.settings.configurationVersion)
-    throw new RetryableError(`This worker has another version of the playbook than ${image.version}`);
   const begun = await findBegun(parts, image);
   if (begun === undefined && image.attempt > 1) await removeEverything(parts, attempt);
   const snapshot =

@@ -28,6 +28,7 @@ export function createImageParts(database: Database): ImageParts {
         .executeTakeFirst();
       return row !== undefined;
     },
+    doubt: (snapshotId, doubt) => database.transaction().execute((trx) => doubtImage(trx, snapshotId, doubt)),
     markBad: (snapshotId, why) => database.transaction().execute((trx) => markBad(trx, snapshotId, why)),
   };
 }
@@ -54,6 +55,25 @@ async function markBad(trx: Transaction, snapshotId: string, why: string): Promi
   if (row === undefined) return;
   const details = { imageId: row.image_id, snapshotId, why };
   await audit(trx, { actor: 'service', action: 'image.bad', details });
+}
+
+/** Records the first owner whose server of it did not join; that of another one marks it bad. */
+async function doubtImage(
+  trx: Transaction,
+  snapshotId: string,
+  { ownerId, why }: { ownerId: string; why: string },
+): Promise<boolean> {
+  const row = await trx
+    .updateTable('images')
+    .set({ doubted_by: sql`coalesce(doubted_by, ${ownerId})`, updated_at: sql`now()` })
+    .where('snapshot_id', '=', snapshotId)
+    .where('status', '=', 'available')
+    .returning('doubted_by')
+    .executeTakeFirst();
+  if (row === undefined) return true;
+  if (row.doubted_by === ownerId) return false;
+  await markBad(trx, snapshotId, `${why} (${row.doubted_by} and ${ownerId})`);
+  return true;
 }
 
 /** A snapshot that Hetzner no longer has: nothing is made from it, and nothing is billed for it. */

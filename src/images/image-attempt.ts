@@ -28,13 +28,16 @@ export interface ImageAttemptDeps extends Pick<BuildDeps, 'switchesItselfOff' | 
 /** Hetzner's snapshots have taken up to an hour. */
 const LIMIT_SECONDS = 90 * 60;
 
-/** Builds or removes an image under a lease and behind the fence, as any attempt. Never throws. */
+/**
+ * Builds or removes an image under a lease and behind the fence, as any attempt. Never throws.
+ * @returns whether it is done
+ */
 export async function runImageAttempt(
   deps: ImageAttemptDeps,
   image: ImageRow,
   workerId: string,
   stopping: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const { database, log, leaseSeconds } = deps;
   const { image_id: imageId, attempt, status } = image;
   const work: ImageWork = { imageId, attempt, workerId };
@@ -45,7 +48,7 @@ export async function runImageAttempt(
   );
   if (ended.status === 'done') {
     log.info({ event: 'image.attempt_ended', imageId, attempt }, `${imageId}: done`);
-    return;
+    return true;
   }
   const { error } = ended;
   log.warn(
@@ -54,6 +57,7 @@ export async function runImageAttempt(
   );
   if (ended.status === 'failed')
     await settleImageFailure(database, work, image, { error, counts: !stopping.aborted }).catch(() => {});
+  return false;
 }
 
 async function buildOrRemove(

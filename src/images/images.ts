@@ -33,6 +33,9 @@ const MOST_TRIES = 3;
 export const NOT_BUILT = 'not_built';
 const RETRY_SECONDS = 10;
 const LONGEST_RETRY_SECONDS = 600;
+/** So long a build waits for a worker with its version of the playbook. */
+const ORPHAN_MINUTES = 60;
+const NOBODY_BUILDS = 'No worker with its version of the playbook has worked on it for an hour';
 
 /** Whether an owner's id is that of an image's build, not an agent's. */
 export const isImage = (ownerId: string): boolean => IMAGE_ID.test(ownerId);
@@ -64,19 +67,25 @@ export async function requestImage(
 
 /**
  * Takes the next image that is to be built or removed, removals first. An attempt whose lease has expired is
- * lost, and the next one begins.
+ * lost, and the next one begins. `version`: that of this worker's playbook; a build of another one is left to
+ * the workers that have it. If none has touched it for an hour it is taken to be removed.
  */
 export async function takeImageWork(
   database: Database,
   workerId: string,
-  leaseSeconds: number,
+  { leaseSeconds, version }: { leaseSeconds: number; version: string },
 ): Promise<ImageRow | undefined> {
+  const isOrphan = sql<boolean>`(status = 'building' and version <> ${version})`;
   const { rows } = await sql<ImageRow>`
     update images set attempt = attempt + 1, worker_id = ${workerId}, updated_at = now(),
-      tries = tries + (case when lease_until is null then 0 else 1 end),
+      status = case when ${isOrphan} then 'removing' else status end,
+      error = case when ${isOrphan} then ${NOBODY_BUILDS} else error end,
+      failure_code = case when ${isOrphan} then ${NOT_BUILT} else failure_code end,
+      tries = case when ${isOrphan} then 0 when lease_until is null then tries else tries + 1 end,
       lease_until = now() + make_interval(secs => ${leaseSeconds})
     where image_id = (select image_id from images where status in ('building', 'removing') and run_after <= now()
         and (lease_until is null or lease_until < now())
+        and (not ${isOrphan} or updated_at < now() - make_interval(mins => ${ORPHAN_MINUTES}))
       order by status desc, created_at limit 1 for update skip locked)
     returning *`.execute(database);
   return rows[0];

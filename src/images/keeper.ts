@@ -11,7 +11,7 @@ export interface ImageKeeperDeps extends ImageAttemptDeps {
 const LOOK_SECONDS = 2;
 
 /**
- * Builds and removes images, one at a time beside the worker's operations. Once a build has ended, images
+ * Builds and removes images, one at a time beside the worker's operations. Once one has been built, images
  * that nothing is made from any more are removed.
  */
 export function startImageKeeper(
@@ -42,13 +42,10 @@ export function startImageKeeper(
 /** Works on the image that is due, if one is. */
 export async function workOnNext(deps: ImageKeeperDeps, signal: AbortSignal): Promise<void> {
   const { database, leaseSeconds, workerId } = deps;
-  const image = await takeImageWork(database, workerId, leaseSeconds);
+  const version = deps.parts.settings.configurationVersion;
+  const image = await takeImageWork(database, workerId, { leaseSeconds, version });
   if (image === undefined) return;
-  await runImageAttempt(deps, image, workerId, signal);
-  if (image.status === 'building' && !signal.aborted)
-    await database
-      .transaction()
-      .execute((trx) =>
-        pruneImages(trx, { version: deps.parts.settings.configurationVersion, actor: 'service' }),
-      );
+  const isDone = await runImageAttempt(deps, image, workerId, signal);
+  if (isDone && image.status === 'building')
+    await database.transaction().execute((trx) => pruneImages(trx, { version, actor: 'service' }));
 }

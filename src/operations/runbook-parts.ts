@@ -45,6 +45,8 @@ export interface SlotParts {
   giveUp(run: Attempt, why: string): Promise<void>;
   /** Gives the server its agent. */
   handOver: HandOver;
+  /** Whether this process can reach servers at all. While it cannot, no slot is to blame. */
+  canReach(): Promise<boolean>;
   /** Removes a slot for an order in a full project. @returns whether a place is about to be free */
   makeRoom(): Promise<boolean>;
 }
@@ -57,6 +59,11 @@ export interface ImageParts {
   isUsable(snapshotId: string): Promise<boolean>;
   /** No further server is made from it, and the operator is told why. */
   markBad(snapshotId: string, why: string): Promise<void>;
+  /**
+   * A server of it, that of the owner, did not join. It may have been the server or the tailnet: the second
+   * owner's marks the image bad. @returns whether it is bad now
+   */
+  doubt(snapshotId: string, doubt: { ownerId: string; why: string }): Promise<boolean>;
 }
 
 /** The dependencies of runbooks, in a worker beside the database or on a runner that calls the service. */

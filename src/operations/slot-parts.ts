@@ -8,7 +8,11 @@ import { whileHeld } from './claims.ts';
 import type { SlotParts } from './runbook-parts.ts';
 
 /** The slots of agents in this database. Every write is that of an attempt that still holds its operation. */
-export function createSlotParts(database: Database, handOver: HandOver): SlotParts {
+export function createSlotParts(
+  database: Database,
+  handOver: HandOver,
+  canReach: SlotParts['canReach'] = async () => true,
+): SlotParts {
   const held = ({ operation }: Attempt, write: (trx: Transaction) => Promise<unknown>) =>
     whileHeld(database, operation, write);
   return {
@@ -18,6 +22,7 @@ export function createSlotParts(database: Database, handOver: HandOver): SlotPar
       held(run, (trx) => takeOverSlots(trx, [{ ...taken, agentId: run.agent.agent_id }])),
     giveUp: (run, why) => held(run, (trx) => giveSlotUp(trx, run.agent.agent_id, why, NOT_HANDED_OVER)),
     handOver,
+    canReach,
     makeRoom: () => makeRoom(database),
   };
 }

@@ -30,6 +30,8 @@ export async function underLease(
   const leaseEnd = () => Date.now() + (leaseSeconds - times.safetySeconds) * 1000;
   const lease = new Lease(leaseEnd());
   const beat = async () => {
+    // A process that was paused must not renew a lease that has run out.
+    if (Date.now() > lease.until) return own.abort(ranOut());
     const end = leaseEnd();
     try {
       await renew();
@@ -39,10 +41,7 @@ export async function underLease(
     }
   };
   const heartbeat = setInterval(() => void beat(), times.heartbeatSeconds * 1000);
-  const deadline = setInterval(
-    () => Date.now() > lease.until && own.abort(new LostError('The lease ran out')),
-    500,
-  );
+  const deadline = setInterval(() => Date.now() > lease.until && own.abort(ranOut()), 500);
   try {
     await work({ signal, lease });
     return { status: 'done' };
@@ -54,3 +53,5 @@ export async function underLease(
     clearInterval(deadline);
   }
 }
+
+const ranOut = () => new LostError('The lease ran out');

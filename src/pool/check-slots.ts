@@ -18,13 +18,21 @@ interface Due {
   silentSeconds: number;
 }
 
+export interface Checks {
+  health: Pick<HealthCheck, 'isHealthy'>;
+  canReach(): Promise<boolean>;
+  /** The slots whose last check by this process failed: the caller keeps it. */
+  failed: Set<string>;
+}
+
 /**
- * Asks every waiting slot whose check is due for its health, and retires those that are silent. The workers
- * of an installation share the slots. @returns the slots that it retired
+ * Asks every waiting slot whose check is due for its health, and retires those that are silent. Each of them
+ * fails two checks of this process before: after a time without a keeper all have been silent for long. The
+ * workers of an installation share the slots. @returns the slots that it retired
  */
 export async function checkSlots(
   database: Database,
-  { health, canReach }: { health: Pick<HealthCheck, 'isHealthy'>; canReach(): Promise<boolean> },
+  { health, canReach, failed }: Checks,
   signal: AbortSignal,
 ): Promise<string[]> {
   const { rows: due } = await sql<Due>`
@@ -37,9 +45,12 @@ export async function checkSlots(
   const retired: string[] = [];
   const lane = async () => {
     for (let slot = due.pop(); slot !== undefined && !signal.aborted; slot = due.pop()) {
-      if (await health.isHealthy(slot.tailnetIp, signal)) healthy.push(slot.slotId);
-      else if (slot.silentSeconds > SILENT_SECONDS && (await retire(database, slot)))
-        retired.push(slot.slotId);
+      const isHealthy = await health.isHealthy(slot.tailnetIp, signal);
+      if (signal.aborted) return;
+      const hadFailed = failed.delete(slot.slotId);
+      if (isHealthy) healthy.push(slot.slotId);
+      else if (!hadFailed || slot.silentSeconds <= SILENT_SECONDS) failed.add(slot.slotId);
+      else if (await retire(database, slot)) retired.push(slot.slotId);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, lane));

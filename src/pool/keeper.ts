@@ -1,25 +1,20 @@
 import { sql } from 'kysely';
 import { type PoolConfig, poolSizesAt } from '../config/pool.ts';
 import { errorMessage } from '../errors.ts';
-import { refreshPrices } from '../limits/prices.ts';
 import { waitsForNews } from '../operations/claims.ts';
 import { isPassedBy } from '../operations/give-way.ts';
-import { type Clock, systemClock } from '../processes/clock.ts';
 import { repeatEvery } from '../processes/repeat.ts';
 import { wasJustClaimed } from '../slots/claim.ts';
-import { type WantedPool, withdrawDemands } from '../slots/demands.ts';
+import { recordDemands, type WantedPool, withdrawDemands } from '../slots/demands.ts';
 import { type SlotRow, takeSlotWork } from '../slots/slots.ts';
-import { checkSlots } from './check-slots.ts';
+import { type Beside, type BesideDeps, createBeside } from './beside.ts';
 import { fingerprintFor } from './fingerprint.ts';
 import { planSlots } from './plan-slots.ts';
 import { runSlotAttempt, type SlotAttemptDeps } from './slot-attempt.ts';
 
-export interface KeeperDeps extends SlotAttemptDeps {
+export interface KeeperDeps extends SlotAttemptDeps, BesideDeps {
   pool: PoolConfig;
   workerId: string;
-  /** Whether this process can reach servers at all. While it cannot, a slot's silence means nothing. */
-  canReach(): Promise<boolean>;
-  clock?: Clock;
 }
 
 const LOOK_SECONDS = 1;
@@ -33,12 +28,13 @@ const MOST_QUIET_MS = 5_000;
 export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): { stop(): Promise<void> } {
   const stopping = new AbortController();
   const underWay = new Set<Promise<void>>();
+  const beside = createBeside(deps, stopping.signal);
   let keptAt = Number.NEGATIVE_INFINITY;
   const look = async () => {
     try {
       if (performance.now() < keptAt + MOST_QUIET_MS && (await isHandingOver(deps))) return;
       keptAt = performance.now();
-      if (await keep(deps, stopping.signal)) await begin(deps, underWay, stopping.signal);
+      if (await keep(deps, beside)) await begin(deps, underWay, stopping.signal);
     } catch (error) {
       if (!stopping.signal.aborted)
         deps.log.warn({ event: 'pool.look_failed', error: errorMessage(error) }, 'could not keep the pools');
@@ -49,6 +45,7 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
     stop: async () => {
       stopping.abort(new Error('The worker is stopping'));
       await repeating.stop();
+      await beside.stop();
       await withdrawDemands(deps.database, deps.workerId);
       await Promise.all(underWay);
     },
@@ -56,40 +53,22 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
 }
 
 /**
- * Compares the pools with the configuration, and asks the slots for their health.
+ * Says what this worker wants, before anything that may take long: while it is silent no order gets a slot.
+ * Then compares the pools with all demands, and lets the slots be asked for their health.
  * @returns false if there is neither a pool nor a slot to work on
  */
-export async function keep(deps: KeeperDeps, signal: AbortSignal): Promise<boolean> {
-  const { database, parts, log, workerId } = deps;
+async function keep(deps: KeeperDeps, beside: Beside): Promise<boolean> {
+  const { database, log, workerId } = deps;
   const { eurosPerHour } = deps.pool;
-  const at = new Date();
-  const wanted = toWanted(deps, at);
+  const wanted = toWanted(deps, new Date());
   if (wanted.length === 0 && !(await hasAny(deps))) return false;
-  if (eurosPerHour !== undefined) await tryPrices(deps);
-  const { retired, added } = await planSlots(database, { workerId, wanted, eurosPerHour });
+  await recordDemands(database, workerId, wanted);
+  beside.checkHealth();
+  // Nothing is planned by prices that were never looked at; old ones count.
+  if (eurosPerHour !== undefined && !beside.refreshPrices()) return true;
+  const { retired, added } = await planSlots(database, eurosPerHour);
   if (retired + added > 0) log.info({ event: 'pool.planned', retired, added }, 'the pools have changed');
-  const reach = { health: parts.health, canReach: deps.canReach };
-  for (const slotId of await checkSlots(database, reach, signal))
-    log.warn({ event: 'slot.silent', slotId }, 'a slot does not answer: it is removed');
   return true;
-}
-
-/** How long after a failure Hetzner is asked for its prices again. */
-const PRICES_AGAIN_MS = 5 * 60_000;
-const pricesFailedAt = new WeakMap<KeeperDeps, number>();
-
-/** Old prices still count: without an answer of Hetzner the pool is kept with those. */
-async function tryPrices(deps: KeeperDeps): Promise<void> {
-  const { database, parts, log } = deps;
-  const now = (deps.clock ?? systemClock).now();
-  if (now.getTime() < (pricesFailedAt.get(deps) ?? Number.NEGATIVE_INFINITY) + PRICES_AGAIN_MS) return;
-  try {
-    await refreshPrices({ database, hetzner: parts.hetzner }, now, true);
-    pricesFailedAt.delete(deps);
-  } catch (error) {
-    pricesFailedAt.set(deps, now.getTime());
-    log.warn({ event: 'pool.prices_failed', error: errorMessage(error) }, 'could not fetch the prices');
-  }
 }
 
 function toWanted({ pool, parts }: KeeperDeps, at: Date): WantedPool[] {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
-import { isKept, mergeDemands, recordDemands, type WantedPool } from '../slots/demands.ts';
-import { insertSlots, NOT_MADE, type PoolName } from '../slots/slots.ts';
+import { isKept, mergeDemands, type WantedPool } from '../slots/demands.ts';
+import { insertSlots, NOT_HANDED_OVER, NOT_MADE, type PoolName } from '../slots/slots.ts';
 import { roomForCosts, withdrawCostly } from './costs.ts';
 import { withdrawSlot } from './withdraw-slot.ts';
 
@@ -10,22 +10,17 @@ const MOST_FAILURES = 3;
 const PAUSE_MINUTES = 15;
 
 /**
- * Records which pools this worker wants, retires slots that no worker wants, and adds those that are missing.
- * One worker of an installation does this at a time. @returns how many it retired and added
+ * Retires slots that no worker demands, and adds those that are missing. One worker of an installation does
+ * this at a time. @returns how many it retired and added
  */
 export async function planSlots(
   database: Database,
-  {
-    workerId,
-    wanted,
-    eurosPerHour,
-  }: { workerId: string; wanted: readonly WantedPool[]; eurosPerHour: number | undefined },
+  eurosPerHour: number | undefined,
 ): Promise<{ retired: number; added: number }> {
   return database.transaction().execute(async (trx) => {
     const { rows } = await sql<{ locked: boolean }>`
       select pg_try_advisory_xact_lock(hashtext('pool'), 0) as locked`.execute(trx);
     if (rows[0]?.locked !== true) return { retired: 0, added: 0 };
-    await recordDemands(trx, workerId, wanted);
     const merged = await mergeDemands(trx);
     const retired = (await retireUnfit(trx)) + (await withdrawCostly(trx, eurosPerHour));
     let added = 0;
@@ -63,9 +58,9 @@ async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number |
   const { project, location, plan, fingerprint } = pool;
   const { rows } = await sql<{ present: number; failed: number; error: string | null; isPaused: boolean }>`
     select count(*) filter (where status in ('making', 'ready') and fingerprint = ${fingerprint}) as present,
-      count(*) filter (where failure_code = ${NOT_MADE} and updated_at > now() - interval '1 hour'
+      count(*) filter (where failure_code in (${NOT_MADE}, ${NOT_HANDED_OVER}) and updated_at > now() - interval '1 hour'
         and created_at > now() - interval '1 hour') as failed,
-      (array_agg(error order by updated_at desc) filter (where failure_code = ${NOT_MADE}))[1] as error,
+      (array_agg(error order by updated_at desc) filter (where failure_code in (${NOT_MADE}, ${NOT_HANDED_OVER})))[1] as error,
       coalesce((select paused_until > now() from pools p
         where (p.project, p.location, p.plan) = (${project}, ${location}, ${plan})), false) as "isPaused"
     from slots where (project, location, plan) = (${project}, ${location}, ${plan})`.execute(trx);
@@ -74,7 +69,7 @@ async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number |
   if (missing <= 0 || isPaused) return 0;
   const affordable =
     failed >= MOST_FAILURES
-      ? `${failed} servers of it could not be made within an hour. The last one: ${error}`
+      ? `${failed} servers of it could not be made or handed over within an hour. The last one: ${error}`
       : ((await findTripped(trx)) ?? (await roomForCosts(trx, pool, eurosPerHour)));
   if (typeof affordable === 'string') {
     await pause(trx, pool, affordable);

@@ -19,6 +19,10 @@ async function giveUpMaking(trx: Transaction, slotId: string, why: string): Prom
     .updateTable('slots')
     .set({
       status: 'removing',
+      // An attempt whose lease has run out must not go on, and its removal begins at once.
+      attempt: sql`attempt + 1`,
+      worker_id: null,
+      lease_until: null,
       tries: 0,
       error: why,
       failure_code: null,

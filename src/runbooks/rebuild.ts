@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { AgentInputs } from '../../stacks/inputs.ts';
+import { type AgentInputs, isOwnImage } from '../../stacks/inputs.ts';
 import { forgetHealth, markRebuilt } from '../agents/lifecycle.ts';
 import { agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
@@ -14,7 +14,6 @@ import { followSteps, renewedKey } from './provision.ts';
 import { recorded, toProgram } from './steps/agent-program.ts';
 import { identify } from './steps/device.ts';
 import { untilHealthy } from './steps/healthy.ts';
-import { isOwnImage } from './steps/image-choice.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources, lookUpServer } from './steps/own-server.ts';
 import { switchOn } from './steps/power.ts';

@@ -15,6 +15,7 @@ export function createRemoteSlots(slotId: string | undefined): SlotParts {
     takeOver: refuse,
     giveUp: refuse,
     handOver: refuse,
+    canReach: async () => true,
     makeRoom: async () => false,
   };
 }

@@ -123,7 +123,8 @@ export async function markAdopted(database: Database, agentId: string): Promise<
 /**
  * Takes the slot that the agent has claimed away from it, if it does not run on it yet: the slot is removed
  * and never given to anybody else. Clears what the agent has from it, so that it gets a server of its own;
- * what it has besides stays. `failureCode`: why, if the slot is to blame.
+ * what it has besides stays, and so does everything of an agent that has a server. `failureCode`: why, if the
+ * slot is to blame.
  * @returns whether there was one
  */
 export async function giveSlotUp(
@@ -161,6 +162,7 @@ export async function giveSlotUp(
     .updateTable('agents')
     .set({ inputs: null, secrets: null, updated_at: sql`now()` })
     .where('agent_id', '=', agentId)
+    .where('server_id', 'is', null)
     .where(sql<boolean>`inputs->>'serverName' = ${serverName}`)
     .execute();
   return true;

@@ -30,7 +30,7 @@ function seenWithin(seconds: number): RawBuilder<boolean> {
  * newest.
  */
 export async function recordDemands(
-  trx: Transaction,
+  database: Database,
   workerId: string,
   wanted: readonly WantedPool[],
 ): Promise<void> {
@@ -48,7 +48,7 @@ export async function recordDemands(
         = (g.project, g.location, g.plan, g.fingerprint)), now())
     from given g
     on conflict (project, location, plan, worker_id) do update set size = excluded.size,
-      fingerprint = excluded.fingerprint, since = excluded.since, seen_at = now()`.execute(trx);
+      fingerprint = excluded.fingerprint, since = excluded.since, seen_at = now()`.execute(database);
 }
 
 /** A worker that stops wants nothing any more. If the database is unavailable, its silence has to do. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Selectable, sql } from 'kysely';
 import { type AgentInputs, SLOT_ID } from '../../stacks/inputs.ts';
-import { recordJoinName } from '../agents/devices.ts';
+import { recordJoinName, refuseForeignDevices } from '../agents/devices.ts';
 import { type AgentOutputs, outputColumns } from '../agents/outputs.ts';
 import { recordServerName } from '../agents/server-names.ts';
 import type { Database, Transaction } from '../database/connect.ts';
@@ -111,21 +111,28 @@ export async function recordSlotInputs(
 
 const RELEASED = { worker_id: null, lease_until: null };
 
-/** making → ready, with its outputs. It has just answered. @throws LostError */
+/**
+ * making → ready, with its outputs. It has just answered.
+ * @throws LostError
+ * @throws ConflictError if an agent has its tailnet device: it could never be handed over
+ */
 export async function markSlotReady(
   database: Database,
   work: SlotWork,
   outputs: AgentOutputs,
 ): Promise<void> {
-  await settle(database, work, {
-    status: 'ready',
-    ...outputColumns(outputs),
-    ...RELEASED,
-    step: null,
-    error: null,
-    checked_at: sql<Date>`now()`,
-    check_at: sql<Date>`now()`,
-    ready_at: sql<Date>`now()`,
+  await database.transaction().execute(async (trx) => {
+    await refuseForeignDevices(trx, [{ agentId: work.slotId, outputs }]);
+    await settle(trx, work, {
+      status: 'ready',
+      ...outputColumns(outputs),
+      ...RELEASED,
+      step: null,
+      error: null,
+      checked_at: sql<Date>`now()`,
+      check_at: sql<Date>`now()`,
+      ready_at: sql<Date>`now()`,
+    });
   });
 }
 

@@ -48,3 +48,18 @@ describeWithAnsible('the arguments of the roles', () => {
     );
   });
 });
+
+describeWithAnsible('the disk of an image', () => {
+  it('gets none of the operator’s packages, whose scripts may make keys', { timeout: 30_000 }, async () => {
+    const vars = {
+      agent_id: 'a1',
+      agent_host: '100.64.0.1',
+      agent_health_port: 8088,
+      agent_host_private_key: 'x',
+      agent_host_public_key: 'x',
+      agent_packages: ['a-package-that-no-distribution-has'],
+      agent_becomes_image: true,
+    };
+    expect(await check('agent', vars)).toBe('');
+  });
+});

@@ -31,6 +31,13 @@ describe('readConfig', () => {
     });
   });
 
+  it('shortens how long servers may take to join in sandbox mode, not in live mode', () => {
+    expect(readConfig({}).joinSeconds).toBe(180);
+    expect(readConfig({ JOIN_SECONDS: '30' }).joinSeconds).toBe(30);
+    expect(readConfig({ ...live, JOIN_SECONDS: '30' }).joinSeconds).toBe(180);
+    expect(() => readConfig({ JOIN_SECONDS: '1' })).toThrow('JOIN_SECONDS must be a whole number of seconds');
+  });
+
   it.each([
     [undefined, false],
     ['false', false],

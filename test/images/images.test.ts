@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { completeInputs } from '../../src/agents/inputs.ts';
 import { getAgent } from '../../src/agents/store.ts';
-import { LostError, PermanentError, RetryableError } from '../../src/errors.ts';
+import { CREDENTIAL_REFUSED, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
 import { createImageParts, pruneImages } from '../../src/images/choice.ts';
 import { type ImageRow, requestImage } from '../../src/images/images.ts';
 import { type ImageKeeperDeps, workOnNext } from '../../src/images/keeper.ts';
@@ -121,15 +121,31 @@ describe('a build', () => {
     expect(entry).toMatchObject([{ details: { snapshotId: image.snapshot_id, gone: expect.anything() } }]);
   });
 
-  test('is left to workers with its version of the playbook', async () => {
-    await request({ version: 'v2' });
+  test('is left to workers with its version of the playbook, without a try', async () => {
+    const { image_id: other } = await request({ version: 'v2' });
+    await request();
     await work();
-    expect(await only()).toMatchObject({
-      status: 'building',
-      tries: 1,
-      error: expect.stringContaining('v2'),
-    });
-    expect(fixture.calls).toEqual([]);
+    const [left, own] = await rows();
+    expect(left).toMatchObject({ image_id: other, status: 'building', tries: 0, attempt: 0, error: null });
+    expect(own).toMatchObject({ version: VERSION, status: 'available' });
+  });
+
+  test('that no worker with its version has touched for an hour is removed, and people are told', async () => {
+    const { image_id: imageId } = await request({ version: 'v2' });
+    await at.database.updateTable('images').set({ updated_at: sql`now() - interval '2 hours'` }).execute();
+    await work();
+    expect(await only()).toMatchObject({ image_id: imageId, status: 'removed', failure_code: 'not_built' });
+    const [item] = await listAttention(at.database, { limit: 10 });
+    expect(item?.cause).toContain('No worker with its version');
+  });
+
+  test('that fails removes no image', async () => {
+    const image = await built();
+    await at.database.updateTable('images').set({ version: 'v0' }).execute();
+    await request();
+    fixture.answers['up agent'] = [new RetryableError('503')];
+    await work();
+    expect((await rows()).find((row) => row.image_id === image.image_id)?.status).toBe('available');
   });
 
   test('that is asked for twice is one', async () => {
@@ -223,8 +239,38 @@ describe('new servers', () => {
     expect(images()).toEqual(['debian-12']);
   });
 
-  test('of an image that does not join are made again from the ordinary one, and people are told', async () => {
+  const doubt = (ownerId: string, image: ImageRow) =>
+    fixture.deps.images!.doubt(image.snapshot_id!, { ownerId, why: 'It did not join' });
+  const isOffered = async (image: ImageRow) =>
+    (await fixture.deps.images!.find({ ...KIND, serverType: 'cx23' })) === image.snapshot_id;
+
+  test('that do not join are no evidence against the image until there is a second one', async () => {
     const image = await built();
+    expect(await doubt('a1', image)).toBe(false);
+    // Again, as after a kill.
+    expect(await doubt('a1', image)).toBe(false);
+    expect([(await only()).status, await isOffered(image)]).toEqual(['available', true]);
+    expect(await doubt('a2', image)).toBe(true);
+    expect(await only()).toMatchObject({ status: 'bad', error: 'It did not join (a1 and a2)' });
+    expect(await doubt('a3', image)).toBe(true);
+  });
+
+  test('whose image cannot be asked for are made from the ordinary one', async () => {
+    await built();
+    const { held } = await begin();
+    await settleFailure(at, held, { error: new RetryableError('503'), step: 'creating_server' });
+    await waitOver(at);
+    fixture.programs.length = 0;
+    // As on a runner.
+    delete fixture.deps.images;
+    await provision((await claim(at)).row);
+    expect(images()).toEqual(['debian-12']);
+    expect((await getInputs()).image).toBe('debian-12');
+  });
+
+  test('of an image that does not join are made again from the ordinary one; of the second, people are told', async () => {
+    const image = await built();
+    await doubt('a0', image);
     const { held } = await begin();
     fixture.servers.push(server('a1', 1));
     await settleFailure(at, held, { error: new NotJoinedError('not joined'), step: 'joining_network' });
@@ -239,7 +285,7 @@ describe('new servers', () => {
     expect(item).toMatchObject({ class: 'configuration', cure: expect.stringContaining('image build') });
     expect(item?.cause).toContain(`${image.image_id} is bad: The server did not join the tailnet in time`);
     // And none is made from it any more.
-    expect(await fixture.deps.images!.find({ ...KIND, serverType: 'cx23' })).toBeUndefined();
+    expect(await isOffered(image)).toBe(false);
   });
 
   test('of an image whose snapshot is gone are made from the ordinary one in the same attempt', async () => {
@@ -260,6 +306,21 @@ describe('new servers', () => {
     await begin();
     expect(images()).toEqual([image.snapshot_id, 'debian-12']);
     expect((await only()).status).toBe('available');
+    // The refusal may have come before the stack was there.
+    expect(fixture.calls.filter((call) => call.startsWith('up agent'))).toEqual([
+      'up agent new',
+      'up agent new',
+    ]);
+  });
+
+  test('are not made from the ordinary one for a refusal of something else', async () => {
+    const image = await built();
+    const refused = new PermanentError('unable to authenticate (unauthorized)', {
+      failureCode: CREDENTIAL_REFUSED,
+    });
+    fixture.answers['up agent'] = [refused];
+    await expect(begin()).rejects.toThrow('unauthorized');
+    expect(images()).toEqual([image.snapshot_id]);
   });
 
   test('another failure is no evidence against the image', async () => {

@@ -8,12 +8,13 @@ import { requestOrderedAgent } from '../../src/limits/request-change.ts';
 import { insertOperation } from '../../src/operations/requests.ts';
 import { checkSlots } from '../../src/pool/check-slots.ts';
 import { fingerprintFor } from '../../src/pool/fingerprint.ts';
-import { type KeeperDeps, keep, startPoolKeeper } from '../../src/pool/keeper.ts';
+import { type KeeperDeps, startPoolKeeper } from '../../src/pool/keeper.ts';
 import { planSlots } from '../../src/pool/plan-slots.ts';
 import { systemClock } from '../../src/processes/clock.ts';
 import { noFence } from '../../src/pulumi/fence.ts';
 import { Secret } from '../../src/secret.ts';
-import { withdrawDemands } from '../../src/slots/demands.ts';
+import { recordDemands, type WantedPool, withdrawDemands } from '../../src/slots/demands.ts';
+import { renewSlotLease, takeSlotWork } from '../../src/slots/slots.ts';
 import { claim, type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 import { createRunbookFixture, type RunbookFixture } from '../support/runbook-fixture.ts';
 import { addPool, addSlot, FINGERPRINT, slot } from '../support/slots.ts';
@@ -35,8 +36,12 @@ beforeEach(async () => {
 const wanted = (size: number, fingerprint = FINGERPRINT) => [
   { project: 'default', location: 'nbg1', plan: 'starter', size, fingerprint },
 ];
+async function planAs(workerId: string, pools: WantedPool[], eurosPerHour?: number) {
+  await recordDemands(at.database, workerId, pools);
+  return planSlots(at.database, eurosPerHour);
+}
 const plan = (size: number, fingerprint?: string, eurosPerHour?: number, workerId = 'w1') =>
-  planSlots(at.database, { workerId, wanted: wanted(size, fingerprint), eurosPerHour });
+  planAs(workerId, wanted(size, fingerprint), eurosPerHour);
 const statuses = async () =>
   (await at.database.selectFrom('slots').select('status').orderBy('status').execute()).map(
     (row) => row.status,
@@ -54,7 +59,7 @@ describe('a pool', () => {
   test('that is no longer wanted is emptied', async () => {
     await addSlot(at, fixture.vault);
     await plan(1);
-    await planSlots(at.database, { workerId: 'w1', wanted: [], eurosPerHour: undefined });
+    await planAs('w1', []);
     expect(await statuses()).toEqual(['removing']);
     expect((await pool()).size).toBe(0);
   });
@@ -76,7 +81,7 @@ describe('a pool', () => {
   test('is what any live worker wants, and no worker retires what another one wants', async () => {
     const mine = await addSlot(at, fixture.vault);
     await plan(1);
-    await planSlots(at.database, { workerId: 'w2', wanted: [], eurosPerHour: undefined });
+    await planAs('w2', []);
     expect((await slot(at, mine)).status).toBe('ready');
     expect((await pool()).size).toBe(1);
   });
@@ -113,23 +118,47 @@ describe('a pool', () => {
     expect((await slot(at, old)).status).toBe('removing');
   });
 
-  test('makes no more for a while after three failures, and says why', async () => {
-    for (let failed = 0; failed < 3; failed++)
-      await at.database
-        .insertInto('slots')
-        .values({
-          slot_id: `slot-${String(failed).repeat(24)}`,
-          ...{ project: 'default', location: 'nbg1', plan: 'starter', fingerprint: FINGERPRINT },
-          status: 'removed',
-          error: 'the image does not boot',
-          failure_code: 'not_made',
-        })
-        .execute();
-    expect((await plan(1)).added).toBe(0);
-    expect(await pool()).toMatchObject({
-      error: expect.stringContaining('the image does not boot'),
-      paused_until: expect.any(Date),
+  test.each(['not_made', 'not_handed_over'])(
+    'makes no more for a while after three of %s, and says why',
+    async (code) => {
+      for (let failed = 0; failed < 3; failed++)
+        await at.database
+          .insertInto('slots')
+          .values({
+            slot_id: `slot-${String(failed).repeat(24)}`,
+            ...{ project: 'default', location: 'nbg1', plan: 'starter', fingerprint: FINGERPRINT },
+            status: 'removed',
+            error: 'the image does not boot',
+            failure_code: code,
+          })
+          .execute();
+      expect((await plan(1)).added).toBe(0);
+      expect(await pool()).toMatchObject({
+        error: expect.stringContaining('the image does not boot'),
+        paused_until: expect.any(Date),
+      });
+    },
+  );
+
+  test('withdraws a slot from an attempt whose lease has run out', async () => {
+    await plan(1);
+    const taken = await takeSlotWork(at.database, 'w9', 30, [FINGERPRINT]);
+    await at.database
+      .updateTable('slots')
+      .set({ lease_until: new Date(0) })
+      .execute();
+    expect((await plan(0)).retired).toBe(1);
+    const { slot_id: slotId, attempt } = taken!;
+    expect(await slot(at, slotId)).toMatchObject({
+      status: 'removing',
+      attempt: attempt + 1,
+      worker_id: null,
+      lease_until: null,
     });
+    const late = renewSlotLease(at.database, { slotId, attempt, workerId: 'w9' }, 30);
+    await expect(late).rejects.toThrow('no longer ours');
+    // No try was lost: nothing was removed yet.
+    expect(await takeSlotWork(at.database, 'w1', 30, [])).toMatchObject({ slot_id: slotId, tries: 0 });
   });
 
   test('is refilled after slots were withdrawn while they were made', async () => {
@@ -208,19 +237,71 @@ describe('LIMIT_EUR_PER_HOUR', () => {
 test('a slot that does not answer is asked again, and removed once it was silent for long', async () => {
   const brief = await addSlot(at, fixture.vault, { checked_at: new Date(Date.now() - 10_000) });
   const long = await addSlot(at, fixture.vault, { checked_at: new Date(Date.now() - 60_000) });
-  const asked = (isHealthy: boolean) => {
+  const checks = { canReach: async () => true, failed: new Set<string>() };
+  const asked = async (isHealthy: boolean) => {
     const health = { isHealthy: async () => isHealthy };
-    return checkSlots(at.database, { health, canReach: async () => true }, new AbortController().signal);
+    await at.database
+      .updateTable('slots')
+      .set({ check_at: new Date(0) })
+      .where('status', '=', 'ready')
+      .execute();
+    return checkSlots(at.database, { ...checks, health }, new AbortController().signal);
   };
+  // Nobody may have asked for long: that alone is no silence.
+  expect(await asked(false)).toEqual([]);
   expect(await asked(false)).toEqual([long]);
   expect([(await slot(at, brief)).status, (await slot(at, long)).status]).toEqual(['ready', 'removing']);
-  await at.database
-    .updateTable('slots')
-    .set({ check_at: new Date(0) })
-    .where('slot_id', '=', brief)
-    .execute();
   expect(await asked(true)).toEqual([]);
   expect((await slot(at, brief)).checked_at!.getTime()).toBeGreaterThan(Date.now() - 9_000);
+  await at.database
+    .updateTable('slots')
+    .set({ checked_at: sql`now() - interval '1 minute'` })
+    .where('status', '=', 'ready')
+    .execute();
+  // It has answered in between.
+  expect(await asked(false)).toEqual([]);
+});
+
+test('neither slow checks nor prices keep a worker from saying what it wants', async () => {
+  await addSlot(at, fixture.vault);
+  const deps = keeper(1);
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  fixture.deps.health.isHealthy = async () => {
+    await released;
+    return true;
+  };
+  fixture.deps.hetzner.listServerPrices = async () => {
+    await released;
+    return [];
+  };
+  await at.database.deleteFrom('server_prices').execute();
+  deps.pool = { ...deps.pool, eurosPerHour: 1 };
+  const running = startPoolKeeper(deps, 0.05);
+  const seenAt = async () =>
+    (await at.database.selectFrom('pool_demands').select('seen_at').executeTakeFirst())?.seen_at.getTime() ??
+    0;
+  await vi.waitFor(async () => expect(await seenAt()).toBeGreaterThan(0), WAIT);
+  const first = await seenAt();
+  await vi.waitFor(async () => expect(await seenAt()).toBeGreaterThan(first), WAIT);
+  release();
+  await running.stop();
+});
+
+test('a worker says what it wants even while another one plans', async () => {
+  const { promise: planned, resolve: endPlan } = Promise.withResolvers<void>();
+  const { promise: locked, resolve: isLocked } = Promise.withResolvers<void>();
+  const planning = at.database.transaction().execute(async (trx) => {
+    await sql`select pg_advisory_xact_lock(hashtext('pool'), 0)`.execute(trx);
+    isLocked();
+    await planned;
+  });
+  await locked;
+  const running = startPoolKeeper(keeper(1), 0.05);
+  const demands = () => at.database.selectFrom('pool_demands').select('worker_id').execute();
+  await vi.waitFor(async () => expect(await demands()).toEqual([{ worker_id: 'w1' }]), WAIT);
+  endPlan();
+  await planning;
+  await running.stop();
 });
 
 function keeper(size: number): KeeperDeps {
@@ -275,6 +356,17 @@ test('a slot that cannot be made is removed after three tries', async () => {
   expect(gone).toMatchObject({ error: 'failure 3', failure_code: 'not_made', ready_at: null });
 });
 
+test('a slot with the device of an agent is never offered', async () => {
+  await order(at, 'a1');
+  await at.database.updateTable('agents').set({ tailnet_ip: '100.64.0.1' }).execute();
+  await claim(at);
+  const running = startPoolKeeper(keeper(1), 0.05);
+  const made = () => at.database.selectFrom('slots').selectAll().executeTakeFirst();
+  await vi.waitFor(async () => expect((await made())?.error).toContain('already belongs to agent a1'), WAIT);
+  await running.stop();
+  expect(await made()).toMatchObject({ status: 'making', ready_at: null });
+});
+
 test('nothing is planned in the seconds of a claim, but its end is waited for only a while', async () => {
   await addPool(at, 1);
   await addSlot(at, fixture.vault);
@@ -310,13 +402,14 @@ test('prices that cannot be fetched are asked for once in minutes, and the pool 
   let now = 0;
   const deps = { ...keeper(1), clock: { ...systemClock, now: () => new Date(1e12 + now) } };
   deps.pool = { ...deps.pool, eurosPerHour: 1 };
-  const { signal } = new AbortController();
-  for (let look = 0; look < 3; look++) await keep(deps, signal);
+  // Nothing is begun, so that the slot shows that it was planned.
+  await order(at, 'a1');
+  const running = startPoolKeeper(deps, 0.02);
+  await vi.waitFor(async () => expect(await statuses()).toEqual(['making']), WAIT);
   expect(asked).toBe(1);
-  expect(await statuses()).toEqual(['making']);
   now = 6 * 60_000;
-  await keep(deps, signal);
-  expect(asked).toBe(2);
+  await vi.waitFor(() => expect(asked).toBe(2), WAIT);
+  await running.stop();
 });
 
 test('an operation behind another of its agent holds no refill back, and an order no removal', async () => {

@@ -1,9 +1,11 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseRecordedInputs } from '../../src/agents/inputs.ts';
+import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import { jsonText } from '../../src/database/storable.ts';
+import { ensureBegun, lockFor } from '../../src/executors/github-actions/attempts.ts';
 import { beginHandOvers } from '../../src/executors/worker/begin-hand-overs.ts';
 import { settleHandOvers } from '../../src/executors/worker/end-hand-overs.ts';
 import { settleExpired } from '../../src/executors/worker/expired.ts';
@@ -11,7 +13,7 @@ import { chooseExecutor } from '../../src/operations/executor-choice.ts';
 import { requestAgent } from '../../src/operations/first-provision.ts';
 import { requestOperation } from '../../src/operations/requests.ts';
 import { succeed } from '../../src/operations/settle.ts';
-import { beginOnRunner, beginOnWorker } from '../../src/operations/transitions.ts';
+import { beginOnWorker } from '../../src/operations/transitions.ts';
 import { createRemoteSlots } from '../../src/runner/remote-slots.ts';
 import { Secret } from '../../src/secret.ts';
 import { findClaimed, giveSlotUp, takeOverSlots } from '../../src/slots/claimed.ts';
@@ -201,6 +203,20 @@ test('an agent that runs on another server than its slot’s has not been served
   expect(await owners([own.serverName])).toEqual(['a1']);
 });
 
+test('an agent that runs keeps its inputs and keys, even those that name its slot', async () => {
+  await addPool(at, 1);
+  const slotId = await addSlot(at, vault);
+  const { inputs, secrets } = await slot(at, slotId);
+  await order('a1');
+  const taken = { ...parseRecordedInputs(inputs), agentId: 'a1' } as AgentInputs;
+  await at.database.transaction().execute(async (trx) => {
+    await takeOverSlots(trx, [{ agentId: 'a1', slotId, inputs: taken, secrets: secrets! }]);
+    await trx.updateTable('agents').set({ server_id: '4711' }).execute();
+    await giveSlotUp(trx, 'a1', 'it got a server of its own');
+  });
+  expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs: taken, secrets });
+});
+
 test('what an agent has from its slot goes back with it, and names of its own stay', async () => {
   await addPool(at, 1);
   const slotId = await addSlot(at, vault);
@@ -274,9 +290,22 @@ describe('an executor that is changed while a slot is handed over', () => {
     expect(queued).toMatchObject({ kind: 'provision', status: 'queued', executor: 'github-actions' });
     // The runner makes a server, whatever the slot was.
     expect(await createRemoteSlots(slotId).find({} as never)).toBeUndefined();
-    const row = await at.database
+    const sender = { jobId: queued!.operation_id, workflowRunId: '7' };
+    const row = await at.database.transaction().execute(async (trx) => {
+      const locked = await lockFor(trx, new Secret('s'.repeat(32)), sender);
+      return ensureBegun(trx, locked, sender, { mayBeginNext: true });
+    });
+    expect(await slot(at, slotId)).toMatchObject({ status: 'removing', agent_id: null });
+    // It gets no inputs and keys of the slot, but makes its own.
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ inputs: null, secrets: null });
+    const own = {
+      ...begun.taken.inputs,
+      serverName: 'srv-00000000000000000001',
+      joinName: vault.joinName('a1', 1),
+    };
+    await at.database
       .transaction()
-      .execute((trx) => beginOnRunner(trx, queued!, { attempt: 2, workflowRunId: '7', leaseSeconds: 30 }));
+      .execute((trx) => recordInputs(trx, 'a1', { inputs: own, secrets: begun.taken.secrets }));
     await succeed(
       at,
       { operationId: row.operation_id, attempt: 2, workerId: row.worker_id! },
@@ -288,7 +317,12 @@ describe('an executor that is changed while a slot is handed over', () => {
     expect(await slot(at, slotId)).toMatchObject({ status: 'removing', served_at: null, agent_id: null });
     // What the worker finds out later changes nothing.
     await settleHandOvers(at, [{ ...begun, outputs: begun.slot.outputs }]);
-    expect((await getAgent(at.database, 'a1')).server_id).toBe(OUTPUTS.serverId);
+    const { server_id: serverId, inputs, secrets } = await getAgent(at.database, 'a1');
+    expect({ serverId, inputs, secrets }).toEqual({
+      serverId: OUTPUTS.serverId,
+      inputs: own,
+      secrets: begun.taken.secrets,
+    });
   });
 
   test('leaves orders nothing to claim', async () => {

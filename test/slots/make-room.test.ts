@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createVault } from '../../src/agents/secrets.ts';
 import { Secret } from '../../src/secret.ts';
@@ -33,4 +34,29 @@ test('the oldest slot makes room, one at a time, and the pool is not filled mean
 test('without a slot that waits there is no room to make', async () => {
   await addPool(at, 1);
   expect(await makeRoom(at.database)).toBe(false);
+});
+
+test.each([
+  ['has failed', { tries: 1 }],
+  ['is stuck', { updated_at: sql<Date>`now() - interval '3 minutes'` }],
+  ['frees no place', { inputs: null, server_id: null }],
+])('a removal that %s makes no room: the next slot does', async (_, changes) => {
+  await addPool(at, 2);
+  const leaving = await addSlot(at, vault, { status: 'removing' });
+  await at.database.updateTable('slots').set(changes).where('slot_id', '=', leaving).execute();
+  const ready = await addSlot(at, vault);
+  expect(await makeRoom(at.database)).toBe(true);
+  expect((await slot(at, ready)).status).toBe('removing');
+});
+
+test('without one that could be removed there is no room', async () => {
+  const leaving = await addSlot(at, vault, { status: 'removing' });
+  await at.database.updateTable('slots').set({ tries: 3 }).where('slot_id', '=', leaving).execute();
+  expect(await makeRoom(at.database)).toBe(false);
+});
+
+test('a pool that is empty now is not filled meanwhile either', async () => {
+  await addPool(at, 0);
+  await makeRoom(at.database);
+  expect((await pool()).paused_until!.getTime()).toBeGreaterThan(Date.now());
 });

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -102,6 +102,31 @@ test('parsed as YAML it has the complete host key, private files, no password an
   expect(script).toMatch(
     /^tailscale up --auth-key=file:\/etc\/agent\/tailnet-key --hostname=join-[0-9a-f]{32} --accept-dns=false --login-server=https:\/\/login\.example$/m,
   );
+});
+
+test.each([
+  ['cleaned to its end', 'v1', ['tailscale up']],
+  ['not cleaned to its end', undefined, ['systemctl stop tailscaled']],
+])('a disk of an image that was %s joins only then', (_, marker, expected) => {
+  // Not parsed as YAML: the script is the indented rest.
+  const [, rest] = renderUserData({ ...data, isFromOwnImage: true }).split('runcmd:\n  - |\n');
+  const folder = mkdtempSync(join(tmpdir(), 'user-data-test-'));
+  mkdirSync(join(folder, 'etc/agent'), { recursive: true });
+  mkdirSync(join(folder, 'var/lib/tailscale'), { recursive: true });
+  const state = join(folder, 'var/lib/tailscale/tailscaled.state');
+  writeFileSync(state, 'the identity of the server that it was');
+  if (marker !== undefined) writeFileSync(join(folder, 'etc/agent/image'), `${marker}\n`);
+  const script = rest!
+    .replaceAll(/^ {4}/gm, '')
+    .replaceAll(/\/(etc|usr|var)\//g, (path) => `${folder}${path}`)
+    .replace('command -v tailscale', 'true');
+  const note = (name: string) => `${name}() { echo "${name} $*" >>"${folder}/called"; }\n`;
+  const run = spawnSync('sh', ['-c', note('systemctl') + note('tailscale') + script]);
+  expect(run.status).toBe(marker === undefined ? 1 : 0);
+  const called = readFileSync(join(folder, 'called'), 'utf8').trim().split('\n');
+  expect(called).toEqual(expected.map((start) => expect.stringContaining(start)));
+  expect(existsSync(state)).toBe(marker !== undefined);
+  rmSync(folder, { recursive: true });
 });
 
 test('Tailscale comes from the vendor’s repository, signed by the key we know, if the image lacks it', ({

@@ -8,6 +8,7 @@ import { lockOperation } from '../../operations/requests.ts';
 import { RUNNER_SILENT_SECONDS } from '../../operations/states.ts';
 import { beginOnRunner } from '../../operations/transitions.ts';
 import type { Secret } from '../../secret.ts';
+import { giveSlotUp } from '../../slots/claimed.ts';
 import { isAttemptToken } from './callback-signature.ts';
 
 /** The sender that a message names. */
@@ -114,6 +115,8 @@ async function begin(
   attempt: number,
 ): Promise<OperationRow> {
   await refuseOutOfTurn(trx, row);
+  // Before the runner gets the agent's inputs: those of a half hand-over name the slot's server.
+  if (row.kind === 'provision') await giveSlotUp(trx, row.agent_id, 'a runner hands none over');
   await beginOperation(trx, row);
   const known = attempt === row.attempt ? row.workflow_run_id : null;
   const begun = await beginOnRunner(trx, row, {

@@ -58,12 +58,19 @@ export async function beginHandOvers(
   }
 }
 
+/** If the database goes away in between, what has begun goes on, and the others are tried again. */
 async function beginEach(deps: BeginDeps, operationIds: readonly string[]) {
   const [begun, locked]: [Begun[], string[]] = [[], []];
-  for (const operationId of operationIds) {
-    const one = await beginHandOvers(deps, [operationId]);
-    begun.push(...one.begun);
-    locked.push(...one.locked);
+  for (const [index, operationId] of operationIds.entries()) {
+    try {
+      const one = await beginHandOvers(deps, [operationId]);
+      begun.push(...one.begun);
+      locked.push(...one.locked);
+    } catch (error) {
+      if (begun.length === 0) throw error;
+      locked.push(...operationIds.slice(index));
+      break;
+    }
   }
   return { begun, locked };
 }

@@ -1,5 +1,5 @@
 import { type Database, isDatabaseUnavailable, type Transaction } from '../../database/connect.ts';
-import { CancelledError, errorMessage, LostError } from '../../errors.ts';
+import { CancelledError, ConflictError, errorMessage, LostError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { lockClaim, lockClaims, type OperationRow } from '../../operations/claims.ts';
 import { appendQueuedAgain } from '../../operations/events/events.ts';
@@ -57,31 +57,38 @@ async function settleTogether({ database, queue }: EndDeps, done: readonly Done[
   });
 }
 
-/** @returns whether the agent runs now */
-async function settleAlone(
-  { database, queue, log }: EndDeps,
-  { claim, agentId, outputs }: Done,
-): Promise<boolean> {
+/** A server that can never be this agent's is given up. @returns whether the agent runs now */
+async function settleAlone(deps: EndDeps, one: Done): Promise<boolean> {
   try {
-    return await database.transaction().execute(async (trx) => {
-      const row = await lockClaim(trx, claim);
-      if (row.cancel_requested) {
-        await giveSlotUp(trx, agentId, 'the provision of the agent that had claimed it was cancelled');
-        await settleCancelled(trx, queue, row);
-        return false;
-      }
-      await succeedServed(trx, queue, [{ row, outputs }]);
-      return true;
-    });
+    return await succeedAlone(deps, one);
   } catch (error) {
-    if (isDatabaseUnavailable(error)) throw error;
-    if (!(error instanceof LostError))
-      log.warn(
-        { event: 'hand_over.failed', agentId, error: errorMessage(error) },
-        'could not hand a server over',
-      );
+    if (!(error instanceof ConflictError)) return tellUnsettled(deps, one, error);
+    await goCold(deps, one, error).catch((failure: unknown) => tellUnsettled(deps, one, failure));
     return false;
   }
+}
+
+function tellUnsettled({ log }: EndDeps, { agentId }: Done, error: unknown): false {
+  if (isDatabaseUnavailable(error)) throw error;
+  if (!(error instanceof LostError))
+    log.warn(
+      { event: 'hand_over.failed', agentId, error: errorMessage(error) },
+      'could not hand a server over',
+    );
+  return false;
+}
+
+function succeedAlone({ database, queue }: EndDeps, { claim, agentId, outputs }: Done): Promise<boolean> {
+  return database.transaction().execute(async (trx) => {
+    const row = await lockClaim(trx, claim);
+    if (row.cancel_requested) {
+      await giveSlotUp(trx, agentId, 'the provision of the agent that had claimed it was cancelled');
+      await settleCancelled(trx, queue, row);
+      return false;
+    }
+    await succeedServed(trx, queue, [{ row, outputs }]);
+    return true;
+  });
 }
 
 async function settleCancelled(trx: Transaction, queue: Queue, row: OperationRow): Promise<void> {
@@ -89,16 +96,42 @@ async function settleCancelled(trx: Transaction, queue: Queue, row: OperationRow
 }
 
 /** The slot failed its claim: it is removed, and the order gets a server of its own, at once. */
-export async function goCold({ database, queue, log }: EndDeps, begun: Begun, error: unknown): Promise<void> {
-  const { claim, agentId, slot } = begun;
+export async function goCold(deps: EndDeps, begun: Begun, error: unknown): Promise<void> {
+  const { agentId, slot } = begun;
   const why = `The server that waited could not be handed over: ${errorMessage(error)}`;
+  await queueAgain(deps, begun, {
+    line: `${why}. Making one`,
+    before: (trx) => giveSlotUp(trx, agentId, why, NOT_HANDED_OVER),
+  });
+  deps.log.warn({ event: 'slot.failed', agentId, slotId: slot.slotId, error: why }, why);
+}
+
+/**
+ * This worker has lost its own way to the servers: the slot stays its agent's, and the next attempt, another
+ * worker's, hands it over with the recorded keys. No try counts.
+ */
+export async function leaveToOthers(deps: EndDeps, begun: Begun, error: unknown): Promise<void> {
+  const { agentId, slot } = begun;
+  const why = `This worker cannot reach servers, and leaves the hand-over to another: ${errorMessage(error)}`;
+  await queueAgain(deps, begun, { line: why });
+  deps.log.warn({ event: 'hand_over.left', agentId, slotId: slot.slotId, error: why }, why);
+}
+
+/** Makes the provision due at once, or ends it if it was cancelled. */
+async function queueAgain(
+  { database, queue }: EndDeps,
+  { claim, agentId }: Begun,
+  { line, before }: { line: string; before?: (trx: Transaction) => Promise<unknown> },
+): Promise<void> {
   await database.transaction().execute(async (trx) => {
     const row = await lockClaim(trx, claim);
-    await giveSlotUp(trx, agentId, why, NOT_HANDED_OVER);
-    if (row.cancel_requested) return settleCancelled(trx, queue, row);
+    await before?.(trx);
+    if (row.cancel_requested) {
+      await giveSlotUp(trx, agentId, 'the provision of the agent that had claimed it was cancelled');
+      return settleCancelled(trx, queue, row);
+    }
     await returnToQueue(trx, row);
-    await appendQueuedAgain(trx, claim, { line: `${why}. Making one` });
+    await appendQueuedAgain(trx, claim, { line });
     await queue.announce(trx, { operationId: claim.operationId, agentId });
   });
-  log.warn({ event: 'slot.failed', agentId, slotId: slot.slotId, error: why }, why);
 }

@@ -7,11 +7,13 @@ import { handOver } from '../../runbooks/steps/hand-over.ts';
 import type { HealthCheck } from '../../tailnet/agent-health.ts';
 import type { HandOver } from '../../tailnet/hand-over.ts';
 import { type BeginDeps, type Begun, beginHandOvers, findWaiting } from './begin-hand-overs.ts';
-import { type EndDeps, goCold, settleHandOvers } from './end-hand-overs.ts';
+import { type EndDeps, goCold, leaveToOthers, settleHandOvers } from './end-hand-overs.ts';
 
 export interface HandOverDeps extends BeginDeps, EndDeps {
   health: HealthCheck;
   handOver: HandOver;
+  /** Whether this process can reach servers at all. While it cannot, no slot is to blame. */
+  canReach(): Promise<boolean>;
   /** Tells of provisions whose agents have claimed a slot; undefined: there may be any. */
   subscribe(wake: (operationId: string | undefined) => void): () => void;
 }
@@ -90,8 +92,9 @@ async function serve(
   try {
     const { signal } = new AbortController();
     const outputs = await handOver(deps, { ...begun, signal }).catch((error: unknown) => ({ error }));
-    if ('error' in outputs) await persist(() => goCold(deps, begun, outputs.error));
-    else await end(outputs);
+    if (!('error' in outputs)) return await end(outputs);
+    const giveBack = (await deps.canReach()) ? goCold : leaveToOthers;
+    await persist(() => giveBack(deps, begun, outputs.error));
   } catch (error) {
     if (!(error instanceof LostError)) tell(deps.log, error);
   }

@@ -44,11 +44,11 @@ async function fromUsableImage(parts: RunbookParts, attempt: Attempt, creation: 
   try {
     return await bringUp(parts, attempt, creation);
   } catch (error) {
-    const { program, keys } = creation;
+    const { program, keys, mayBeNew } = creation;
     const inputs = await afterRefusal(parts, attempt, { inputs: program.inputs, error });
     if (inputs === undefined) throw error;
     await record(parts, attempt, { inputs, keys });
-    return bringUp(parts, attempt, { program: { ...program, inputs }, mayBeNew: false, keys });
+    return bringUp(parts, attempt, { program: { ...program, inputs }, mayBeNew, keys });
   }
 }
 

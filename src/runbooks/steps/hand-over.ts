@@ -3,7 +3,7 @@ import { completeInputs } from '../../agents/inputs.ts';
 import type { AgentOutputs } from '../../agents/outputs.ts';
 import { type AgentKeys, generateAgentKeys, type Vault } from '../../agents/secrets.ts';
 import type { AgentRow } from '../../agents/store.ts';
-import { errorMessage, LostError } from '../../errors.ts';
+import { errorMessage, LostError, RetryableError } from '../../errors.ts';
 import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
 import type { ClaimedSlot } from '../../slots/claimed.ts';
@@ -65,8 +65,10 @@ export async function handOver(
 }
 
 /**
- * Hands the agent's slot over, if it has claimed one. If that fails the slot is taken away from it.
+ * Hands the agent's slot over, if it has claimed one. If that fails the slot is taken away from it, unless
+ * this process cannot reach any server.
  * @returns the outputs, or the agent as it is without a slot
+ * @throws RetryableError in that case: the next attempt hands it over
  */
 export async function tryHandOver(
   parts: RunbookParts,
@@ -84,6 +86,8 @@ export async function tryHandOver(
   } catch (error) {
     attempt.signal.throwIfAborted();
     if (error instanceof LostError) throw error;
+    if (!(await parts.slots.canReach()))
+      throw new RetryableError(`This worker cannot reach servers: ${errorMessage(error)}`, { cause: error });
     const why = `The server that waited could not be handed over: ${errorMessage(error)}`;
     attempt.log(`${why}. Making one`);
     await parts.slots.giveUp(attempt, why);

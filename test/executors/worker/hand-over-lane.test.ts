@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vi
 import { completeInputs } from '../../../src/agents/inputs.ts';
 import type { AgentKeys } from '../../../src/agents/secrets.ts';
 import { getAgent, lockAgent } from '../../../src/agents/store.ts';
+import { createPool } from '../../../src/database/connect.ts';
 import { RetryableError } from '../../../src/errors.ts';
 import { beginHandOvers } from '../../../src/executors/worker/begin-hand-overs.ts';
 import { settleHandOvers } from '../../../src/executors/worker/end-hand-overs.ts';
@@ -17,6 +18,7 @@ import { StackExistsError, StackNotFoundError } from '../../../src/pulumi/errors
 import { adopt } from '../../../src/runbooks/adopt.ts';
 import { provision } from '../../../src/runbooks/provision.ts';
 import { takeStackOver } from '../../../src/runbooks/steps/adoption.ts';
+import { Secret } from '../../../src/secret.ts';
 import type { Tenant } from '../../../src/tailnet/hand-over.ts';
 import {
   ask,
@@ -42,6 +44,7 @@ let fixture: RunbookFixture;
 let lane: { stop(): Promise<void> } | undefined;
 let tenants: [string, Tenant][];
 let failure: Error | undefined;
+let canReach = true;
 beforeAll(async () => {
   at = await openOperations();
 });
@@ -51,6 +54,7 @@ beforeEach(async () => {
   fixture = createRunbookFixture(at);
   tenants = [];
   failure = undefined;
+  canReach = true;
   await addPool(at, 1);
 });
 afterEach(async () => {
@@ -65,7 +69,8 @@ const handOver = async (tailnetIp: string, tenant: Tenant) => {
 const start = () => {
   const { vault, health } = fixture.deps;
   const shared = { database: at.database, queue: at.queue, log: at.log, workerId: 'w1' };
-  lane = startHandOvers({ ...shared, vault, health, handOver, subscribe: () => () => {} });
+  const way = { handOver, canReach: async () => canReach };
+  lane = startHandOvers({ ...shared, vault, health, ...way, subscribe: () => () => {} });
 };
 const agent = () => getAgent(at.database, 'a1');
 const owner = async (name: string) =>
@@ -231,6 +236,68 @@ test('a slot that fails its claim is removed, and the order goes cold at once', 
   expect(inputs).toMatchObject({ agentId: 'a1', serverName: 'agent-a1' });
 });
 
+test('a worker that has lost the tailnet leaves the hand-over to another, and the slot is kept', async () => {
+  const slotId = await addSlot(at, fixture.vault);
+  failure = new RetryableError('no route');
+  canReach = false;
+  await order(at, 'a1');
+  start();
+  const first = async () => (await listOperations(at, 'a1'))[0]!;
+  await vi.waitFor(async () => {
+    expect(await first()).toMatchObject({ attempt: 1, status: 'queued', retry_count: 0, lost_count: 0 });
+  }, WAIT);
+  expect((await first()).run_after.getTime()).toBeLessThanOrEqual(Date.now());
+  expect(await slot(at, slotId)).toMatchObject({ status: 'claimed', agent_id: 'a1' });
+  const { secrets } = await agent();
+  const { row } = await claim(at, 'w2');
+  const { run } = await prepareAttempt(at, row, fixture);
+  // Its own places do not take the slot away either.
+  const same = createSlotParts(at.database, handOver, async () => canReach);
+  await expect(provision.run({ ...fixture.deps, slots: same })(run)).rejects.toThrow('cannot reach servers');
+  failure = undefined;
+  const other = createSlotParts(at.database, handOver);
+  expect(await provision.run({ ...fixture.deps, slots: other })(run)).toMatchObject({
+    outputs: { serverName: (await slot(at, slotId)).server_name },
+  });
+  expect((await agent()).secrets).toEqual(secrets);
+});
+
+test('a slot whose device is another agent’s goes cold when its hand-over ends', async () => {
+  const slotId = await addSlot(at, fixture.vault);
+  await order(at, 'a1');
+  await order(at, 'other');
+  const { tailnet_ip: ip } = await slot(at, slotId);
+  await sql`update agents set tailnet_ip = ${ip} where agent_id = 'other'`.execute(at.database);
+  start();
+  await vi.waitFor(async () => expect((await slot(at, slotId)).status).toBe('removing'), WAIT);
+  expect((await listOperations(at, 'a1'))[0]).toMatchObject({ status: 'queued', retry_count: 0 });
+});
+
+test('if the database goes away while each hand-over begins alone, what has begun goes on', async () => {
+  for (let made = 0; made < 3; made++) await addSlot(at, fixture.vault);
+  const orders = [await order(at, 'a1'), await order(at, 'a2'), await order(at, 'a3')];
+  const ids = orders.map((one) => one.operation_id);
+  const nowhere = createPool(new Secret('postgres://nobody@127.0.0.1:1/none'), 1, 'test');
+  const unavailable = await nowhere.connect().catch((error: unknown) => error);
+  await nowhere.end();
+  let transactions = 0;
+  const database = new Proxy(at.database, {
+    get: (target, name) => {
+      if (name !== 'transaction') return Reflect.get(target, name);
+      transactions += 1;
+      if (transactions === 1) throw new Error('together it cannot');
+      if (transactions === 3) throw unavailable;
+      return target.transaction.bind(target);
+    },
+  });
+  const { begun, locked } = await beginHandOvers(
+    { ...fixture.deps, database, log: at.log, workerId: 'w1' },
+    ids,
+  );
+  expect(begun.map(({ agentId }) => agentId)).toEqual(['a1']);
+  expect(locked).toEqual(ids.slice(1));
+});
+
 test('a worker that dies after the claim of the operation leaves it to the next attempt, with the same keys', async () => {
   const slotId = await addSlot(at, fixture.vault);
   await order(at, 'a1');
@@ -241,6 +308,7 @@ test('a worker that dies after the claim of the operation leaves it to the next 
     ...shared,
     vault,
     health,
+    canReach: async () => true,
     // It never comes back from here, as far as the rows know: another worker finds its lease expired.
     handOver: async (_ip, _tenant, signal) => {
       died = true;
