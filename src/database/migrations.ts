@@ -65,7 +65,7 @@ const MIGRATIONS: Record<string, Migration> = {
  */
 const LOCK_TIMEOUT_MS = 60_000;
 
-/** The wait for another process that migrates is not limited: it comes before the transaction's statements. */
+/** The wait for another process that migrates has no limit: it comes before the transaction’s statements. */
 const createProvider = (lockTimeoutMs: number): MigrationProvider => ({
   getMigrations: async () =>
     Object.fromEntries(

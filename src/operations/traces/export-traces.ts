@@ -90,7 +90,7 @@ async function exportDue(deps: TraceExportDeps, size: number): Promise<number> {
 /** What is about the sender, its token or the moment, and may be mended: no trace is to blame. */
 const NOT_ABOUT_THE_TRACE = [401, 403, 404, 405, 407, 408, 429];
 
-/** Whether the collector refuses what was sent, as it will again. The exporters put the status into `code`. */
+/** Whether the collector refuses what was sent, as it will again. Exporters put the status into `code`. */
 function isRefusal(error: unknown): boolean {
   const { code } = (error ?? {}) as { code?: unknown };
   return typeof code === 'number' && code >= 400 && code < 500 && !NOT_ABOUT_THE_TRACE.includes(code);
