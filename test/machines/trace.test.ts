@@ -58,7 +58,7 @@ describeWithMachines('a purchase on a real machine, seen from outside', () => {
       expect.stringMatching(/^create Command /),
       last.name,
     ]);
-    expect(tasks.length).toBeGreaterThan(5);
+    expect(tasks.length).toBeGreaterThan(10);
     // Every span shares time with its parent.
     for (const span of own().filter(({ name }) => !/^(RUN|POST)/.test(name))) {
       const parent = byId.get(span.parentSpanId ?? '')!;
@@ -85,7 +85,7 @@ describeWithMachines('a purchase on a real machine, seen from outside', () => {
     const folder = join(site.dataDir, 'logs', 'configure');
     const [file] = readdirSync(folder).filter((name) => name.startsWith(operationId));
     const told = readFileSync(join(folder, file!), 'utf8').match(/^progress: .*$/gm) ?? [];
-    expect(told.length).toBeGreaterThan(10);
+    expect(told.length).toBeGreaterThan(5);
     for (const line of told) expect(line).toContain(`operation=${operationId} trace=${traceId}`);
   });
 
