@@ -32,7 +32,7 @@ export const imageJson = z
 
 export type ImageJson = z.input<typeof imageJson>;
 
-const imagesJson = z.object({ items: z.array(imageJson) });
+export const imagesJson = z.object({ items: z.array(imageJson) });
 
 async function presentImages({ database, playbookVersion }: HttpDeps): Promise<ImageJson[]> {
   const images = await listImages(database);
@@ -57,6 +57,8 @@ export const showImages = endpoint({
     response.json({ items: await presentImages(deps) });
   },
 });
+
+export const prunedJson = z.object({ removed: z.array(z.string()) });
 
 const build = z
   .strictObject(
@@ -104,7 +106,7 @@ export const removeImages = endpoint({
   answers: {
     202: {
       description: 'The ids of those that are now being removed',
-      schema: z.object({ removed: z.array(z.string()) }),
+      schema: prunedJson,
     },
     409: { description: 'This process does not know the version of the playbook' },
   },
