@@ -298,7 +298,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Everything that needs a person, newest first, each with its cause and what to do */
+        /** Everything that needs a person, newest first, each with its cause and what to do; proposals are listed apart */
         get: operations["listAttention"];
         put?: never;
         post?: never;
@@ -802,7 +802,7 @@ export interface components {
             agentId: string | null;
             cause: string;
             /** @enum {string} */
-            class: "order" | "failed" | "unhealthy" | "breaker" | "mismatch" | "configuration" | "proposal";
+            class: "order" | "failed" | "unhealthy" | "breaker" | "mismatch" | "configuration";
             /** @description What a person does about it */
             cure: string;
             /** Format: date-time */
@@ -935,7 +935,7 @@ export interface components {
             mayAct: boolean;
             name: string;
             /** @enum {string} */
-            role: "viewer" | "operator";
+            role: "viewer" | "program" | "operator";
         };
         Image: {
             /** @enum {string} */
@@ -1088,10 +1088,12 @@ export interface components {
              * @description Which kind of problem, for programs; relative to this service, whose page explains it
              * @enum {string}
              */
-            type: "/problems/invalid-request" | "/problems/token-required" | "/problems/other-site" | "/problems/role-not-allowed" | "/problems/approval-required" | "/problems/not-found" | "/problems/method-not-allowed" | "/problems/conflict" | "/problems/body-too-large" | "/problems/not-json" | "/problems/other-host" | "/problems/idempotency-key-reused" | "/problems/too-many-wrong-tokens" | "/problems/internal" | "/problems/unavailable";
+            type: "/problems/invalid-request" | "/problems/token-required" | "/problems/other-site" | "/problems/role-not-allowed" | "/problems/approval-required" | "/problems/not-found" | "/problems/method-not-allowed" | "/problems/conflict" | "/problems/body-too-large" | "/problems/not-json" | "/problems/other-host" | "/problems/idempotency-key-reused" | "/problems/too-many-wrong-tokens" | "/problems/too-many-by-programs" | "/problems/internal" | "/problems/unavailable";
         };
         Proposal: {
             agentId: string;
+            /** @description The agent’s when it was proposed; approved only while it still is */
+            agentStatus: string;
             decidedAt: string | null;
             decidedBy: string | null;
             /** Format: date-time */
@@ -1176,7 +1178,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The token only reads, or a cookie alone came from another site, or a program asks (agents-via), which has to propose this */
+        /** @description The token only reads, or a cookie alone came from another site, or a program asks, which may only propose this or leave it to a person */
         ForbiddenOrApprovalRequired: {
             headers: {
                 [name: string]: unknown;
@@ -1249,6 +1251,21 @@ export interface components {
                 /** @description After a wrong token: `q` of them are allowed in `w` seconds from one address */
                 "RateLimit-Policy"?: string;
                 "WWW-Authenticate": string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many wrong tokens from this address, or too many operations within an hour that programs asked for */
+        TooMany: {
+            headers: {
+                /** @description After a wrong token: `r`, how many more are allowed, and `t`, until when in seconds */
+                RateLimit?: string;
+                /** @description After a wrong token: `q` of them are allowed in `w` seconds from one address */
+                "RateLimit-Policy"?: string;
+                /** @description In how many seconds to try again */
+                "Retry-After": string;
                 [name: string]: unknown;
             };
             content: {
@@ -1799,7 +1816,7 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
-            429: components["responses"]["TooManyWrongTokens"];
+            429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -1847,7 +1864,7 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
-            429: components["responses"]["TooManyWrongTokens"];
+            429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -1937,7 +1954,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["TokenRequired"];
-            403: components["responses"]["Forbidden"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             /** @description The agent’s status does not allow it, a hold keeps it switched off, it already has the requested parameters, or a conflicting operation is unfinished */
@@ -2000,7 +2017,7 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
-            429: components["responses"]["TooManyWrongTokens"];
+            429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -2048,7 +2065,7 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
-            429: components["responses"]["TooManyWrongTokens"];
+            429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -2144,7 +2161,7 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
-            429: components["responses"]["TooManyWrongTokens"];
+            429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -2751,7 +2768,7 @@ export interface operations {
                 };
             };
             421: components["responses"]["OtherHost"];
-            429: components["responses"]["TooManyWrongTokens"];
+            429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -2905,7 +2922,7 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
-            429: components["responses"]["TooManyWrongTokens"];
+            429: components["responses"]["TooMany"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };

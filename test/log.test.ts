@@ -19,6 +19,21 @@ test('no foreign text makes a line long', () => {
   }
 });
 
+test('the id of a checkout session, which opens a page, is cut', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'log-'));
+  try {
+    const file = join(folder, 'service.log');
+    const id = `cs_live_${'a1'.repeat(29)}`;
+    createLog(file).info({ event: 'a', sessionId: id, error: `no ${id}, ${id}!` }, 'an order');
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({
+      sessionId: 'cs_live_a1a1…',
+      error: 'no cs_live_a1a1…, cs_live_a1a1…!',
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test('a cut text says how much is missing', () => {
   expect(shortened('abcdef', 6)).toBe('abcdef');
   expect(shortened('abcdef', 4)).toBe('abcd… (2 more characters)');

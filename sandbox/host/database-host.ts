@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { isSameDatabase } from '../../src/config/database-url.ts';
 import { createDatabase, createPool } from '../../src/database/connect.ts';
-import { migrate } from '../../src/database/migrations.ts';
+import { migrateDatabase } from '../../src/database/migrations.ts';
 import { checkStamp } from '../../src/database/stamp.ts';
 import { findDataDirOwner } from '../../src/processes/folder-lock.ts';
 import { realPath } from '../../src/processes/real-path.mjs';
@@ -23,11 +23,13 @@ export async function claimDatabase(
   { dataDir, accounts }: { dataDir: string; accounts: Record<string, string> },
 ): Promise<string> {
   // A single connection, which holds the lock until it is closed.
-  const pool = createPool(new Secret(databaseUrl), 1, 'agent-stacks launch');
+  const url = new Secret(databaseUrl);
+  // Another start may migrate meanwhile, which takes as long as the tables need.
+  const pool = createPool(url, 1, 'agent-stacks launch', { queryTimeoutMs: 0 });
   const database = createDatabase(pool);
   try {
     await sql`select pg_advisory_lock(${LOCK})`.execute(database);
-    await migrate(database);
+    await migrateDatabase(url);
     const stamped = await database.selectFrom('installation').selectAll().executeTakeFirst();
     const recorded = realPath(stamped?.data_dir ?? dataDir);
     if (recorded !== dataDir) {

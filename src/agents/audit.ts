@@ -2,7 +2,7 @@ import type { Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 
 export interface AuditEntry {
-  /** `operator`, `operator via mcp` (a program that acts for them), `stripe` or `service`. */
+  /** `operator`, `program`, `operator via mcp` (a program that acts for them), `stripe` or `service`. */
   actor: string;
   /** As noun.verb. */
   action: string;

@@ -8,7 +8,7 @@ import { toConsoles } from '../config/consoles.ts';
 import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents, openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
-import { migrate } from '../database/migrations.ts';
+import { migrateDatabase } from '../database/migrations.ts';
 import { openWebServer, type WebServer } from '../http/web-server.ts';
 import { applyLimits } from '../limits/apply-limits.ts';
 import { createLog, type Log } from '../log.ts';
@@ -135,7 +135,7 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   observeDatabasePool(pool);
   shutdown.add('the database connections', () => pool.end());
   const database = createDatabase(pool);
-  await waitFor('the database migrations', migrate(database), waiter);
+  await waitFor('the database migrations', migrateDatabase(connections.databaseUrl), waiter);
   const checked = checkInstallation(database, config, connections);
   const isTailnetSilent = await waitFor('the installation checks', checked, waiter);
   // The processes that accept orders choose the executor and the limits, not a worker that joins.
@@ -186,6 +186,7 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
     ...{ database, queue, log, clock, events },
     apiToken: connections.apiToken,
     viewerToken: config.viewerToken,
+    programToken: config.programToken,
     auditKey: deriveAuditKey(connections.pulumi.passphrase),
     webhookSecrets: connections.stripe.webhookSecrets,
     remote,

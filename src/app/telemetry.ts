@@ -69,7 +69,12 @@ export function startSending(parts: SendingParts): { stop(): Promise<void> } {
   const { metricsPort } = config.telemetry;
   if (metricsPort !== undefined)
     running.push(
-      openMetricsServer({ host: config.host, port: metricsPort, apiToken: connections.apiToken, log }),
+      openMetricsServer({
+        host: config.host,
+        port: metricsPort,
+        tokens: [connections.apiToken, ...(config.viewerToken ? [config.viewerToken] : [])],
+        log,
+      }),
     );
   return {
     stop: async () => {

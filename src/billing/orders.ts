@@ -35,10 +35,10 @@ export async function listOrders(
 export function findOrder(
   database: Database,
   sessionId: string,
-): Promise<Pick<OrderRow, 'agent_id'> | undefined> {
+): Promise<Pick<OrderRow, 'agent_id' | 'created_at'> | undefined> {
   return database
     .selectFrom('orders')
-    .select('agent_id')
+    .select(['agent_id', 'created_at'])
     .where('session_id', '=', sessionId)
     .executeTakeFirst();
 }

@@ -10,6 +10,7 @@ import {
   redraw,
   say,
   sayStyled,
+  sayToShell,
 } from '../processes/terminal-text.mjs';
 import { createCandidates } from './candidates.ts';
 import { createClient } from './client.ts';
@@ -33,7 +34,8 @@ async function main(argv: readonly string[]): Promise<number> {
     const { width } = terminal;
     const parsed = await parseCommand(argv, { candidates: createCandidates(terminal.api), width });
     if ('text' in parsed) {
-      say(parsed.text);
+      if (parsed.isForShell) sayToShell(parsed.text);
+      else say(parsed.text);
       return 0;
     }
     asked = parsed.asked;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { agentJson } from '../http/agents/agent-json.ts';
 import { receiptJson } from '../http/agents/receipt-json.ts';
 import { auditJson, verificationJson } from '../http/audit-json.ts';
-import { imageJson, imagesJson, prunedJson } from '../http/images.ts';
+import { imageJson, imagesJson, prunedJson } from '../http/image-json.ts';
 import { attentionJson } from '../http/limits/attention-json.ts';
 import { breakerJson, heldChangeJson } from '../http/limits/breaker-json.ts';
 import { noticeJson } from '../http/notice-json.ts';
@@ -22,9 +22,6 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/agents/{agentId}/operations': pageOf(operationJson),
   'GET /api/agents/{agentId}/receipt': receiptJson,
   'GET /api/operations/{operationId}': operationJson,
-  'GET /api/images': imagesJson,
-  'POST /api/images': imageJson,
-  'POST /api/images/prune': prunedJson,
   'GET /api/orders': pageOf(orderJson),
   'GET /api/notices': pageOf(noticeJson),
   'GET /api/audit': pageOf(auditJson),
@@ -33,6 +30,9 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/breakers': pageOf(breakerJson),
   'GET /api/breakers/{name}/changes': pageOf(heldChangeJson),
   'POST /api/breakers/{name}/approve': breakerJson,
+  'GET /api/images': imagesJson,
+  'POST /api/images': imageJson,
+  'POST /api/images/prune': prunedJson,
   'GET /api/proposals': pageOf(proposalJson),
   'POST /api/proposals': proposalJson,
 };

@@ -49,7 +49,7 @@ function createCommands(candidates: Candidates): Command[] {
 }
 
 /** What a command line is: a command, or a text to print, such as help or a shell's completions. */
-export type Parsed = { asked: Asked } | { text: string };
+export type Parsed = { asked: Asked } | { text: string; isForShell: boolean };
 
 interface ParseOptions {
   candidates?: Candidates;
@@ -84,7 +84,8 @@ export async function parseCommand(
       throw new UsageError(`${formatMessage(error, { quotes: false }).trim()}\n${seeHelp(named?.name)}`);
     },
   });
-  return asked === undefined ? { text: shown.join('\n') } : { asked: asked as Asked };
+  if (asked !== undefined) return { asked: asked as Asked };
+  return { text: shown.join('\n'), isForShell: argv[0] === 'completion' };
 }
 
 /** The library's types stop at fifteen alternatives. */

@@ -38,6 +38,8 @@ export interface CommonConfig {
   trustedProxies: TrustedProxies;
   /** A token for the API that only reads; undefined: there is none. */
   viewerToken: Secret | undefined;
+  /** A token for programs, which act harmlessly and propose the rest; undefined: there is none. */
+  programToken: Secret | undefined;
   dataDir: string;
   cacheDir: string;
   executor: ExecutorName;
@@ -91,7 +93,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     port: listenPort,
     publicUrl: publicUrl.replace(/\/+$/, ''),
     trustedProxies: reader.read('TRUSTED_PROXIES', trustedProxies) ?? false,
-    viewerToken: readViewerToken(reader),
+    ...readOtherTokens(reader),
     dataDir: realPath(reader.text('DATA_DIR') ?? '.data'),
     cacheDir: realPath(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
     executor: reader.choice('EXECUTOR', EXECUTORS) ?? 'local',
@@ -120,11 +122,17 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
   };
 }
 
-function readViewerToken(reader: EnvironmentReader): Secret | undefined {
-  const token = reader.secret('VIEWER_TOKEN', apiToken);
-  if (token !== undefined && token.reveal() === reader.secret('API_TOKEN')?.reveal())
+function readOtherTokens(reader: EnvironmentReader): Pick<CommonConfig, 'viewerToken' | 'programToken'> {
+  const all = reader.secret('API_TOKEN')?.reveal();
+  const viewerToken = reader.secret('VIEWER_TOKEN', apiToken);
+  const programToken = reader.secret('PROGRAM_TOKEN', apiToken);
+  if (viewerToken !== undefined && viewerToken.reveal() === all)
     reader.problems.push('VIEWER_TOKEN must differ from API_TOKEN: it only reads');
-  return token;
+  if (programToken !== undefined && programToken.reveal() === all)
+    reader.problems.push('PROGRAM_TOKEN must differ from API_TOKEN: it approves nothing');
+  if (programToken !== undefined && programToken.reveal() === viewerToken?.reveal())
+    reader.problems.push('PROGRAM_TOKEN must differ from VIEWER_TOKEN, which only reads');
+  return { viewerToken, programToken };
 }
 
 function readTools(reader: EnvironmentReader): CommonConfig['tools'] {

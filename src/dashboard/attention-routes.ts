@@ -2,6 +2,7 @@ import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import { BREAKERS } from '../database/vocabulary.ts';
 import { NotFoundError } from '../errors.ts';
+import { actorOf } from '../http/actor.ts';
 import { businessNow, type HttpDeps } from '../http/deps.ts';
 import { read } from '../http/endpoint.ts';
 import { attentionCursors } from '../http/limits/attention.ts';
@@ -64,7 +65,7 @@ function approve(deps: HttpDeps): RequestHandler {
     const name = BREAKERS.find((one) => one === request.params.name);
     if (name === undefined) throw new NotFoundError('Page not found');
     const count = read(approval, request.body ?? {}, 'form')?.count;
-    const wanted = { name, count, actor: 'operator', at: businessNow(deps) };
+    const wanted = { name, count, actor: actorOf(request, response), at: businessNow(deps) };
     await deps.database.transaction().execute((trx) => approveBreaker(trx, wanted));
     response.redirect(303, '/attention');
   };

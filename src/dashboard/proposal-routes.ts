@@ -1,7 +1,7 @@
 import type { Request, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import { NotFoundError } from '../errors.ts';
-import { principalOf } from '../http/authentication.ts';
+import { actorOf } from '../http/actor.ts';
 import type { HttpDeps } from '../http/deps.ts';
 import { approveProposal, rejectProposal } from '../operations/proposals.ts';
 import { form } from './requests.ts';
@@ -19,7 +19,7 @@ export function addProposalRoutes(
     person,
     form,
     async (request: Request, response: Response) => {
-      const decision = { proposalId: parseProposalId(request), actor: principalOf(response).name };
+      const decision = { proposalId: parseProposalId(request), actor: actorOf(request, response) };
       const operation = await database.transaction().execute((trx) => approveProposal(trx, queue, decision));
       response.redirect(303, `/agents/${operation.agent_id}`);
     },
@@ -29,7 +29,7 @@ export function addProposalRoutes(
     person,
     form,
     async (request: Request, response: Response) => {
-      const decision = { proposalId: parseProposalId(request), actor: principalOf(response).name };
+      const decision = { proposalId: parseProposalId(request), actor: actorOf(request, response) };
       await database.transaction().execute((trx) => rejectProposal(trx, decision));
       response.redirect(303, '/attention');
     },

@@ -1,6 +1,7 @@
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import { NotFoundError } from '../errors.ts';
+import { actorOf } from '../http/actor.ts';
 import { findAgentJson } from '../http/agents/present-agents.ts';
 import type { Authentication } from '../http/authentication.ts';
 import type { HttpDeps } from '../http/deps.ts';
@@ -24,7 +25,7 @@ import { showOverview } from './overview/overview-route.ts';
 import { needsInput } from './parts.ts';
 import { addProposalRoutes } from './proposal-routes.ts';
 import { addReferenceRoutes } from './reference/reference-routes.ts';
-import { form, parseAgentId, sendPage } from './requests.ts';
+import { form, parseAgentId, refuseNamedPrograms, refusePrograms, sendPage } from './requests.ts';
 import { createSignIn } from './sign-in.ts';
 import { capitalized } from './words.ts';
 
@@ -35,7 +36,9 @@ import { capitalized } from './words.ts';
 export function createDashboard(deps: HttpDeps, authentication: Authentication, document: unknown): Router {
   const router = Router();
   const signIn = createSignIn(deps, authentication);
-  const operator = [signIn.redirectStrangers, authentication.requireOperator];
+  const operator = [signIn.redirectStrangers, authentication.requireOperator, refusePrograms];
+
+  router.use(refuseNamedPrograms);
 
   router.use(
     '/assets',
@@ -85,7 +88,7 @@ function ask({ database, queue }: HttpDeps): RequestHandler {
     const wanted = {
       agentId,
       kind,
-      actor: 'operator',
+      actor: actorOf(request, response),
       ...(parameters && { parameters: read(parameters.strict(), request.body ?? {}, 'form') }),
     };
     await database.transaction().execute((trx) => requestOperation(trx, queue, wanted));
@@ -99,7 +102,7 @@ function retry({ database, queue }: HttpDeps): RequestHandler {
   return async (request, response) => {
     const agentId = parseAgentId(request.params.agentId);
     const { operationId } = read(retrySchema, request.body ?? {}, 'form')!;
-    const wanted = { agentId, operationIds: [operationId], actor: 'operator' };
+    const wanted = { agentId, operationIds: [operationId], actor: actorOf(request, response) };
     await database.transaction().execute((trx) => retryLatest(trx, queue, wanted));
     response.redirect(303, `/agents/${agentId}`);
   };

@@ -20,16 +20,24 @@ pg.types.setTypeParser(pg.types.builtins.INT8, Number);
  */
 const IDLE_IN_TRANSACTION_MS = 15_000;
 
+/** Statements of requests take milliseconds; without an answer by then, the connection is given up. */
+const QUERY_TIMEOUT_MS = 30_000;
+
 /**
  * Creates a connection pool. With `connectionTimeoutMillis`, an unavailable database causes an error within
- * seconds instead of a hang.
+ * seconds instead of a hang. `queryTimeoutMs`: 0 for statements that may take as long as they need.
  */
-export function createPool(url: Secret, maxConnections: number, applicationName: string): pg.Pool {
+export function createPool(
+  url: Secret,
+  maxConnections: number,
+  applicationName: string,
+  { queryTimeoutMs = QUERY_TIMEOUT_MS }: { queryTimeoutMs?: number } = {},
+): pg.Pool {
   const pool = new GuardedPool({
     connectionString: url.reveal(),
     max: maxConnections,
     connectionTimeoutMillis: 4_000,
-    query_timeout: 30_000,
+    query_timeout: queryTimeoutMs,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     keepAlive: true,
     application_name: applicationName,

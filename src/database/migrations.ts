@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration';
-import type { Database } from './connect.ts';
+import type { Secret } from '../secret.ts';
+import { createDatabase, createPool, type Database } from './connect.ts';
 import * as first from './migrations/0001-first.ts';
 import * as githubActions from './migrations/0002-github-actions.ts';
 import * as health from './migrations/0004-health.ts';
@@ -60,7 +61,27 @@ const MIGRATIONS: Record<string, Migration> = {
   '0030-image-doubts': imageDoubts,
 };
 
-const provider: MigrationProvider = { getMigrations: async () => MIGRATIONS };
+/**
+ * A migration needs tables for itself. One that another session keeps would stop the start without a word,
+ * and every statement that queues behind it. Transactions of the service take milliseconds.
+ */
+const LOCK_TIMEOUT_MS = 60_000;
+
+/** Waiting for another process that migrates has no limit: it comes before the transaction's statements. */
+const createProvider = (lockTimeoutMs: number): MigrationProvider => ({
+  getMigrations: async () =>
+    Object.fromEntries(
+      Object.entries(MIGRATIONS).map(([name, { up }]) => [
+        name,
+        {
+          up: async (db) => {
+            await sql`select set_config('lock_timeout', ${`${lockTimeoutMs}ms`}, true)`.execute(db);
+            await up(db);
+          },
+        } satisfies Migration,
+      ]),
+    ),
+});
 
 /** The newest migration this code knows. */
 export const SCHEMA_VERSION = Object.keys(MIGRATIONS).sort().at(-1)!;
@@ -78,10 +99,27 @@ export async function databaseVersion(database: Database): Promise<string | unde
 }
 
 /**
- * Migrates the database to this code's schema. Concurrent starts wait for each other (Kysely holds a lock).
- * @throws Error if the database is newer than the code, because an old program must not write to it
+ * Migrates over a connection of its own, whose statements may take as long as a large table needs.
+ * @throws as `migrate` does
  */
-export async function migrate(database: Database): Promise<void> {
+export async function migrateDatabase(url: Secret): Promise<void> {
+  const database = createDatabase(createPool(url, 1, 'agent-stacks migration', { queryTimeoutMs: 0 }));
+  try {
+    await migrate(database);
+  } finally {
+    await database.destroy();
+  }
+}
+
+/**
+ * Migrates the database to this code's schema. Concurrent starts wait for each other (Kysely holds a lock).
+ * @throws Error if the database is newer than the code, because an old program must not write to it, or if
+ * another session keeps a table locked for too long
+ */
+export async function migrate(
+  database: Database,
+  { lockTimeoutMs = LOCK_TIMEOUT_MS }: { lockTimeoutMs?: number } = {},
+): Promise<void> {
   const version = await databaseVersion(database);
   if (version !== undefined && version > SCHEMA_VERSION) {
     throw new Error(
@@ -89,7 +127,13 @@ export async function migrate(database: Database): Promise<void> {
         'Start the version of agent-stacks that created it, or a later one.',
     );
   }
-  const migrator = new Migrator({ db: database as Kysely<unknown>, provider });
+  const migrator = new Migrator({ db: database as Kysely<unknown>, provider: createProvider(lockTimeoutMs) });
   const { error } = await migrator.migrateToLatest();
+  if (isLockTimeout(error)) throw new Error(LOCKED, { cause: error });
   if (error) throw error;
 }
+
+const LOCKED =
+  'The database was not migrated, and nothing in it has changed: another session keeps a lock on a table. Find it in pg_stat_activity, let it finish or end it, and start again.';
+
+const isLockTimeout = (error: unknown) => (error as { code?: string } | undefined)?.code === '55P03';

@@ -12,6 +12,8 @@ export interface ProposalTable {
   sequence: GeneratedAlways<number>;
   agent_id: string;
   kind: OperationKind;
+  /** The agent's when it was proposed. */
+  agent_status: string;
   /** Why, in the proposer's words. */
   reason: string;
   /** As the audit log names them. */

@@ -70,7 +70,7 @@ export type NoticeType = (typeof NOTICE_TYPES)[number];
 export const BREAKERS = ['creates', 'destroys', 'spend', 'suspensions'] as const;
 export type BreakerName = (typeof BREAKERS)[number];
 
-/** Why something needs a person. */
+/** Why something needs a person, as the API answers it. Its clients rely on there being no others. */
 export const ATTENTION_CLASSES = [
   'order',
   'failed',
@@ -78,6 +78,6 @@ export const ATTENTION_CLASSES = [
   'breaker',
   'mismatch',
   'configuration',
-  'proposal',
 ] as const;
-export type AttentionClass = (typeof ATTENTION_CLASSES)[number];
+/** The page also has what programs propose, which the API lists apart. */
+export type AttentionClass = (typeof ATTENTION_CLASSES)[number] | 'proposal';

@@ -40,6 +40,7 @@ export type TokenCheck = { right: true } | { right: false; waitSeconds: number }
 type Voucher = { kind: 'token'; principal: Principal } | { kind: 'session'; id: string } | undefined;
 
 const OPERATOR: Principal = { name: 'operator', role: 'operator', isSession: false };
+const PROGRAM: Principal = { name: 'program', role: 'program', isSession: false };
 const VIEWER: Principal = { name: 'viewer', role: 'viewer', isSession: false };
 const PERSON: Principal = { name: 'operator', role: 'operator', isSession: true };
 
@@ -56,6 +57,8 @@ interface AuthenticationDeps {
   apiToken: Secret;
   /** A token that only reads; undefined: there is none. */
   viewerToken?: Secret | undefined;
+  /** A token for programs; undefined: there is none. */
+  programToken?: Secret | undefined;
   publicUrl: string;
 }
 
@@ -64,12 +67,16 @@ export function createAuthentication({
   log,
   apiToken,
   viewerToken,
+  programToken,
   publicUrl,
 }: AuthenticationDeps): Authentication {
   const sessions = createSessions(database, apiToken);
   const failedTokens = createFailedTokens(log);
   const expected = digest(apiToken.reveal());
-  const expectedOfViewer = viewerToken && digest(viewerToken.reveal());
+  const others = [
+    { token: viewerToken, principal: VIEWER },
+    { token: programToken, principal: PROGRAM },
+  ].flatMap(({ token, principal }) => (token ? [{ expected: digest(token.reveal()), principal }] : []));
   const cookie = {
     httpOnly: true,
     sameSite: 'strict',
@@ -85,8 +92,8 @@ export function createAuthentication({
   const findVoucher = async (request: Request, response: Response): Promise<Voucher> => {
     const token = readBearer(request);
     if (token !== undefined) {
-      if (expectedOfViewer !== undefined && timingSafeEqual(digest(token), expectedOfViewer))
-        return { kind: 'token', principal: VIEWER };
+      const other = others.find((one) => timingSafeEqual(digest(token), one.expected));
+      if (other !== undefined) return { kind: 'token', principal: other.principal };
       const check = await checkToken(request, response, token);
       if (check.right) return { kind: 'token', principal: OPERATOR };
       if (check.waitSeconds > 0) throw tooManyWrong(check.waitSeconds);

@@ -25,6 +25,8 @@ export interface HttpDeps {
   apiToken: Secret;
   /** A token that only reads; undefined: there is none. */
   viewerToken?: Secret | undefined;
+  /** A token for programs, which act harmlessly and propose the rest; undefined: there is none. */
+  programToken?: Secret | undefined;
   /** Several while a secret is being rolled. */
   webhookSecrets: readonly Secret[];
   /** Verifies the chain over the audit log. */

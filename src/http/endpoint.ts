@@ -1,8 +1,8 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import { z } from 'zod';
 import { InvalidInputError, NotFoundError } from '../errors.ts';
+import { refuseProgram } from './actor.ts';
 import type { HttpDeps } from './deps.ts';
-import { readVia } from './principal.ts';
 import { HttpError } from './problem.ts';
 
 export interface Answer {
@@ -32,8 +32,8 @@ interface Definition<P extends z.ZodObject, Q extends z.ZodObject, B extends z.Z
   summary: string;
   access: 'operator' | 'anyone';
   /**
-   * Whether a program that acts for somebody (the header `agents-via`) may ask for this change; default: no.
-   * What it may not is proposed, and a person approves it.
+   * Whether a program (its token, or the header `agents-via`) may ask for this change; default: no. What it
+   * may not is proposed, and a person approves it.
    */
   isForPrograms?: boolean;
   params?: P;
@@ -102,16 +102,10 @@ const onlyJson: RequestHandler = (request, _response, next) => {
 const changes = ({ access, method }: Endpoint) => access === 'operator' && method !== 'get';
 
 function refusePrograms({ isForPrograms = false }: Endpoint): RequestHandler {
-  return (request, _response, next) => {
-    if (readVia(request) !== undefined && !isForPrograms) throw approvalRequired();
+  return (request, response, next) => {
+    refuseProgram(request, response, isForPrograms);
     next();
   };
-}
-
-/** Refuses a program what it may only propose. */
-export function approvalRequired(): HttpError {
-  const detail = 'A program may not ask for this by itself: propose it, and a person approves it on the page';
-  return new HttpError(403, detail, {}, 'approval-required');
 }
 
 /** Mounts the routes in order; a known path with another method is a 405. */

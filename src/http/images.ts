@@ -3,7 +3,6 @@ import { audit } from '../agents/audit.ts';
 import { regionSchema } from '../agents/new-agent.ts';
 import { DEFAULT_PLAN, serverFor } from '../agents/plans.ts';
 import { toLocation } from '../agents/regions.ts';
-import { ARCHITECTURES, IMAGE_STATUSES } from '../database/image-tables.ts';
 import { ConflictError } from '../errors.ts';
 import { architectureOf, pruneImages } from '../images/choice.ts';
 import { requestImage } from '../images/images.ts';
@@ -11,28 +10,7 @@ import { type ImageState, listImages } from '../images/listing.ts';
 import { actorOf } from './actor.ts';
 import type { HttpDeps } from './deps.ts';
 import { endpoint } from './endpoint.ts';
-
-export const imageJson = z
-  .object({
-    imageId: z.string(),
-    project: z.string(),
-    location: z.string().meta({ description: 'Where it is built; servers everywhere are made from it' }),
-    version: z.string().meta({ description: 'The version of the playbook that it is configured with' }),
-    architecture: z.enum(ARCHITECTURES),
-    status: z.enum(IMAGE_STATUSES).meta({ description: 'bad: no server is made from it any more' }),
-    step: z.string().nullable(),
-    snapshotId: z.string().nullable(),
-    sizeGb: z.number().nullable().meta({ description: 'What Hetzner bills' }),
-    fits: z.boolean().meta({ description: 'Whether new servers may be made from it now' }),
-    error: z.string().nullable(),
-    createdAt: z.iso.datetime(),
-    availableAt: z.iso.datetime().nullable(),
-  })
-  .meta({ id: 'Image' });
-
-export type ImageJson = z.input<typeof imageJson>;
-
-export const imagesJson = z.object({ items: z.array(imageJson) });
+import { type ImageJson, imageJson, imagesJson, prunedJson } from './image-json.ts';
 
 async function presentImages({ database, playbookVersion }: HttpDeps): Promise<ImageJson[]> {
   const images = await listImages(database);
@@ -57,8 +35,6 @@ export const showImages = endpoint({
     response.json({ items: await presentImages(deps) });
   },
 });
-
-export const prunedJson = z.object({ removed: z.array(z.string()) });
 
 const build = z
   .strictObject(

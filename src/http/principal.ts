@@ -1,8 +1,11 @@
 import type { Request } from 'express';
 import { HttpError } from './problem.ts';
 
-export const ROLES = ['viewer', 'operator'] as const;
-/** What somebody may do, the least first: a viewer reads, an operator acts. */
+export const ROLES = ['viewer', 'program', 'operator'] as const;
+/**
+ * What somebody may do, the least first: a viewer reads; a program also asks for what is harmless, and
+ * proposes the rest; an operator acts.
+ */
 export type Role = (typeof ROLES)[number];
 
 /** Who sent a request, as its token or session says. */
@@ -13,9 +16,21 @@ export interface Principal {
   isSession: boolean;
 }
 
-/** Whether somebody in this role may change anything. The only place that decides it. */
-export function mayAct({ role }: { role: Role }): boolean {
-  return role === 'operator';
+/**
+ * Whether somebody in this role may change anything (no `request`), or ask for this. The only place that
+ * decides it. `via`: the program that acts for them. `isForPrograms`: it is harmless in a program's hands.
+ */
+export function mayAct(
+  { role }: { role: Role },
+  request?: { via: string | undefined; isForPrograms: boolean },
+): boolean {
+  if (role === 'viewer') return false;
+  return request === undefined || request.isForPrograms || !isProgram({ role }, request.via);
+}
+
+/** Whether a program asks: its token says so, or it names itself. */
+export function isProgram({ role }: { role: Role }, via: string | undefined): boolean {
+  return role === 'program' || via !== undefined;
 }
 
 /** The header in which a program that acts for somebody, such as the MCP server, names itself. */

@@ -41,8 +41,8 @@ export const PROBLEMS = {
   'approval-required': {
     status: 403,
     title: 'A person has to approve this',
-    when: 'A program that acts for a person asked for something that loses data or takes an agent from its customer.',
-    cure: 'Propose it with `POST /api/proposals`; a person approves or rejects it under Attention.',
+    when: 'A program asked for something that loses data, takes an agent from its customer, costs money or is a person’s to decide.',
+    cure: 'Propose a stop, rebuild, hibernate or destroy with `POST /api/proposals`; a person approves or rejects it under Attention. Leave anything else to a person.',
   },
   'not-found': {
     status: 404,
@@ -91,6 +91,12 @@ export const PROBLEMS = {
     title: 'Too many wrong tokens',
     when: 'More than ten wrong tokens came from this address within a minute. Right ones are still served.',
     cure: 'Mend the token; try again after the seconds in `Retry-After`.',
+  },
+  'too-many-by-programs': {
+    status: 429,
+    title: 'Programs ask for too much',
+    when: 'All programs together have asked for 60 operations within an hour.',
+    cure: 'Try again after the seconds in `Retry-After`. People are not limited: they do it on the page.',
   },
   internal: {
     status: 500,

@@ -8,6 +8,9 @@ export const proposalJson = z
     proposalId: z.guid(),
     agentId: z.string(),
     kind: z.string(),
+    agentStatus: z
+      .string()
+      .meta({ description: 'The agent’s when it was proposed; approved only while it still is' }),
     reason: z.string(),
     proposedBy: z.string(),
     proposedAt: time,
@@ -25,6 +28,7 @@ export function presentProposal(row: ProposalRow): z.input<typeof proposalJson> 
     proposalId: row.proposal_id,
     agentId: row.agent_id,
     kind: row.kind,
+    agentStatus: row.agent_status,
     reason: row.reason,
     proposedBy: row.proposed_by,
     proposedAt: row.proposed_at.toISOString(),

@@ -49,10 +49,15 @@ const SHARED = {
   500: problem('Internal error; see the log', undefined, 'Internal'),
   503: problem('The database is unavailable, or the service is starting', retryAfter, 'Unavailable'),
 };
+const TOO_MANY = problem(
+  'Too many wrong tokens from this address, or too many operations within an hour that programs asked for',
+  tooMany,
+  'TooMany',
+);
 const READS_ONLY = 'The token only reads, or a cookie alone came from another site';
 const FORBIDDEN = problem(READS_ONLY, undefined, 'Forbidden');
 const APPROVAL_REQUIRED = problem(
-  `${READS_ONLY}, or a program asks (agents-via), which has to propose this`,
+  `${READS_ONLY}, or a program asks, which may only propose this or leave it to a person`,
   undefined,
   'ForbiddenOrApprovalRequired',
 );
@@ -71,7 +76,7 @@ export function refusals(one: Endpoint): Record<number, DocumentedAnswer> {
   const changes = operator && one.method !== 'get';
   return {
     400: invalid,
-    ...(operator ? { 401: tokenRequired, 429: tooManyWrong } : {}),
+    ...(operator ? { 401: tokenRequired, 429: one.isForPrograms === true ? TOO_MANY : tooManyWrong } : {}),
     ...(changes ? { 403: one.isForPrograms === true ? FORBIDDEN : APPROVAL_REQUIRED } : {}),
     ...(one.params ? { 404: notFound } : {}),
     ...(one.body ? { 413: tooLarge, 415: notJson } : {}),

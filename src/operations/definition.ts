@@ -64,6 +64,8 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
    * it.
    */
   takesFromCustomer?: boolean;
+  /** It changes what the agent costs: a program may not ask for it at all. */
+  changesPrice?: boolean;
   /** The agent's holds demand it. It cannot be cancelled, only become unnecessary. */
   followsHolds?: boolean;
   /** It looks for what it needs before it changes anything: while it waits for that, others overtake it. */

@@ -1,5 +1,6 @@
 import { type Selectable, sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
+import { lockAgent } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import type { ProposalTable } from '../database/proposal-table.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
@@ -8,7 +9,8 @@ import { requestableOperations } from './registry.ts';
 import { refuseImpossible, requestOperation } from './requests.ts';
 import type { OperationRow } from './rows.ts';
 
-export type ProposalRow = Selectable<ProposalTable>;
+/** `status_now`: the agent's. */
+export type ProposalRow = Selectable<ProposalTable> & { status_now: string };
 
 const OPEN_HOURS = 24;
 const KEPT_DAYS = 30;
@@ -39,12 +41,14 @@ export async function propose(trx: Transaction, { actor, ...wanted }: NewProposa
   await sql`select pg_advisory_xact_lock(hashtextextended('proposals', 0))`.execute(trx);
   await removeOld(trx);
   await refuseImpossible(trx, { ...wanted, actor });
+  const { status } = await lockAgent(trx, wanted.agentId);
   await refuseMany(trx, wanted);
   const row = await trx
     .insertInto('proposals')
     .values({
       agent_id: wanted.agentId,
       kind: wanted.kind,
+      agent_status: status,
       reason: wanted.reason,
       proposed_by: actor,
       expires_at: sql`now() + make_interval(hours => ${OPEN_HOURS})`,
@@ -53,7 +57,7 @@ export async function propose(trx: Transaction, { actor, ...wanted }: NewProposa
     .executeTakeFirstOrThrow();
   const details = { proposalId: row.proposal_id, kind: wanted.kind, reason: wanted.reason };
   await audit(trx, { actor, action: 'proposal.create', agentId: wanted.agentId, details });
-  return row;
+  return { ...row, status_now: status };
 }
 
 async function removeOld(trx: Transaction): Promise<void> {
@@ -80,7 +84,13 @@ export function listProposals(
   database: Database,
   { onlyOpen = false, before, limit }: { onlyOpen?: boolean; before?: number | undefined; limit: number },
 ): Promise<ProposalRow[]> {
-  let query = database.selectFrom('proposals').selectAll().orderBy('sequence', 'desc').limit(limit);
+  let query = database
+    .selectFrom('proposals')
+    .innerJoin('agents', 'agents.agent_id', 'proposals.agent_id')
+    .selectAll('proposals')
+    .select('agents.status as status_now')
+    .orderBy('sequence', 'desc')
+    .limit(limit);
   if (before !== undefined) query = query.where('sequence', '<', before);
   if (onlyOpen) query = query.where('decision', 'is', null).where('expires_at', '>', sql<Date>`now()`);
   return query.execute();
@@ -95,14 +105,21 @@ interface Decision {
 /**
  * Requests what was proposed, as the person who approves it; the audit log names the proposer as well.
  * @throws NotFoundError
- * @throws ConflictError if it is decided, has expired, or is not possible any more
+ * @throws ConflictError if it is decided, has expired, is not possible any more, or the agent's status is not
+ * what it was when it was proposed: what is approved must still be what was meant
  */
 export async function approveProposal(
   trx: Transaction,
   queue: Queue,
   { proposalId, actor }: Decision,
 ): Promise<OperationRow> {
-  const { agent_id: agentId, kind, proposed_by: proposedBy } = await lockOpen(trx, proposalId);
+  const proposal = await lockOpen(trx, proposalId);
+  const { agent_id: agentId, kind, proposed_by: proposedBy, agent_status: before } = proposal;
+  const { status } = await lockAgent(trx, agentId);
+  if (status !== before)
+    throw new ConflictError(
+      `Agent ${agentId} was ${before} when this was proposed and is ${status} now: reject it, and look at the agent`,
+    );
   const operation = await requestOperation(trx, queue, { agentId, kind, actor, proposedBy });
   const decided = { decision: 'approved', operation_id: operation.operation_id } as const;
   await decide(trx, { proposalId, actor }, decided);
@@ -116,7 +133,7 @@ export async function rejectProposal(trx: Transaction, { proposalId, actor }: De
   await audit(trx, { actor, action: 'proposal.reject', agentId, details: { proposalId, kind, proposedBy } });
 }
 
-async function lockOpen(trx: Transaction, proposalId: string): Promise<ProposalRow> {
+async function lockOpen(trx: Transaction, proposalId: string): Promise<Selectable<ProposalTable>> {
   const row = await trx
     .selectFrom('proposals')
     .selectAll()

@@ -43,6 +43,14 @@ function isRequestable(definition: OperationDefinition): definition is Requestab
   return definition.from !== undefined;
 }
 
+/** Whether a program may ask for it by itself: nothing is lost by it, and it costs nothing. */
+export function isForPrograms({
+  takesFromCustomer = false,
+  changesPrice = false,
+}: Pick<OperationDefinition, 'takesFromCustomer' | 'changesPrice'>): boolean {
+  return !takesFromCustomer && !changesPrice;
+}
+
 /** Returns undefined for an unknown kind: another version may have written the row. */
 export function findOperation(kind: OperationKind): OperationDefinition | undefined {
   return operationDefinitions().find((definition) => definition.kind === kind);

@@ -34,6 +34,19 @@ export function say(text) {
 }
 
 /**
+ * Prints what a shell reads and no person: NUL, which separates the fields of a completion, stays as it is.
+ * @param {string} text
+ */
+export function sayToShell(text) {
+  console.log(
+    text
+      .split('\0')
+      .map((part) => printableLines(part))
+      .join('\0'),
+  );
+}
+
+/**
  * A piece of a line: foreign text, with the format in which it is printed where the terminal shows any.
  * @typedef {string | { text: string, format: 'red' | 'green' | 'yellow' | 'cyan' | 'dim' | 'bold' }} Piece
  */

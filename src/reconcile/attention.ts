@@ -7,8 +7,8 @@ import { CURES_BY_CODE } from '../operations/cures.ts';
 import { NOT_HANDED_OVER } from '../slots/slots.ts';
 
 /** Something that needs a person. */
-export interface AttentionItem {
-  class: AttentionClass;
+export interface AttentionItem<Class extends AttentionClass = AttentionClass> {
+  class: Class;
   since: Date;
   agentId: string | null;
   cause: string;
@@ -24,17 +24,24 @@ export interface AttentionCursor {
 }
 
 /** An item with what orders it among items of the same moment. */
-export type AttentionRow = AttentionItem & { position: AttentionCursor };
+export type AttentionRow<Class extends AttentionClass = AttentionClass> = AttentionItem<Class> & {
+  position: AttentionCursor;
+};
 
-/** Returns a page of everything that needs a person, the newest first. */
-export async function listAttention(
+/** Returns a page of everything that needs a person, or of some classes of it, the newest first. */
+export async function listAttention<Class extends AttentionClass = AttentionClass>(
   database: Database,
-  { after, limit }: { after?: AttentionCursor | undefined; limit: number },
-): Promise<AttentionRow[]> {
-  const { rows } = await sql<AttentionItem & { key: string; sinceText: string }>`
+  {
+    after,
+    classes,
+    limit,
+  }: { after?: AttentionCursor | undefined; classes?: readonly Class[]; limit: number },
+): Promise<AttentionRow<Class>[]> {
+  const { rows } = await sql<AttentionItem<Class> & { key: string; sinceText: string }>`
     select class, since, "agentId", cause, cure, key, 
       to_char(since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "sinceText" from (${ATTENTION}) items
     where ${after === undefined ? sql`true` : isAfter(after)}
+      and ${classes === undefined ? sql`true` : sql`class = any(${classes}::text[])`}
     order by since desc, class, key limit ${limit}`.execute(database);
   return rows.map(({ key, sinceText, ...item }) => ({
     ...item,

@@ -35,6 +35,7 @@ export const resize = defineOperation<z.infer<typeof effect>>({
   from: ['running'],
   exclusive: true,
   runsAgent: true,
+  changesPrice: true,
   waitsUntouched: true,
   limitSeconds: 20 * 60,
   parameters: z.object({ plan: planSchema }),

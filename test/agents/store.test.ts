@@ -42,7 +42,8 @@ afterAll(() => at.close());
 beforeEach(() => removeAgents());
 
 async function removeAgents(): Promise<void> {
-  for (const table of ['audit_log', 'agents'] as const) await at.database.deleteFrom(table).execute();
+  for (const table of ['audit_log', 'stack_resources', 'agent_changes', 'agents'] as const)
+    await at.database.deleteFrom(table).execute();
 }
 
 const inTransaction = <T>(work: (trx: Transaction) => Promise<T>) => at.database.transaction().execute(work);

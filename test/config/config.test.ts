@@ -64,6 +64,18 @@ describe('readConfig', () => {
     expect(() => readConfig({ TRUSTED_PROXIES })).toThrow(/^ {2}- TRUSTED_PROXIES must be a number/m);
   });
 
+  it('refuses a PROGRAM_TOKEN that is another one', () => {
+    const token = 'operator-token-1234';
+    const program = 'program-token-1234';
+    expect(readConfig({ PROGRAM_TOKEN: program, API_TOKEN: token }).programToken?.reveal()).toBe(program);
+    expect(() => readConfig({ PROGRAM_TOKEN: token, API_TOKEN: token })).toThrow(
+      'must differ from API_TOKEN',
+    );
+    expect(() => readConfig({ PROGRAM_TOKEN: program, VIEWER_TOKEN: program })).toThrow(
+      'must differ from VIEWER_TOKEN',
+    );
+  });
+
   it('refuses a VIEWER_TOKEN that is the operator’s', () => {
     const token = 'operator-token-1234';
     expect(readConfig({ VIEWER_TOKEN: 'viewer-token-1234', API_TOKEN: token }).viewerToken?.reveal()).toBe(

@@ -60,6 +60,20 @@ test('a tripped breaker is a banner on the list, and the page says what to press
   ]);
 });
 
+test('what a program proposes is on the page and printed, and not among the API’s classes', async () => {
+  const proposed = await service.ask('/api/proposals', {
+    json: { agentId: 'b1', kind: 'destroy', reason: 'it mines' },
+  });
+  expect(proposed.status).toBe(201);
+  expect(await page('/attention')).toMatch(/<th scope="row">Proposal <a href="\/agents\/b1">/);
+  expect(await agents('attention')).toMatch(
+    /^proposal {2}b1 {2}since .*\n {2}operator proposes to destroy it: it mines/m,
+  );
+  const asJson = await agents('attention', '--json');
+  expect(JSON.parse(asJson).map((item: { class: string }) => item.class)).toEqual(['breaker']);
+  await sql`delete from proposals`.execute(service.database);
+});
+
 test('an approval by form or command', async () => {
   const wrong = await submit('/attention/breakers/creates/approve', { count: 'many' });
   expect(wrong.status).toBe(400);

@@ -66,6 +66,18 @@ describe('by the checkout session alone', () => {
     expect(markup).not.toContain('mars');
   });
 
+  test('it opens the page for two weeks, and after them only a signed link does', async () => {
+    const { session } = await buy(service);
+    const age = (days: number) =>
+      sql`update orders set created_at = now() - make_interval(days => ${days}) where session_id = ${session}`.execute(
+        service.database,
+      );
+    await age(13);
+    expect((await visit(service, session)).status).toBe(200);
+    await age(15);
+    expect((await visit(service, session)).status).toBe(403);
+  });
+
   test.each(['', 'cs_test_short', 'evt_0123456789012345678901234567', "cs_test_' or 1=1 --0123456789012345"])(
     'what is no session is refused: %s',
     async (session) => {
@@ -75,10 +87,12 @@ describe('by the checkout session alone', () => {
 });
 
 test('says how long others waited, and that it takes longer than usual', async () => {
-  const { session, agentId } = await buy(service);
-  expect((await visit(service, session)).markup).toContain('This takes a few minutes at most.');
+  const first = await buy(service);
+  expect((await visit(service, first.session)).markup).toContain('This takes a few minutes at most.');
+  // Of another plan: an answer is kept for a minute.
+  const { session, agentId } = await buy(service, { plan: 'pro' });
   await sql`insert into agents (agent_id, user_id, region, location, plan)
-    select 'done-' || n, 'u', 'eu-west', 'fsn1', 'starter' from generate_series(1, 5) n`.execute(
+    select 'done-' || n, 'u', 'eu-west', 'fsn1', 'pro' from generate_series(1, 5) n`.execute(
     service.database,
   );
   await sql`insert into operations (agent_id, kind, status, executor, created_at, finished_at)

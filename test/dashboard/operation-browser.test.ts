@@ -82,6 +82,21 @@ test('an address leads to its line, and long lines wrap or do not', async () => 
   await page.getByText('11 lines match').first().waitFor();
 });
 
+test('a page that shows a search is kept up to date without searching again', async () => {
+  await page.goto(`${service.url}/operations/${operationId}?q=second+3&level=info`);
+  await page.getByText('11 lines match').first().waitFor();
+  const fetched: string[] = [];
+  const note = (request: { url(): string; resourceType(): string }) => {
+    if (request.resourceType() === 'fetch') fetched.push(request.url());
+  };
+  page.on('request', note);
+  await tell(service.database, operationId, [step('configuring')]);
+  await page.locator('#operation').getByText('Configuring').first().waitFor();
+  page.off('request', note);
+  expect(new Set(fetched)).toEqual(new Set([`${service.url}/operations/${operationId}`]));
+  expect(await page.getByText('11 lines match').count()).toBeGreaterThan(0);
+});
+
 test('what is shown of an agent can be copied', async () => {
   await browser.context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: service.url });
   await page.goto(`${service.url}/agents/ada`);

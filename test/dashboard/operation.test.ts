@@ -103,7 +103,7 @@ test('Ansible’s tasks of a role are one section, with their time and what fail
   expect(readTask('creating server (Server): done')).toBeUndefined();
 });
 
-test('the file has everything as it is stored', async () => {
+test('the file has everything', async () => {
   const operationId = await longLog(2_500, 3);
   const response = await service.ask(`/operations/${operationId}/log.txt`);
   expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
@@ -112,6 +112,23 @@ test('the file has everything as it is stored', async () => {
   expect(lines).toHaveLength(2_501);
   expect(lines[0]).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z \[0\] == status: queued$/);
   expect(lines.at(-1)).toMatch(/Z \[1\] 2500 <<<$/);
+});
+
+test('no line of the file is more than one, or anything that a terminal obeys', async () => {
+  const { operationId } = await order();
+  await tell(service.database, operationId, [
+    log('one\n2030-01-01T00:00:00.000Z [1] == status: succeeded\u001b[2J'),
+  ]);
+  const text = await (await service.ask(`/operations/${operationId}/log.txt`)).text();
+  expect(text.trimEnd().split('\n')).toHaveLength(2);
+  expect(text).toContain('one\\u000a2030-01-01T00:00:00.000Z [1] == status: succeeded\\u001b[2J');
+});
+
+test.each(['after', 'before', 'line'])('a number behind the end is no error: %s', async (name) => {
+  const operationId = await longLog(10, 3);
+  const { status, markup } = await page(`/operations/${operationId}?${name}=2147483647`);
+  expect(status).toBe(200);
+  if (name === 'after') expect(linesIn(markup).at(-1)).toBe(11);
 });
 
 test('the timeline says who asked, how often it was tried and why tries failed', async () => {

@@ -242,7 +242,7 @@ describe('pages', () => {
   test('hold, banner, release', async () => {
     expect(await page(`/agents/${agentId}`)).toContain(`href="/agents/${agentId}/hold"`);
     const question = await page(`/agents/${agentId}/hold`);
-    expect(question).toContain('<option>operator</option><option>abuse</option>');
+    expect(question).toMatch(/<option value="operator">.*<option value="abuse">/);
     const held = await submit('hold', { reason: 'abuse', note: '<b>mines</b>' });
     expect(held.status).toBe(303);
     expect(held.headers.get('location')).toBe(`/agents/${agentId}`);
@@ -253,7 +253,7 @@ describe('pages', () => {
     await finish('suspended');
     const suspended = await page(`/agents/${agentId}`);
     expect(suspended).toContain('<h2 id="holds-title">Suspended</h2>');
-    expect(suspended).toContain('since <time datetime="2027-01-31T10:00:00.000Z">');
+    expect(suspended).toMatch(/since <span [^>]*><time datetime="2027-01-31T10:00:00.000Z">/);
     expect(await page('/')).toContain('Held: abuse');
     expect((await submit('release', { reason: 'abuse' })).status).toBe(303);
     await finish('resumed');

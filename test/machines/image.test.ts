@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { ImageJson } from '../../src/http/images.ts';
+import type { ImageJson } from '../../src/http/image-json.ts';
 import { eventually } from '../support/eventually.ts';
 import { createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';

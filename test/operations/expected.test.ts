@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { readExpectedSeconds } from '../../src/operations/expected.ts';
+import { createExpectedSeconds } from '../../src/operations/expected.ts';
 import { type OperationsFixture, openOperations } from '../support/operations-fixture.ts';
 
 let at: OperationsFixture;
@@ -8,7 +8,12 @@ beforeAll(async () => {
   at = await openOperations();
 });
 afterAll(() => at.close());
-beforeEach(() => at.empty());
+let now = 0;
+let readExpectedSeconds: ReturnType<typeof createExpectedSeconds>;
+beforeEach(async () => {
+  await at.empty();
+  readExpectedSeconds = createExpectedSeconds(at.database, () => now);
+});
 
 /** Provisions that took so many seconds. */
 async function provisions(plan: string, seconds: readonly number[]): Promise<void> {
@@ -25,9 +30,9 @@ async function provisions(plan: string, seconds: readonly number[]): Promise<voi
 test('the median and the 95th percentile of its plan, and nothing from too few', async () => {
   await provisions('starter', [40, 42, 44, 100]);
   await provisions('pro', [400, 420]);
-  const expected = await readExpectedSeconds(at.database, { agentId: 'starter1', plan: 'starter' });
+  const expected = await readExpectedSeconds({ agentId: 'starter1', plan: 'starter' });
   expect(expected).toEqual({ way: 'cold', count: 4, median: 43, slow: expect.closeTo(91.6, 1) });
-  expect(await readExpectedSeconds(at.database, { agentId: 'pro1', plan: 'pro' })).toBeUndefined();
+  expect(await readExpectedSeconds({ agentId: 'pro1', plan: 'pro' })).toBeUndefined();
 });
 
 test('those with a server that waited are compared with their like', async () => {
@@ -36,8 +41,20 @@ test('those with a server that waited are compared with their like', async () =>
     select 'slot-' || encode(sha256(o.agent_id::bytea), 'hex')::varchar(24), 'default', 'fsn1', 'starter', 'f', 'adopted',
       o.agent_id, o.operation_id, now()
     from operations o where o.finished_at - o.created_at < interval '2 seconds'`.execute(at.database);
-  const warm = await readExpectedSeconds(at.database, { agentId: 'starter4', plan: 'starter' });
+  const warm = await readExpectedSeconds({ agentId: 'starter4', plan: 'starter' });
   expect(warm).toMatchObject({ way: 'warm', count: 3, median: expect.closeTo(0.4, 3) });
-  const cold = await readExpectedSeconds(at.database, { agentId: 'starter1', plan: 'starter' });
+  const cold = await readExpectedSeconds({ agentId: 'starter1', plan: 'starter' });
   expect(cold).toMatchObject({ way: 'cold', count: 3, median: 42 });
+});
+
+test('an answer is kept for a minute, for each plan and way', async () => {
+  await provisions('starter', [40, 42, 44]);
+  const ask = () => readExpectedSeconds({ agentId: 'starter1', plan: 'starter' });
+  expect((await Promise.all([ask(), ask()])).map((one) => one?.median)).toEqual([42, 42]);
+  await sql`update operations set finished_at = finished_at + interval '1 minute'`.execute(at.database);
+  now += 59_000;
+  expect((await ask())?.median).toBe(42);
+  expect(await readExpectedSeconds({ agentId: 'starter1', plan: 'pro' })).toBeUndefined();
+  now += 1_000;
+  expect((await ask())?.median).toBe(102);
 });

@@ -70,6 +70,18 @@ test('what is not possible is not proposed, and not approved once it is not poss
   ]);
 });
 
+test('an agent that has changed since is not what was proposed: nothing is approved, and the page says it', async () => {
+  await running('p5');
+  const { proposal_id: proposalId } = await create('p5');
+  await sql`update agents set status = 'stopped' where agent_id = 'p5'`.execute(service.database);
+  await expect(approve(proposalId)).rejects.toThrow('was running when this was proposed and is stopped now');
+  const page = await (await service.ask('/attention')).text();
+  expect(page).toContain('The agent was running when this was proposed, and is stopped now.');
+  expect(page).not.toContain(`/attention/proposals/${proposalId}/approve`);
+  await sql`update agents set status = 'running' where agent_id = 'p5'`.execute(service.database);
+  expect((await approve(proposalId)).kind).toBe('destroy');
+});
+
 test('of two approvals at once one counts', async () => {
   await running('p3');
   const { proposal_id: proposalId } = await create('p3');
@@ -83,8 +95,8 @@ test('a hundred wait for a person, and no more are taken', async () => {
     select 'many-' || n, 'u', 'eu-west', 'fsn1', 'starter' from generate_series(1, 120) n`.execute(
     service.database,
   );
-  await sql`insert into proposals (agent_id, kind, reason, proposed_by, expires_at)
-    select 'many-' || n, 'destroy', 'r', 'x', now() + interval '1 hour' from generate_series(1, 100) n`.execute(
+  await sql`insert into proposals (agent_id, kind, agent_status, reason, proposed_by, expires_at)
+    select 'many-' || n, 'destroy', 'requested', 'r', 'x', now() + interval '1 hour' from generate_series(1, 100) n`.execute(
     service.database,
   );
   await expect(create('p4')).rejects.toThrow('100 proposals wait');

@@ -35,6 +35,8 @@ export interface Collector {
   requests: { url: string; headers: Record<string, unknown> }[];
   /** `down`: answers 503; `silent`: answers never; `up`: takes everything. */
   become(state: 'up' | 'down' | 'silent'): void;
+  /** From now on a request with this text in it gets that status; an empty text: none does. */
+  refuse(text: string, status: number): void;
   close(): Promise<void>;
 }
 
@@ -43,6 +45,7 @@ type Json = any;
 
 export async function startCollector(): Promise<Collector> {
   let state = 'up';
+  let refused = { text: '', status: 0 };
   const spans: ReceivedSpan[] = [];
   const metrics: ReceivedMetric[] = [];
   const resources: Record<string, unknown>[] = [];
@@ -53,7 +56,10 @@ export async function startCollector(): Promise<Collector> {
     requests.push({ url: request.url ?? '', headers: request.headers });
     if (state === 'silent') return;
     if (state === 'down') return void response.writeHead(503).end();
-    const body: Json = JSON.parse(Buffer.concat(chunks).toString());
+    const received = Buffer.concat(chunks).toString();
+    if (refused.text !== '' && received.includes(refused.text))
+      return void response.writeHead(refused.status).end();
+    const body: Json = JSON.parse(received);
     for (const { resource } of body.resourceSpans ?? body.resourceMetrics ?? [])
       resources.push(toAttributes(resource.attributes));
     spans.push(...toSpans(body));
@@ -69,6 +75,9 @@ export async function startCollector(): Promise<Collector> {
     requests,
     become: (next) => {
       state = next;
+    },
+    refuse: (text, status) => {
+      refused = { text, status };
     },
     close: async () => {
       server.closeAllConnections();

@@ -3,6 +3,7 @@ import { argument, option } from '@optique/core/primitives';
 import { choice, integer } from '@optique/core/valueparser';
 import { allPages, answer } from '../../../client/client.ts';
 import { BREAKERS } from '../../database/vocabulary.ts';
+import type { AttentionJson } from '../../http/limits/attention-json.ts';
 import type { BreakerJson } from '../../http/limits/breaker-json.ts';
 import { printableLines } from '../../processes/terminal-text.mjs';
 import { defineCommand, json, toText } from '../command.ts';
@@ -26,8 +27,9 @@ export const attention = defineCommand({
       ),
     );
     if (asJson) return printJson(terminal, items);
-    if (items.length === 0) print('Nothing needs you.');
-    for (const item of items) {
+    const shown = [...items, ...(await listProposed(terminal))];
+    if (shown.length === 0) print('Nothing needs you.');
+    for (const item of shown) {
       print([item.class, item.agentId, `since ${item.since.slice(0, 19)}`].filter(Boolean).join('  '));
       print(`  ${printableLines(item.cause, '  ')}`);
       print(`  → ${printableLines(item.cure, '    ')}`);
@@ -35,6 +37,24 @@ export const attention = defineCommand({
     return true;
   },
 });
+
+/** What programs propose, for people who read. */
+async function listProposed({ api }: Terminal): Promise<Shown[]> {
+  const proposals = await allPages((cursor) =>
+    answer(api.GET('/api/proposals', { params: { query: { limit: PAGE, ...(cursor && { cursor }) } } })),
+  );
+  return proposals
+    .filter(({ status }) => status === 'open')
+    .map(({ agentId, kind, reason, proposedBy, proposedAt }) => ({
+      class: 'proposal',
+      agentId,
+      since: proposedAt,
+      cause: `${proposedBy} proposes to ${kind} it: ${reason}`,
+      cure: 'Approve or reject it under Attention on the dashboard. Undecided, it expires after a day.',
+    }));
+}
+
+type Shown = Omit<AttentionJson, 'class'> & { class: AttentionJson['class'] | 'proposal' };
 
 export const breakers = defineCommand({
   name: 'breakers',

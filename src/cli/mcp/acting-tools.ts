@@ -3,7 +3,7 @@ import { z } from 'zod';
 import '../../runbooks/all.ts';
 import { type ApiClient, answer } from '../../../client/client.ts';
 import { agentIdSchema } from '../../agents/new-agent.ts';
-import { type Requestable, requestableOperations } from '../../operations/registry.ts';
+import { isForPrograms, type Requestable, requestableOperations } from '../../operations/registry.ts';
 import { postOperation } from '../operations.ts';
 import { addTool } from './tool.ts';
 
@@ -14,10 +14,8 @@ const agentId = agentIdSchema.describe('The agent’s id');
  * act, the others are proposed. The service refuses a program whatever else it asks for.
  */
 export function addActingTools(server: McpServer, api: ApiClient): void {
-  const [proposed, acting] = [true, false].map((takes) =>
-    requestableOperations().filter(({ takesFromCustomer = false }) => takesFromCustomer === takes),
-  ) as [Requestable[], Requestable[]];
-  for (const { kind, cli, parameters } of acting)
+  const proposed = requestableOperations().filter(({ takesFromCustomer }) => takesFromCustomer === true);
+  for (const { kind, cli, parameters } of requestableOperations().filter(isForPrograms))
     addTool(server, {
       name: `${kind}_agent`,
       description: `Asks for an operation on an agent: ${cli}`,

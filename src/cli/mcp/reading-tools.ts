@@ -79,7 +79,7 @@ function addLog(server: McpServer, api: ApiClient): void {
 function addLists(server: McpServer, api: ApiClient): void {
   addTool(server, {
     name: 'list_attention',
-    description: `Everything that needs a person, each with its cause and cure. ${FOREIGN}`,
+    description: `Everything that needs a person, each with its cause and cure, without proposals. ${FOREIGN}`,
     input: page,
     reads: true,
     run: ({ limit, cursor }) =>

@@ -26,7 +26,7 @@ const CHANGES_SHOWN = 200;
 
 /** Answers `/agents/{agentId}`. */
 export function showAgent(deps: HttpDeps): RequestHandler {
-  const { database, followsPayments = true, consoles } = deps;
+  const { database, consoles } = deps;
   const links = createStatusLinks(deps);
   return async (request, response) => {
     const agent = await findAgentJson(database, parseAgentId(request.params.agentId));
@@ -44,7 +44,7 @@ export function showAgent(deps: HttpDeps): RequestHandler {
       latest,
       ...more,
       buyersPage: links.statusUrl(agentId),
-      followsPayments,
+      followsPayments: deps.followsPayments ?? true,
       consoles,
     });
     sendPage(response, deps, { title: agentId, main, operator: true, place: 'agents' });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { agentIdSchema } from '../../agents/new-agent.ts';
 import { readAgentRows } from '../../agents/search.ts';
 import { ConflictError, InvalidInputError, NotFoundError } from '../../errors.ts';
+import { actorOf } from '../../http/actor.ts';
 import { presentAgents } from '../../http/agents/present-agents.ts';
 import type { HttpDeps } from '../../http/deps.ts';
 import type { Log } from '../../log.ts';
@@ -21,7 +22,6 @@ import {
 
 /** As many as a page of the list has. */
 const MOST_AGENTS = 100;
-const ACTOR = 'operator';
 /** The error's own text may hold what only the log should. */
 const BROKEN =
   'It broke off with an error, which the log has. Look at the agent: it may have been requested.';
@@ -82,9 +82,10 @@ function apply(deps: HttpDeps): RequestHandler {
       throw new InvalidInputError(
         `This concerns ${agentIds.length} agents; you confirmed ${count}. Nothing was done.`,
       );
+    const actor = actorOf(request, response);
     const result = await requestEach(agentIds, deps.log, (agentId) =>
       database.transaction().execute((trx) => {
-        const wanted = { agentId, kind, operationIds, actor: ACTOR };
+        const wanted = { agentId, kind, operationIds, actor };
         return kind === RETRY ? retryLatest(trx, queue, wanted) : requestOperation(trx, queue, wanted);
       }),
     );

@@ -18,6 +18,10 @@ function refreshSoon() {
   if (pending !== undefined) return;
   pending = setTimeout(refresh, Math.max(GATHER_MS, refreshedAt + APART_MS - performance.now()));
 }
+/** A search of a log reads all of it, and what changes here is only the timeline. */
+function freshAddress() {
+  return location.pathname.startsWith('/operations/') ? location.pathname : location.href;
+}
 let refreshedAt = -APART_MS;
 /** Something has happened since the last refresh began. */
 let isDue = false;
@@ -30,7 +34,7 @@ async function refresh() {
   isDue = false;
   const own = lastRefresh;
   try {
-    const response = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'manual' });
+    const response = await fetch(freshAddress(), { headers: { accept: 'text/html' }, redirect: 'manual' });
     // The session has expired or the agent is gone: reload so that the browser shows the server's answer.
     if (response.type === 'opaqueredirect' || response.status === 404) location.reload();
     const text = await response.text();
@@ -52,6 +56,8 @@ function swap(fresh) {
     if (replacement.outerHTML !== shownMarkup(part)) part.replaceWith(document.adoptNode(replacement));
   }
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  // What was searched for or paged to stays; its own page follows the log.
+  if (freshAddress() !== location.href) return;
   const log = document.getElementById('log');
   const freshLog = fresh.getElementById('log');
   if (freshLog === null || log?.dataset.operation === freshLog.dataset.operation) return;

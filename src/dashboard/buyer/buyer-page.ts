@@ -34,19 +34,24 @@ const TITLES: Partial<Record<AgentJson['status'], string>> = {
   failed: 'This did not work',
 };
 
+/** Whether it is being made, and the page says how long that takes. */
+export function isOnItsWay({ status }: AgentJson): boolean {
+  return status === 'requested' || status === 'provisioning';
+}
+
 /** Renders `/status/{agentId}`, the buyer's page. Shows only progress: no address, internal id or error. */
 export function buyerPage(view: BuyerView, brand: BuyerPage): Html {
   const { agent } = view;
-  const isOnItsWay = agent.status === 'requested' || agent.status === 'provisioning';
+  const isUnderWay = isOnItsWay(agent);
   return frame(
     brand,
     html`<h1>${TITLES[agent.status] ?? 'Your agent'}</h1>
 ${billingBanner(agent, brand)}
 <p role="status">${buyerText(brand, textKey(agent))}</p>
-${isOnItsWay && progress(view, brand)}
-${(isOnItsWay || agent.status === 'running') && steps(view, brand)}
+${isUnderWay && progress(view, brand)}
+${(isUnderWay || agent.status === 'running') && steps(view, brand)}
 <p class="muted">Your reference: ${agent.agentId}${help(brand)}</p>
-${isOnItsWay && html`<p class="muted">This page keeps itself up to date. You can close it and come back.</p>`}`,
+${isUnderWay && html`<p class="muted">This page keeps itself up to date. You can close it and come back.</p>`}`,
   );
 }
 

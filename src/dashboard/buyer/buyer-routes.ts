@@ -7,7 +7,7 @@ import { findAgentJson } from '../../http/agents/present-agents.ts';
 import type { HttpDeps } from '../../http/deps.ts';
 import { type BuyerPage, NO_BUYER_PAGE } from '../../http/deps.ts';
 import { presentOperations } from '../../http/operations/present-operations.ts';
-import { readExpectedSeconds } from '../../operations/expected.ts';
+import { createExpectedSeconds, type ExpectedSeconds } from '../../operations/expected.ts';
 import { findLatest } from '../../operations/listing.ts';
 import type { Page } from '../layout.ts';
 import { parseAgentId, sendPage } from '../requests.ts';
@@ -15,17 +15,28 @@ import {
   attendedPage,
   type BuyerView,
   buyerPage,
+  isOnItsWay,
   refusedPage,
   reloadAfter,
   waitingPage,
 } from './buyer-page.ts';
 import { createStatusLinks } from './status-links.ts';
 
-/** Stripe's ids of checkout sessions. They cannot be guessed, so one of them opens its agent's page. */
+/**
+ * Stripe's ids of checkout sessions. They cannot be guessed, so one of them opens its agent's page for a
+ * while. They are no secrets to Stripe, to the shop and to the browser's history, so later only a signed link
+ * does.
+ */
 const sessionId = z.string().regex(/^cs_[A-Za-z0-9_]{24,250}$/);
+const SESSION_OPENS_MS = 14 * 24 * 3600 * 1000;
 const CONFIRMATION_SECONDS = 3;
 const ATTENDED_SECONDS = 30;
 const BRAND_SECONDS = 300;
+
+interface BuyerDeps extends HttpDeps {
+  /** How long it took others. */
+  expect(agent: { agentId: string; plan: string }): Promise<ExpectedSeconds | undefined>;
+}
 
 /** Routes the buyer's page, by its signed link or by the id of a checkout session, and what it looks like. */
 export function addBuyerRoutes(router: Router, deps: HttpDeps): void {
@@ -34,11 +45,12 @@ export function addBuyerRoutes(router: Router, deps: HttpDeps): void {
     response.type('css').send(brandStyle(deps.buyerPage ?? NO_BUYER_PAGE));
   });
   router.get('/brand/logo', sendLogo(deps));
-  router.get('/status', showSession(deps));
-  router.get('/status/:agentId', showStatus(deps));
+  const buyers = { ...deps, expect: createExpectedSeconds(deps.database) };
+  router.get('/status', showSession(buyers));
+  router.get('/status/:agentId', showStatus(buyers));
 }
 
-function showStatus(deps: HttpDeps): RequestHandler {
+function showStatus(deps: BuyerDeps): RequestHandler {
   const links = createStatusLinks(deps);
   return async (request, response) => {
     const { token } = request.query;
@@ -49,7 +61,7 @@ function showStatus(deps: HttpDeps): RequestHandler {
 }
 
 /** Checkout's `success_url` leads here, often before Stripe's event has arrived. */
-function showSession(deps: HttpDeps): RequestHandler {
+function showSession(deps: BuyerDeps): RequestHandler {
   const brand = deps.buyerPage ?? NO_BUYER_PAGE;
   return async (request, response) => {
     const session = sessionId.safeParse(request.query.session);
@@ -57,23 +69,24 @@ function showSession(deps: HttpDeps): RequestHandler {
     const order = await findOrder(deps.database, session.data);
     if (order === undefined)
       return send(response, deps, { main: waitingPage(brand), reloadSeconds: CONFIRMATION_SECONDS });
+    if (Date.now() - order.created_at.getTime() > SESSION_OPENS_MS) return refuse(response, deps);
     if (order.agent_id === null)
       return send(response, deps, { main: attendedPage(brand), reloadSeconds: ATTENDED_SECONDS });
     await sendAgent(response, deps, order.agent_id);
   };
 }
 
-async function sendAgent(response: Response, deps: HttpDeps, agentId: string): Promise<void> {
+async function sendAgent(response: Response, deps: BuyerDeps, agentId: string): Promise<void> {
   const view = await readView(deps, agentId);
   const main = buyerPage(view, deps.buyerPage ?? NO_BUYER_PAGE);
   send(response, deps, { main, reloadSeconds: reloadAfter(view.agent) });
 }
 
-async function readView({ database }: HttpDeps, agentId: string): Promise<BuyerView> {
+async function readView({ database, expect }: BuyerDeps, agentId: string): Promise<BuyerView> {
   const agent = await findAgentJson(database, agentId);
   const [row, expected] = await Promise.all([
     findLatest(database, { agentId, kind: 'provision' }),
-    readExpectedSeconds(database, agent),
+    isOnItsWay(agent) ? expect(agent) : undefined,
   ]);
   const [provision] = await presentOperations(database, row === undefined ? [] : [row]);
   const orderedAt = Date.parse(provision?.createdAt ?? agent.createdAt);

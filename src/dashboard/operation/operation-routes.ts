@@ -8,9 +8,10 @@ import type { HttpDeps } from '../../http/deps.ts';
 import { presentOperations } from '../../http/operations/present-operations.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { readCourse } from '../../operations/events/course.ts';
-import { readEvents, type StoredEvent } from '../../operations/events/events.ts';
+import { readEvents } from '../../operations/events/events.ts';
 import { LOG_LEVELS } from '../../operations/events/log-levels.ts';
 import { type LogPosition, readLogWindow, searchLog } from '../../operations/events/log-page.ts';
+import { toTextLine } from '../../operations/events/text-line.ts';
 import { getOperation } from '../../operations/requests.ts';
 import { sendPage } from '../requests.ts';
 import { capitalized } from '../words.ts';
@@ -104,7 +105,7 @@ async function findOperation({ database }: HttpDeps, id: unknown): Promise<Opera
   return getOperation(database, operationId.data);
 }
 
-/** Sends the log as it is stored, without loading it as a whole. */
+/** Sends the log without loading it as a whole: each event as one line that no terminal interprets. */
 function download(deps: HttpDeps): RequestHandler {
   return async (request, response) => {
     const operation = await findOperation(deps, request.params.operationId);
@@ -122,14 +123,8 @@ function ignoreLeaving(error: NodeJS.ErrnoException): void {
 async function* readText({ database }: HttpDeps, operationId: string): AsyncGenerator<string> {
   for (let after = 0; ; ) {
     const events = await readEvents(database, operationId, after, DOWNLOAD_BATCH);
-    if (events.length > 0) yield events.map(toText).join('');
+    if (events.length > 0) yield events.map(toTextLine).join('');
     if (events.length < DOWNLOAD_BATCH) return;
     after = events.at(-1)!.sequence;
   }
-}
-
-function toText({ type, data, attempt, at }: StoredEvent): string {
-  const what =
-    type === 'log' ? String(data.line) : `== ${type}: ${String(type === 'step' ? data.step : data.status)}`;
-  return `${at.toISOString()} [${attempt}] ${what}\n`;
 }

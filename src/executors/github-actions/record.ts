@@ -8,6 +8,7 @@ import { getAgent } from '../../agents/store.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
 import { cutText, jsonText } from '../../database/storable.ts';
 import { ConflictError, InvalidInputError } from '../../errors.ts';
+import { gapLine } from '../../operations/backlog.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
@@ -124,17 +125,22 @@ function refuseForeignSnapshot({ kind }: OperationRow, snapshotId: string | null
   );
 }
 
+/** An event is one line: none of a text's others must pass for ours, in the file or on a terminal. */
+function toLines(texts: readonly string[]): string[] {
+  const all = texts.flatMap((text) => text.split(/\r?\n/));
+  const lines = all.slice(0, MAX_LINES).map((line) => cutText(line, LONGEST_LINE));
+  return all.length > lines.length ? [...lines, gapLine(all.length - lines.length)] : lines;
+}
+
 async function write(trx: Transaction, row: OperationRow, record: RunnerRecord): Promise<void> {
   switch (record.kind) {
-    case 'log': {
-      const lines = record.lines.map((line) => cutText(line, LONGEST_LINE));
+    case 'log':
       return appendEvents(
         trx,
         row.operation_id,
         row.attempt,
-        lines.map((line) => ({ type: 'log', data: { line } })),
+        toLines(record.lines).map((line) => ({ type: 'log', data: { line } })),
       );
-    }
     case 'spans': {
       const { operation_id: operationId, attempt } = row;
       return recordSpans(trx, { operationId, attempt }, record.spans.map(fromSent));

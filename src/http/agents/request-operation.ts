@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import '../../runbooks/all.ts';
-import { requestableOperations } from '../../operations/registry.ts';
+import { isForPrograms, requestableOperations } from '../../operations/registry.ts';
 import { requestOperation as request } from '../../operations/requests.ts';
 import { actorOf } from '../actor.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { acceptedAnswer, answerAccepted } from '../operations/accepted.ts';
+import { limitPrograms } from '../program-limit.ts';
 import { agentParams } from './agent-json.ts';
 
 type Operation = ReturnType<typeof requestableOperations>[number];
@@ -17,7 +18,7 @@ export const operationRequests: readonly Endpoint[] = requestableOperations().ma
     path: `/api/agents/{agentId}/${operation.kind}`,
     summary: operation.summary ?? `Ask for a ${operation.kind}`,
     access: 'operator',
-    isForPrograms: operation.takesFromCustomer !== true,
+    isForPrograms: isForPrograms(operation),
     params: agentParams,
     body: toBodySchema(operation),
     answers: { 202: acceptedAnswer, 409: { description: describeConflict(operation) } },
@@ -28,7 +29,10 @@ export const operationRequests: readonly Endpoint[] = requestableOperations().ma
         actor: actorOf(sent, response),
         ...(operation.parameters && { parameters }),
       };
-      const row = await database.transaction().execute((trx) => request(trx, queue, wanted));
+      const row = await database.transaction().execute(async (trx) => {
+        await limitPrograms(trx, sent, response);
+        return request(trx, queue, wanted);
+      });
       await answerAccepted(response, database, row);
     },
   }),

@@ -14,6 +14,12 @@ export const attentionJson = z
 
 export type AttentionJson = z.input<typeof attentionJson>;
 
-export function presentAttention({ class: name, since, agentId, cause, cure }: AttentionItem): AttentionJson {
+export function presentAttention({
+  class: name,
+  since,
+  agentId,
+  cause,
+  cure,
+}: AttentionItem<AttentionJson['class']>): AttentionJson {
   return { class: name, since: since.toISOString(), agentId, cause, cure };
 }

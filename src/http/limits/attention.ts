@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ATTENTION_CLASSES } from '../../database/vocabulary.ts';
 import { listAttention as readAttention } from '../../reconcile/attention.ts';
 import { endpoint } from '../endpoint.ts';
 import { cursorKind, pageOf, pageQuery } from '../paging.ts';
@@ -17,13 +18,14 @@ export const listAttention = endpoint({
   id: 'listAttention',
   method: 'get',
   path: '/api/attention',
-  summary: 'Everything that needs a person, newest first, each with its cause and what to do',
+  summary:
+    'Everything that needs a person, newest first, each with its cause and what to do; proposals are listed apart',
   access: 'operator',
   query: z.object(pageQuery),
   answers: { 200: { description: 'A page of what needs a person', schema: pageOf(attentionJson) } },
   handle: async ({ query, response, deps: { database } }) => {
     const after = attentionCursors.read(query.cursor);
-    const rows = await readAttention(database, { after, limit: query.limit + 1 });
+    const rows = await readAttention(database, { after, classes: ATTENTION_CLASSES, limit: query.limit + 1 });
     const { page, nextCursor } = attentionCursors.split(rows, query.limit, (last) => last.position);
     response.json({ items: page.map(presentAttention), nextCursor });
   },

@@ -1,11 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import express, { type Express, type Request, type Response } from 'express';
 import { errorMessage } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Secret } from '../../secret.ts';
 import { formatFamily } from '../../telemetry/families.ts';
 import { readProcessFamilies } from '../../telemetry/process-metrics.ts';
+import { createFailedTokens } from '../failed-tokens.ts';
 import { METRICS_TYPE } from './metrics.ts';
 
 export interface MetricsServer {
@@ -21,21 +23,16 @@ export interface MetricsServer {
 export function openMetricsServer({
   host,
   port,
-  apiToken,
+  tokens,
   log,
 }: {
   host: string;
   port: number;
-  apiToken: Secret;
+  /** Each of them reads: the operator's and the viewer's. */
+  tokens: readonly Secret[];
   log: Log;
 }): MetricsServer {
-  const expected = digest(apiToken.reveal());
-  const server = createServer((request, response) => {
-    answer(request, response, expected).catch((error: unknown) => {
-      log.warn({ event: 'metrics.failed', error: errorMessage(error) }, 'could not answer with metrics');
-      response.destroy();
-    });
-  });
+  const server = createServer(createMetricsApp(tokens, log));
   const listening = new Promise<number | undefined>((resolve) => {
     server.once('error', (error) => {
       const text = `METRICS_PORT ${port} cannot be used; this process serves no metrics`;
@@ -54,15 +51,31 @@ export function openMetricsServer({
   };
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, expected: Buffer): Promise<void> {
-  const [, token = ''] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
-  if (request.url !== '/metrics' || request.method !== 'GET') response.writeHead(404).end();
-  else if (!timingSafeEqual(digest(token), expected))
-    response.writeHead(401, { 'www-authenticate': 'Bearer' }).end();
-  else {
-    const text = (await readProcessFamilies()).map(formatFamily).join('');
-    response.writeHead(200, { 'content-type': METRICS_TYPE }).end(text);
-  }
+function createMetricsApp(tokens: readonly Secret[], log: Log): Express {
+  const app = express();
+  const expected = tokens.map((token) => digest(token.reveal()));
+  const failedTokens = createFailedTokens(log);
+  app.disable('x-powered-by');
+  app.get('/metrics', async (request, response) => {
+    try {
+      const [, token = ''] = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '') ?? [];
+      if (!expected.some((one) => timingSafeEqual(digest(token), one)))
+        return refuse(response, await failedTokens.add(request, response));
+      const text = (await readProcessFamilies()).map(formatFamily).join('');
+      response.set('content-type', METRICS_TYPE).end(text);
+    } catch (error) {
+      log.warn({ event: 'metrics.failed', error: errorMessage(error) }, 'could not answer with metrics');
+      response.destroy();
+    }
+  });
+  app.use((_request: Request, response: Response) => void response.status(404).end());
+  return app;
+}
+
+/** `waitSeconds`: how long this address is blocked; 0 if it is not. */
+function refuse(response: Response, waitSeconds: number): void {
+  if (waitSeconds > 0) response.status(429).set('retry-after', String(waitSeconds)).end();
+  else response.status(401).set('www-authenticate', 'Bearer').end();
 }
 
 const digest = (text: string) => createHash('sha256').update(text).digest();

@@ -1,9 +1,9 @@
-import { findOperation } from '../../operations/registry.ts';
+import { findOperation, isForPrograms } from '../../operations/registry.ts';
 import { getOperation } from '../../operations/requests.ts';
 import { retryOperation as retry } from '../../operations/retry.ts';
-import { actorOf } from '../actor.ts';
-import { approvalRequired, endpoint } from '../endpoint.ts';
-import { readVia } from '../principal.ts';
+import { actorOf, refuseProgram } from '../actor.ts';
+import { endpoint } from '../endpoint.ts';
+import { limitPrograms } from '../program-limit.ts';
 import { acceptedAnswer, answerAccepted } from './accepted.ts';
 import { operationParams } from './operation-json.ts';
 
@@ -22,10 +22,11 @@ export const retryOperation = endpoint({
   handle: async ({ params, request, response, deps: { database, queue } }) => {
     const actor = actorOf(request, response);
     const { kind } = await getOperation(database, params.operationId);
-    if (readVia(request) !== undefined && findOperation(kind)?.takesFromCustomer) throw approvalRequired();
-    const operation = await database
-      .transaction()
-      .execute((trx) => retry(trx, queue, { operationId: params.operationId, actor }));
+    refuseProgram(request, response, isForPrograms(findOperation(kind) ?? {}));
+    const operation = await database.transaction().execute(async (trx) => {
+      await limitPrograms(trx, request, response);
+      return retry(trx, queue, { operationId: params.operationId, actor });
+    });
     await answerAccepted(response, database, operation);
   },
 });

@@ -43,13 +43,18 @@ export async function readLogWindow(
 }
 
 /** Sequence numbers have no gaps, so a page is a range of them. */
-function rangeOf(position: LogPosition, { last, limit }: { last: number; limit: number }) {
+function rangeOf(
+  position: LogPosition,
+  { last, limit }: { last: number; limit: number },
+): { from: number; to: number } {
   switch (position.at) {
     case 'end':
       return { from: last - limit + 1, to: last };
     case 'before':
       return { from: position.line - limit, to: position.line - 1 };
     case 'after':
+      // Behind the end there is nothing, and a number may be larger than a column's.
+      if (position.line >= last) return rangeOf({ at: 'end' }, { last, limit });
       return { from: position.line + 1, to: position.line + limit };
     case 'line': {
       const from = Math.max(1, position.line - LINES_BEFORE);

@@ -2,6 +2,7 @@ import { traceIdFor } from '../../log.ts';
 import { PIPELINE_RESULTS, type SpanAttributes, type Trace, type TraceSpan } from '../../telemetry/span.ts';
 import { spanIdFor } from '../../telemetry/trace-context.ts';
 import { timeline } from '../events/events.ts';
+import { stepLabel } from '../steps.ts';
 import type { StoredSpan, TraceRows } from './read-trace.ts';
 
 /** Steps in which nobody works on the operation: they belong to no attempt. */
@@ -57,7 +58,9 @@ function toRun(rows: TraceRows, { operationId, agentUrl }: Base, parentId: strin
       'cicd.pipeline.run.url.full': agentUrl,
       'cicd.pipeline.result': PIPELINE_RESULTS[status] ?? status,
       ...(status === 'failed' && {
-        'error.type': operation.failure_code ?? operation.failed_step ?? '_OTHER',
+        'error.type':
+          operation.failure_code ??
+          (operation.failed_step === null ? '_OTHER' : stepLabel(operation.failed_step)),
       }),
       'agent_stacks.agent.id': operation.agent_id,
       'agent_stacks.project': agent.project,

@@ -61,10 +61,15 @@ function toFound(
  * What a refresh found to be different from the state, property by property. The engine calls a resource the
  * same whose inputs are, so its word for the step says nothing about this.
  */
-function driftOf({ old, new: present }: Metadata): FoundResource['drift'] {
+function driftOf({ type, old, new: present }: Metadata): FoundResource['drift'] {
   if (old === undefined || present === undefined) return [];
-  return differences('', old.outputs ?? {}, present.outputs ?? {}, 0).slice(0, MOST_DRIFT);
+  return differences('', old.outputs ?? {}, present.outputs ?? {}, 0)
+    .filter(({ property }) => property !== CHANGES_BY_ITSELF[type])
+    .slice(0, MOST_DRIFT);
 }
+
+/** A tailnet key becomes invalid when its server joins, as it should. */
+const CHANGES_BY_ITSELF: Record<string, string> = { 'tailscale:index/tailnetKey:TailnetKey': 'invalid' };
 
 /** Deeper values are shown as a whole. */
 const DEEPEST = 2;

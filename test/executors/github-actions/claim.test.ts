@@ -17,6 +17,7 @@ import { receiveCallback } from '../../../src/executors/github-actions/receive.t
 import { type RunnerRecord, recordForRunner } from '../../../src/executors/github-actions/record.ts';
 import { describeFailure } from '../../../src/executors/github-actions/result.ts';
 import { requestChange } from '../../../src/limits/request-change.ts';
+import { readEvents } from '../../../src/operations/events/events.ts';
 import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
 import type { IsStillWanted } from '../../../src/operations/last-check.ts';
 import { requestOperation } from '../../../src/operations/requests.ts';
@@ -395,6 +396,18 @@ describe('what a runner records', () => {
     await report(jobId, 1, { status: 'failed', error: 'broken' });
     await expect(record(jobId, 1, { kind: 'alive' })).rejects.toThrow(ConflictError);
     await expect(record(jobId, 1, { kind: 'log', lines: ['late'] })).rejects.toThrow(ConflictError);
+  });
+
+  test('a text of several lines is several events, as many as a message may have', async () => {
+    const jobId = await dispatch();
+    await claim(jobId, 1);
+    await record(jobId, 1, { kind: 'log', lines: ['one\r\ntwo\nthree', 'x\n'.repeat(600)] });
+    const lines = (await readEvents(at.database, jobId, 0, 1_000)).flatMap(({ type, data }) =>
+      type === 'log' ? [String(data.line)] : [],
+    );
+    expect(lines.slice(0, 4)).toEqual(['one', 'two', 'three', 'x']);
+    expect(lines.at(-1)).toMatch(/104/);
+    expect(lines).toHaveLength(501);
   });
 
   test('a permanent failure is final and keeps its own message', async () => {

@@ -35,7 +35,7 @@ it('has the same bounds in the database as here', () => {
     new URL('../../../src/database/migrations/0027-telemetry.ts', import.meta.url),
     'utf8',
   );
-  for (const bounds of [SHORT_BOUNDS, LONG_BOUNDS]) expect(migration).toContain(`'{${bounds.join(',')}}'`);
+  for (const bounds of [SHORT_BOUNDS, LONG_BOUNDS]) expect(migration).toContain(`= [${bounds.join(', ')}];`);
 });
 
 /** What is counted in the rows themselves. */
@@ -97,11 +97,36 @@ it('an operation that moves from failed back to the queue is counted once', asyn
   expect(await tallied()).toEqual(await recount());
 });
 
-it('counts again what came in without triggers', async () => {
+it('counts again what came in without triggers, and keeps what cannot be counted again', async () => {
+  await foldTallies(at.database);
+  const waits = async () => (await readTallies(at.database)).get('queue_wait') ?? [];
+  // No worker has added it up yet.
+  await sql`insert into tally_changes (tally, labels, count, seconds)
+    values ('queue_wait', '{"kind": "provision", "le": "1"}', 1, 0.7)`.execute(at.database);
+  const waited = await waits();
   await sql`update tallies set count = count + 5`.execute(at.database);
   expect(await tallied()).not.toEqual(await recount());
+  await sql`update tallies set count = count - 5 where tally = 'queue_wait'`.execute(at.database);
   await sql`select recount_tallies()`.execute(at.database);
   expect(await tallied()).toEqual(await recount());
+  expect(await waits()).toEqual(waited);
+});
+
+it('counts an event under the outcome that it has in the end', async () => {
+  const count = async () =>
+    Object.fromEntries(
+      ((await readTallies(at.database)).get('stripe_events') ?? [])
+        .filter((tally) => tally.count > 0)
+        .map((tally) => [tally.labels.outcome, tally.count]),
+    );
+  await sql`insert into stripe_events (id, type, livemode, payload, outcome, created_at)
+    values ('evt_1', 't', false, '{}', 'acted', now()), ('evt_2', 't', false, '{}', 'acted', now())`.execute(
+    at.database,
+  );
+  expect(await count()).toEqual({ acted: 2 });
+  await sql`update stripe_events set outcome = 'ignored' where id = 'evt_1'`.execute(at.database);
+  await sql`update stripe_events set outcome = outcome, reason = 'r' where id = 'evt_2'`.execute(at.database);
+  expect(await count()).toEqual({ acted: 1, ignored: 1 });
 });
 
 it('counts holds and notices that wait', async () => {

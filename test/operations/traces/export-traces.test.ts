@@ -75,6 +75,14 @@ const outputsOf = (agentId: string) => ({
   tailnetName: `agent-${agentId}.tail.ts.net`,
 });
 
+/** A provision that has failed for good. */
+async function failedProvision(agentId: string, step: string): Promise<string> {
+  const { operation_id: operationId } = await order(at, agentId);
+  await sql`update operations set status = 'failed', error = 'no', failed_step = ${step}, finished_at = clock_timestamp()
+    where operation_id = ${operationId}`.execute(at.database);
+  return operationId;
+}
+
 /** A provision whose first try fails and whose second one succeeds. */
 async function provisionInTwoTries(agentId: string): Promise<string> {
   const { operation_id: operationId } = await order(at, agentId);
@@ -194,4 +202,37 @@ it('a silent collector holds nothing up but the next look', async () => {
   await expect
     .poll(() => at.logged.some(({ event }) => event === 'telemetry.traces_failed'), { timeout: 20_000 })
     .toBe(true);
+});
+
+it('names no step in the words of a foreign runner', async () => {
+  const operationId = await failedProvision('a1', 'Fetching https://user:secret@203.0.113.7');
+  startExport();
+  const run = () =>
+    collector.spans.find(({ traceId, kind }) => traceId === traceIdFor(operationId) && kind === 2);
+  await expect.poll(run, { timeout: 20_000 }).toMatchObject({ attributes: { 'error.type': 'other' } });
+});
+
+it('a trace that the collector refuses is given up with a warning, and holds no other up', async () => {
+  const ids = [];
+  for (const agentId of ['a1', 'a2', 'a3', 'a4', 'a5'])
+    ids.push(await failedProvision(agentId, 'configuring'));
+  collector.refuse(traceIdFor(ids[2]!), 400);
+  startExport();
+  const sent = () => new Set(collector.spans.map(({ traceId }) => traceId));
+  await expect.poll(() => sent().size, { timeout: 20_000 }).toBe(4);
+  const dropped = () => at.logged.filter(({ event }) => event === 'telemetry.trace_dropped');
+  await expect.poll(dropped).toMatchObject([{ operationId: ids[2], level: 40 }]);
+  const { rows } = await sql<{ id: string }>`select operation_id as id from exported_traces
+    where claimed_until is not null`.execute(at.database);
+  expect(rows).toEqual([]);
+});
+
+it('a refusal that is about the token gives up nothing', async () => {
+  const operationId = await failedProvision('a1', 'configuring');
+  collector.refuse(traceIdFor(operationId), 401);
+  startExport();
+  await expect.poll(() => collector.requests.length, { timeout: 20_000 }).toBeGreaterThan(2);
+  collector.refuse('', 0);
+  await untilSpans(1);
+  expect(at.logged.filter(({ event }) => event === 'telemetry.trace_dropped')).toEqual([]);
 });

@@ -83,6 +83,13 @@ test('what may be secret is hidden, and everything is bounded', () => {
   expect(found!.drift[5]!.now).toHaveLength(300);
 });
 
+test('a tailnet key that has been used is no drift', () => {
+  const key = 'tailscale:index/tailnetKey:TailnetKey';
+  const states = { old: { invalid: false, tags: ['tag:agent'] }, now: { invalid: true, tags: [] } };
+  const [found] = collect('refresh', done('same', 'tailnet-key', states, key))!;
+  expect(found!.drift).toEqual([{ property: 'tags', before: '["tag:agent"]', now: '[]' }]);
+});
+
 test('after a destroy there is nothing, and a run of a part of the stack says nothing', () => {
   expect(collect('destroy', done('same', 'server', { now: {} }))).toEqual([]);
   expect(collect('renew-key', done('create', 'key', { now: {} }))).toBeUndefined();
