@@ -14,7 +14,7 @@ test.for<[string, Case]>([
     'the worker, the CLI and Ansible, each alone,',
     { targets: ['worker', 'cli', 'ansible'], moments: { provision: 1, destroy: 1 } },
   ],
-  ['the worker in a claim and in an adoption', { targets: ['worker'], moments: { claim: 1, adopt: 1 } }],
+  ['the worker in an adoption', { targets: ['worker'], moments: { adopt: 1 } }],
 ])('kill -9 of %s leaves no trace', { timeout: 600_000 }, async ([, { targets, moments }], { skip }) => {
   const reason = lacking();
   skip(reason !== undefined, reason);
