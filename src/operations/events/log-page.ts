@@ -53,7 +53,7 @@ function rangeOf(
     case 'before':
       return { from: position.line - limit, to: position.line - 1 };
     case 'after':
-      // Behind the end there is nothing, and a number may be larger than a column's.
+      // Behind the end there is nothing to show but the end; a number may also be larger than a column's.
       if (position.line >= last) return rangeOf({ at: 'end' }, { last, limit });
       return { from: position.line + 1, to: position.line + limit };
     case 'line': {
