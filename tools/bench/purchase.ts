@@ -50,7 +50,7 @@ export function splitSteps({ timeline }: Pick<Operation, 'timeline'>, seconds: n
  * The progress line of a finished task in ansible/callbacks/progress.py; retries and failures have other
  * words.
  */
-const DONE = /^progress: (.+): (?:ok|changed) \((\d+\.\d+) s\)$/gm;
+const DONE = /^progress: (.+): (?:ok|changed) \((\d+\.\d+) s\)(?: (?:operation|trace)=\S+)*$/gm;
 
 /** Splits a configuration into its logged tasks and the rest between them. */
 export function splitConfiguring(log: string, seconds: number): Share[] {

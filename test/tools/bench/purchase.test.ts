@@ -36,7 +36,7 @@ describe('a purchase', () => {
     const log = [
       'TASK [base : Create the account] ***',
       'changed: [agent-a]',
-      'progress: base : Create the account: changed (0.5 s)',
+      'progress: base : Create the account: changed (0.5 s) operation=0b1c trace=00ff',
       'progress: agent : Wait until the agent is healthy: not yet, try 10 (9.0 s)',
       'progress: agent : Wait until the agent is healthy: ok (12.5 s)',
       'progress: agent : Read the state of its service: failed, ignored (1.0 s)',
