@@ -1,9 +1,8 @@
 import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Attempt } from '../operations/attempt.ts';
+import { behindFence } from '../operations/behind-fence.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
-import { standInAgent, standInOperation } from '../operations/stand-in.ts';
 import { underLease } from '../operations/under-lease.ts';
 import type { Lease } from '../processes/lease.ts';
 import type { Fence } from '../pulumi/fence.ts';
@@ -66,39 +65,22 @@ async function buildOrRemove(
   { work, signal, lease }: { work: ImageWork; signal: AbortSignal; lease: Lease },
 ): Promise<void> {
   const { database, fence, log } = deps;
-  const { image_id: imageId, work_id: operationId, attempt } = image;
-  const entry = await fence.enter({ agentId: imageId, operationId, attempt });
-  const { images: _, slots: __, ...others } = deps.parts;
-  const parts: RunbookParts = {
-    ...others,
-    recordInputs: async (_run, prepared) => {
-      await recordImageInputs(database, work, prepared);
-      // What is removed at the end of this attempt is found by them.
-      Object.assign(run.agent, prepared);
-    },
-  };
+  const { image_id: imageId, attempt } = image;
   const owned = { ...image, ownerId: imageId, makes: image.status === 'building' };
-  const run: Attempt = {
-    operation: standInOperation(owned),
-    agent: standInAgent(owned),
-    signal,
-    lease,
-    backendUrl: entry.backendUrl,
-    step: (step) => void recordImageStep(database, work, step).catch(() => {}),
-    log: (line) => log.debug({ event: 'image.log', imageId, attempt }, line),
+  const told = {
+    step: (step: string) => void recordImageStep(database, work, step).catch(() => {}),
+    log: (line: string) => log.debug({ event: 'image.log', imageId, attempt }, line),
   };
-  try {
-    signal.throwIfAborted();
-    const build = { ...deps, parts };
-    await (image.status === 'building' ? buildImage : removeImage)(build, run, image, work);
-  } finally {
-    await entry
-      .leave()
-      .catch((error: unknown) =>
-        log.warn(
-          { event: 'fence.leave_failed', error: errorMessage(error) },
-          'could not close an image’s login',
-        ),
-      );
-  }
+  await behindFence({ fence, log, what: 'an image' }, owned, { signal, lease, ...told }, async (run) => {
+    const { images: _, slots: __, ...others } = deps.parts;
+    const parts: RunbookParts = {
+      ...others,
+      recordInputs: async (_run, prepared) => {
+        await recordImageInputs(database, work, prepared);
+        // What is removed at the end of this attempt is found by them.
+        Object.assign(run.agent, prepared);
+      },
+    };
+    await (owned.makes ? buildImage : removeImage)({ ...deps, parts }, run, image, work);
+  });
 }

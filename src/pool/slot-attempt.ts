@@ -1,9 +1,8 @@
 import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Attempt } from '../operations/attempt.ts';
+import { behindFence } from '../operations/behind-fence.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
-import { standInAgent, standInOperation } from '../operations/stand-in.ts';
 import { underLease } from '../operations/under-lease.ts';
 import type { Lease } from '../processes/lease.ts';
 import type { Fence } from '../pulumi/fence.ts';
@@ -65,36 +64,18 @@ async function makeOrRemove(
   { work, signal, lease }: { work: SlotWork; signal: AbortSignal; lease: Lease },
 ): Promise<void> {
   const { database, fence, log } = deps;
-  const { slot_id: slotId, work_id: operationId, attempt } = slot;
-  const entry = await fence.enter({ agentId: slotId, operationId, attempt });
+  const { slot_id: slotId, attempt } = slot;
   const parts = { ...deps.parts, recordInputs: toRecorder(database, work) };
   const owned = { ...slot, ownerId: slotId, makes: slot.status === 'making' };
-  const run: Attempt = {
-    operation: standInOperation(owned),
-    agent: standInAgent(owned),
-    signal,
-    lease,
-    backendUrl: entry.backendUrl,
-    step: (step) => void recordSlotStep(database, work, step).catch(() => {}),
-    log: (line) => log.debug({ event: 'slot.log', slotId, attempt }, line),
+  const told = {
+    step: (step: string) => void recordSlotStep(database, work, step).catch(() => {}),
+    log: (line: string) => log.debug({ event: 'slot.log', slotId, attempt }, line),
   };
-  try {
-    signal.throwIfAborted();
-    if (slot.status === 'making') await markSlotReady(database, work, await makeServer(parts, run));
-    else {
-      await removeEverything(parts, run);
-      await markSlotRemoved(database, work);
-    }
-  } finally {
-    await entry
-      .leave()
-      .catch((error: unknown) =>
-        log.warn(
-          { event: 'fence.leave_failed', error: errorMessage(error) },
-          'could not close a slot’s login',
-        ),
-      );
-  }
+  await behindFence({ fence, log, what: 'a slot' }, owned, { signal, lease, ...told }, async (run) => {
+    if (owned.makes) return markSlotReady(database, work, await makeServer(parts, run));
+    await removeEverything(parts, run);
+    await markSlotRemoved(database, work);
+  });
 }
 
 const toRecorder =
