@@ -1,15 +1,11 @@
 import { z } from 'zod';
 import { AGENT_ORDERS, type AgentFilter } from '../../agents/search.ts';
 import { AGENT_STATUSES, HEALTHS } from '../../agents/states.ts';
+import { searchText } from '../../http/search-text.ts';
 
 /** The list's address: filters, order and page. What is unknown or too long counts as not given. */
 const querySchema = z.object({
-  // Control characters are in nothing that is searched, and Postgres rejects one of them.
-  q: z
-    .string()
-    .max(200)
-    .transform((text) => text.replaceAll(/\p{Cc}/gu, ''))
-    .catch(''),
+  q: searchText.catch(''),
   status: z
     .enum(['present', ...AGENT_STATUSES])
     .optional()

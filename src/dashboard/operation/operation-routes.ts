@@ -6,6 +6,7 @@ import { findAskers } from '../../audit/listing.ts';
 import { NotFoundError } from '../../errors.ts';
 import type { HttpDeps } from '../../http/deps.ts';
 import { presentOperations } from '../../http/operations/present-operations.ts';
+import { searchText } from '../../http/search-text.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { readCourse } from '../../operations/events/course.ts';
 import { readEvents } from '../../operations/events/events.ts';
@@ -25,11 +26,7 @@ const DOWNLOAD_BATCH = 1_000;
 const line = z.coerce.number().int().min(0).max(2_147_483_647).optional().catch(undefined);
 /** What is unknown or malformed counts as not given. */
 const querySchema = z.object({
-  q: z
-    .string()
-    .max(200)
-    .transform((text) => text.replaceAll(/\p{Cc}/gu, ''))
-    .catch(''),
+  q: searchText.catch(''),
   level: z.enum(LOG_LEVELS).catch('info'),
   line,
   before: line,

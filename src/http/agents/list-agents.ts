@@ -4,6 +4,7 @@ import { AGENT_STATUSES } from '../../agents/states.ts';
 import { listAgents as readAgents } from '../../agents/store.ts';
 import { endpoint } from '../endpoint.ts';
 import { cursorKind, pageOf, pageQuery } from '../paging.ts';
+import { searchText } from '../search-text.ts';
 import { agentJson } from './agent-json.ts';
 import { presentAgents } from './present-agents.ts';
 
@@ -17,14 +18,9 @@ export const listAgents = endpoint({
   access: 'operator',
   query: z.object({
     status: z.enum(AGENT_STATUSES, { error: `must be one of ${AGENT_STATUSES.join(', ')}` }).optional(),
-    q: z
-      .string()
-      .max(200)
-      .transform((text) => text.replaceAll(/\p{Cc}/gu, ''))
-      .optional()
-      .meta({
-        description: 'Only those with it in an id, user, address, server, subscription, region or plan',
-      }),
+    q: searchText.optional().meta({
+      description: 'Only those with it in an id, user, address, server, subscription, region or plan',
+    }),
     ...pageQuery,
   }),
   answers: { 200: { description: 'A page of agents', schema: pageOf(agentJson) } },
