@@ -153,6 +153,11 @@ export interface StartCommand {
   ended(withinSeconds: number): Promise<number | null>;
 }
 
+const running = new Set<StartCommand['signalGroup']>();
+process.once('exit', () => {
+  for (const signalGroup of running) signalGroup('SIGTERM');
+});
+
 export function startCommand(site: Site, { args = [], variables = {} }: StartOptions = {}): StartCommand {
   const child = spawn('npm', ['start', ...(args.length > 0 ? ['--', ...args] : [])], {
     cwd: ROOT,
@@ -176,7 +181,8 @@ export function startCommand(site: Site, { args = [], variables = {} }: StartOpt
   const signalGroup = (signal: NodeJS.Signals) => {
     if (code === undefined && child.pid !== undefined) process.kill(-child.pid, signal);
   };
-  process.once('exit', () => signalGroup('SIGTERM'));
+  running.add(signalGroup);
+  void closed.then(() => running.delete(signalGroup));
   return {
     child,
     said: () => text,
