@@ -7,7 +7,8 @@ const ALONE = ['test/e2e/{github-,}{environment,lifecycle,main-path,secrets}.tes
 export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
-    // Processes and Postgres are real, on machines with two slow cores too. End-to-end tests set limits of their own.
+    // Processes and Postgres are real, on machines with two slow cores too. End-to-end tests set limits of
+    // their own.
     testTimeout: 20_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
@@ -23,7 +24,8 @@ export default defineConfig({
           name: 'shared',
           include: ['test/**/*.test.ts'],
           exclude: ALONE,
-          // Most of a short file's time was the import of the service's modules: files take turns in a process.
+          // Most of a short file's time was the import of the service's modules: files take turns in a
+          // process.
           isolate: false,
         },
       },

@@ -7,8 +7,8 @@ const PLENTY_BYTES = 8 * 2 ** 30;
 
 /**
  * The folder for databases that only live as long as a test: in memory where there is plenty of it. Each is
- * made of hundreds of files, which a disk's file system takes longer to create and to delete than Postgres
- * to use. Whoever names a folder in TMPDIR gets all of them there.
+ * made of hundreds of files, which a disk's file system takes longer to create and to delete than Postgres to
+ * use. Whoever names a folder in TMPDIR gets all of them there.
  */
 export const memoryFolder = process.env.TMPDIR === undefined && hasPlenty() ? MEMORY : tmpdir();
 
