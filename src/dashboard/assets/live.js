@@ -5,7 +5,7 @@
 
 const REFRESH_EVERY_MS = 10_000;
 const GATHER_MS = 250;
-/** A page takes this share of the time at most: the slower the service answers, the less often it is asked. */
+/** A page takes this share of the time at most: a slower service is asked less often. */
 const SHARE = 1 / 2;
 
 const connection = document.getElementById('connection');
