@@ -5,6 +5,8 @@
 // others; when it closes, the next one listens. Each tab hears it as the event `news` of its document.
 
 const REOPEN_MS = 2_000;
+/** Over plain http from another machine there are no locks: every tab listens for itself. */
+const isShared = navigator.locks !== undefined;
 const channel = new BroadcastChannel('agent-stacks feed');
 /** What the tab that listens said last about its connection; undefined in the others. */
 let state;
@@ -14,7 +16,7 @@ function hear(news) {
 }
 function tell(type, data) {
   if (type === 'open' || type === 'away') state = type;
-  channel.postMessage({ type, data });
+  if (isShared) channel.postMessage({ type, data });
   hear({ type, data });
 }
 
@@ -36,8 +38,7 @@ channel.addEventListener('message', ({ data }) => {
   else if (state !== undefined) channel.postMessage({ type: state });
 });
 
-// Over plain http from another machine there are no locks: every tab listens.
-if (navigator.locks === undefined) listen();
+if (!isShared) listen();
 else {
   navigator.locks.request('agent-stacks feed', () => {
     listen();
