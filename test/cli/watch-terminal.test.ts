@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
 
@@ -64,6 +64,8 @@ function watchIn(columns: number, variables: NodeJS.ProcessEnv = {}) {
     },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
+  // A test that fails half-way leaves no command behind.
+  onTestFinished(() => void child.kill('SIGKILL'));
   let said = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     said += text;
