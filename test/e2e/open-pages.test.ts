@@ -32,11 +32,11 @@ beforeAll(async () => {
 afterAll(async () => {
   closing.abort();
   await database?.destroy();
-  await server?.stop();
   // An installation whose Hetzner nobody has asked is taken for one that checked no answers.
   await fetch(`${host?.connection.hcloudEndpoint}/servers`, {
     headers: { authorization: `Bearer ${host?.connection.hcloudToken}` },
   });
+  await server?.stop();
   await host?.stop();
   await site?.remove();
 }, 90_000);
