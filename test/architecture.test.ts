@@ -32,6 +32,7 @@ const FLOORS = [
   'src/tailscale',
   'src/github',
   'src/stripe',
+  'src/keys',
   'src/connections',
   'src/tailnet',
   'src/pulumi',
@@ -45,6 +46,7 @@ const FLOORS = [
   'src/limits',
   'src/pool',
   'src/images',
+  'src/rekey',
   'src/billing',
   'src/reconcile',
   'src/http',
@@ -64,7 +66,15 @@ const MAY_IMPORT: Record<string, string[]> = {
   // Reached only over HTTP, like the real clouds: it knows nothing of the service.
   sandbox: ['src', 'src/processes'],
   // Starts the sandbox with its Postgres for the service.
-  'sandbox/host': ['src', 'src/processes', 'src/config', 'src/connections', 'src/database', 'sandbox'],
+  'sandbox/host': [
+    'src',
+    'src/processes',
+    'src/config',
+    'src/connections',
+    'src/database',
+    'src/keys',
+    'sandbox',
+  ],
   'src/dashboard': [
     'src',
     'src/agents',

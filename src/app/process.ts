@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox/host/installation.ts';
-import { deriveAuditKey } from '../audit/chain.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config, LiveConfig, Role } from '../config/config.ts';
 import { toConsoles } from '../config/consoles.ts';
@@ -27,6 +26,7 @@ import { actsOnPast, openFollowing } from './billing.ts';
 import { openClock } from './clock.ts';
 import { versionOf } from './engine.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
+import { openKeyFollowing } from './keys.ts';
 import { observeDatabasePool } from './observed.ts';
 import { openRemote } from './runner-api.ts';
 import { Shutdown } from './shutdown.ts';
@@ -45,7 +45,7 @@ export async function runProcess(config: Config, role: Role): Promise<void> {
   {
     await using shutdown = new Shutdown(log);
     try {
-      await open({ config, role, log, shutdown, stopping: stopped.signal });
+      await open({ config, role, log, shutdown, stopping: stopped.signal, fail: stopped.fail });
       await stopped.promise;
       say('\nStopping: releasing the operations in progress …');
     } catch (error) {
@@ -63,6 +63,8 @@ interface ProcessParts {
   shutdown: Shutdown;
   /** Aborts when the process is asked to stop. */
   stopping: AbortSignal;
+  /** Stops it because it can be of no use. */
+  fail(error: Error): void;
 }
 
 /** Binds the port, finds or starts the sandbox, and starts the roles of this process. */
@@ -136,8 +138,10 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   shutdown.add('the database connections', () => pool.end());
   const database = createDatabase(pool);
   await waitFor('the database migrations', migrateDatabase(connections.databaseUrl), waiter);
-  const checked = checkInstallation(database, config, connections);
+  const { own, announceIn, follow } = openKeyFollowing(parts, database);
+  const checked = checkInstallation(database, config, connections, announceIn);
   const isTailnetSilent = await waitFor('the installation checks', checked, waiter);
+  shutdown.add(`the announcement of ${own.processId}`, follow().stop);
   // The processes that accept orders choose the executor and the limits, not a worker that joins.
   if (role !== 'worker' && installation?.role !== 'join') {
     await chooseExecutor(database, config.executor);
@@ -187,7 +191,7 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
     apiToken: connections.apiToken,
     viewerToken: config.viewerToken,
     programToken: config.programToken,
-    auditKey: deriveAuditKey(connections.pulumi.passphrase),
+    keyring: connections.pulumi.keyring,
     webhookSecrets: connections.stripe.webhookSecrets,
     remote,
     missingKeys: connections.missingKeys,
