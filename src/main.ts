@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { runProcess } from './app/process.ts';
 import { ConfigError, ROLES, readConfig } from './config/config.ts';
+import { usesFiles } from './config/credential-files.ts';
 import { useOwnEnvironment } from './config/process-environment.ts';
 import { errorMessage } from './errors.ts';
 import { complain } from './processes/terminal-text.mjs';
@@ -14,7 +15,8 @@ async function main(): Promise<number> {
       throw new ConfigError(`--role must be one of ${ROLES.join(', ')}, not ${values.role}`);
     const config = readConfig(process.env);
     useOwnEnvironment(process.env, config.childEnvironment);
-    await runProcess(config, role);
+    const reread = usesFiles(process.env) ? () => readConfig(process.env, true) : undefined;
+    await runProcess(config, role, reread);
     return 0;
   } catch (error) {
     const isOurs =

@@ -28,6 +28,7 @@ import { versionOf } from './engine.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { openKeyFollowing } from './keys.ts';
 import { observeDatabasePool } from './observed.ts';
+import { startReloading } from './reload.ts';
 import { openRemote } from './runner-api.ts';
 import { Shutdown } from './shutdown.ts';
 import { openTelemetry, startSending, type Telemetry } from './telemetry.ts';
@@ -38,14 +39,17 @@ import { startWorkerRole } from './worker.ts';
 
 const CLOSE_LIMIT_MS = 10_000;
 
-/** Runs the service in this process until a signal ends it, then stops everything in order. */
-export async function runProcess(config: Config, role: Role): Promise<void> {
+/**
+ * Runs the service in this process until a signal ends it, then stops everything in order.
+ * @param reread reads the configuration again, at SIGHUP; without it that signal stops the process
+ */
+export async function runProcess(config: Config, role: Role, reread?: () => Config): Promise<void> {
   const log = openLog(config);
-  const stopped = untilStopped();
+  const stopped = untilStopped({ stopsOnHangUp: reread === undefined });
   {
     await using shutdown = new Shutdown(log);
     try {
-      await open({ config, role, log, shutdown, stopping: stopped.signal, fail: stopped.fail });
+      await open({ config, role, log, shutdown, reread, stopping: stopped.signal, fail: stopped.fail });
       await stopped.promise;
       say('\nStopping: releasing the operations in progress …');
     } catch (error) {
@@ -63,6 +67,8 @@ interface ProcessParts {
   shutdown: Shutdown;
   /** Aborts when the process is asked to stop. */
   stopping: AbortSignal;
+  /** Reads the configuration again. */
+  reread: (() => Config) | undefined;
   /** Stops it because it can be of no use. */
   fail(error: Error): void;
 }
@@ -97,6 +103,7 @@ async function start(parts: StartParts): Promise<void> {
   const clock = openClock({ ...parts, database: opened.database });
   shutdown.add('the clock', clock.stop);
   const backend = { ...opened, clock };
+  shutdown.add('the reloading of credentials', startReloading({ ...parts, ...backend }).stop);
   const { database, events } = backend;
   const served = server === undefined ? undefined : serveHttp({ ...parts, ...backend, server });
   const publicUrl = served?.url ?? installation?.publicUrl ?? config.publicUrl;

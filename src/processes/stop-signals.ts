@@ -3,10 +3,10 @@ const SAME_KEYSTROKE_MS = 1_000;
 
 /**
  * Resolves at the first SIGINT or SIGTERM, or when the launcher of this process is gone. A later SIGINT ends
- * the process immediately; the next start cleans up. `fail` stops it for a reason of its own, with which the
+ * the process immediately; the next start cleans up. `stopsOnHangUp`: SIGHUP means the same. `fail` stops it for a reason of its own, with which the
  * promise is rejected.
  */
-export function untilStopped(): {
+export function untilStopped({ stopsOnHangUp = true } = {}): {
   promise: Promise<void>;
   signal: AbortSignal;
   fail(error: Error): void;
@@ -29,7 +29,7 @@ export function untilStopped(): {
       stop();
     });
     process.on('SIGTERM', stop);
-    process.on('SIGHUP', stop);
+    if (stopsOnHangUp) process.on('SIGHUP', stop);
     process.on('disconnect', stop);
   });
   // Whoever waits for it hears of it; a start that fails first need not.

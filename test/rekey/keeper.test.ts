@@ -12,7 +12,7 @@ import { Keyring } from '../../src/keys/keyring.ts';
 import { announce } from '../../src/keys/processes.ts';
 import { noFence } from '../../src/pulumi/fence.ts';
 import { StateKeys } from '../../src/pulumi/state-cipher.ts';
-import { createStatePassphrases } from '../../src/pulumi/state-passphrases.ts';
+import { createStatePassphrases, type StatePassphrases } from '../../src/pulumi/state-passphrases.ts';
 import { Rekeying } from '../../src/rekey/keeper.ts';
 import { readRekeyStatus } from '../../src/rekey/status.ts';
 import { Secret } from '../../src/secret.ts';
@@ -20,7 +20,13 @@ import { type OperationsFixture, openOperations, order } from '../support/operat
 import { addSlot } from '../support/slots.ts';
 
 const passphrase = (number: number) => new Secret(`passphrase number ${number}`);
-const alone = (number: number) => new Keyring(passphrase(number));
+const known = new Map<number, Keyring>();
+/** Deriving its keys takes time. */
+function alone(number: number): Keyring {
+  const keyring = known.get(number) ?? new Keyring(passphrase(number));
+  known.set(number, keyring);
+  return keyring;
+}
 const changing = (number: number) => new Keyring(passphrase(number), passphrase(number - 1));
 const POLL = { timeout: 20_000, interval: 10 };
 const STACKS = ['agent-a1', 'foundation-default', 'agent-stray'];
@@ -57,7 +63,11 @@ afterAll(async () => {
 
 const firstState = async () => ({ salt: (await new StateKeys().create(alone(0).current)).salt });
 const databaseName = () => new URL(at.url).pathname.slice(1);
-const states = () => createStatePassphrases(pool, { database: databaseName(), project: 'agents' });
+let opened: StatePassphrases | undefined;
+const states = () => {
+  opened ??= createStatePassphrases(pool, { database: databaseName(), project: 'agents' });
+  return opened;
+};
 
 /** The database of a process that is killed at its statement number `last`: what is not committed is gone. */
 function dyingAt(last: number): Database {
@@ -129,7 +139,7 @@ async function expectChanged(number: number): Promise<void> {
 test('a change that is killed at any statement is completed by the next process', async () => {
   let number = 0;
   // The last of them is never reached: that process completes the change itself.
-  for (const last of [1, 4, 7, 9, 11, 13, 15, 18, 22, 28, 1_000]) {
+  for (const last of [3, 9, 12, 15, 20, 1_000]) {
     number += 1;
     const killed = rekeying(number, dyingAt(last));
     await killed.round();
@@ -139,7 +149,7 @@ test('a change that is killed at any statement is completed by the next process'
 }, 120_000);
 
 test('the status says what is left, whom the change waits for, and when it is done', async () => {
-  const number = 12;
+  const number = 7;
   await sql`delete from processes`.execute(at.database);
   expect(await readRekeyStatus(at.database)).toMatchObject({ state: 'none' });
   const say = (processId: string, keyring: Keyring) =>
@@ -184,16 +194,15 @@ test('the status says what is left, whom the change waits for, and when it is do
 
 test('values that neither passphrase opens are named, and do not hold the change up', async () => {
   const stray = createVault(new Secret('of an older version')).seal('a1', generateAgentKeys('a1'));
-  const sealed = (await at.database.selectFrom('agents').select('secrets').executeTakeFirstOrThrow()).secrets;
   await sql`alter table agents disable trigger agents_present_key`.execute(at.database);
   await at.database.updateTable('agents').set({ secrets: stray }).execute();
   await sql`alter table agents enable trigger agents_present_key`.execute(at.database);
-  await finish(13);
+  await sql`delete from processes`.execute(at.database);
+  await finish(8);
   expect(await readRekeyStatus(at.database)).toMatchObject({ state: 'done' });
   const { rekey_problems: problems } = await at.database
     .selectFrom('installation')
     .select('rekey_problems')
     .executeTakeFirstOrThrow();
   expect(problems).toEqual([expect.stringContaining('secrets of agents: a1')]);
-  expect(sealed).not.toBeNull();
 });
