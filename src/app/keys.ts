@@ -5,8 +5,14 @@ import type { Connections } from '../connections/connections.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { type Announced, announce, startAnnouncing } from '../keys/processes.ts';
 import type { Log } from '../log.ts';
-import { openPulumiState } from '../pulumi/open-state.ts';
+import { openPulumiState, type PulumiState } from '../pulumi/open-state.ts';
 import { type RekeyDeps, startRekeying } from '../rekey/keeper.ts';
+import { startMovingProviders } from '../rekey/providers.ts';
+import { readRekeyStatus } from '../rekey/status.ts';
+import type { Engine } from './engine.ts';
+
+const TAKE_OUT =
+  'The passphrase is changed: take PULUMI_CONFIG_PASSPHRASE_BEFORE out, nothing needs it any more.';
 
 interface Parts {
   role: Role;
@@ -22,6 +28,8 @@ export interface KeyFollowing {
   announceIn(trx: Transaction): Promise<void>;
   /** Announces it from then on, and follows a change. It ends itself if it does not have the new passphrase. */
   follow(): { stop(): Promise<void> };
+  /** What a person has to know at the start; undefined: nothing. */
+  notice(): Promise<string | undefined>;
 }
 
 export function openKeyFollowing({ role, connections, log, fail }: Parts, database: Database): KeyFollowing {
@@ -30,6 +38,11 @@ export function openKeyFollowing({ role, connections, log, fail }: Parts, databa
   return {
     own,
     announceIn: (trx) => announce(trx, own, keyring),
+    notice: async () => {
+      if (keyring.former === undefined) return undefined;
+      const { state } = await readRekeyStatus(database);
+      return state === 'done' ? TAKE_OUT : undefined;
+    },
     follow: () => {
       const onOther = (error: Error) =>
         fail(new Error(`${error.message}: start this process with it`, { cause: error }));
@@ -38,12 +51,22 @@ export function openKeyFollowing({ role, connections, log, fail }: Parts, databa
   };
 }
 
+/** Moves the stacks to the configured secrets provider in the background. */
+export function openProviderMoves(
+  { connections, database, log }: Omit<RekeyParts, 'clock'>,
+  { engine, pulumi }: { engine: Pick<Engine, 'parts'>; pulumi: PulumiState },
+): { stop(): Promise<void> } {
+  const { url: backendUrl, secrets } = connections.pulumi;
+  const { executor } = engine.parts;
+  return startMovingProviders({ database, log, secrets, backendUrl, executor, ...pulumi });
+}
+
+type RekeyParts = Pick<RekeyDeps, 'database' | 'log' | 'clock'> & {
+  connections: Pick<Connections, 'pulumi'>;
+};
+
 /** Changes the passphrase in the background, if this process has a former one. */
-export function openRekeying({
-  connections,
-  database,
-  log,
-}: Pick<RekeyDeps, 'database' | 'log'> & { connections: Pick<Connections, 'pulumi'> }) {
+export function openRekeying({ connections, database, log, clock }: RekeyParts): { stop(): Promise<void> } {
   const { keyring, url: backendUrl } = connections.pulumi;
   const openStacks: RekeyDeps['openStacks'] = async () => {
     const { passphrases, fence, close } = await openPulumiState(backendUrl, log);
@@ -52,5 +75,5 @@ export function openRekeying({
     await close();
     return undefined;
   };
-  return startRekeying({ database, log, keyring, openStacks });
+  return startRekeying({ database, log, keyring, clock, openStacks });
 }

@@ -145,10 +145,12 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   shutdown.add('the database connections', () => pool.end());
   const database = createDatabase(pool);
   await waitFor('the database migrations', migrateDatabase(connections.databaseUrl), waiter);
-  const { own, announceIn, follow } = openKeyFollowing(parts, database);
+  const { own, announceIn, follow, notice } = openKeyFollowing(parts, database);
   const checked = checkInstallation(database, config, connections, announceIn);
   const isTailnetSilent = await waitFor('the installation checks', checked, waiter);
   shutdown.add(`the announcement of ${own.processId}`, follow().stop);
+  const told = await notice();
+  if (told !== undefined) say(told);
   // The processes that accept orders choose the executor and the limits, not a worker that joins.
   if (role !== 'worker' && installation?.role !== 'join') {
     await chooseExecutor(database, config.executor);

@@ -27,7 +27,7 @@ import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
 import { runsDir } from './engine.ts';
 import { startImages } from './images.ts';
-import { openRekeying } from './keys.ts';
+import { openProviderMoves, openRekeying } from './keys.ts';
 import { startRemovingSlots } from './leftover-slots.ts';
 import { liveProbes } from './live-checks.ts';
 import { openLocalEngine, openRemover } from './local-engine.ts';
@@ -134,6 +134,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
   const monitor = startMonitor(deps, engine.health, engine.node);
   const pool = startPool(deps, { engine, fence: pulumi.fence, workerId });
   const images = startImages(deps, { engine, fence: pulumi.fence, workerId });
+  const moves = openProviderMoves(deps, { engine, pulumi });
   // Workflow runs may still be active from before this executor was chosen. A run that dies without a
   // callback would block its agent for minutes.
   const runWatch = watchRuns(deps);
@@ -146,6 +147,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
         worker.stop(),
         pool.stop(),
         images.stop(),
+        moves.stop(),
         checks?.stop(),
       ]);
       await engine.stop();

@@ -1,10 +1,12 @@
 import { audit } from '../agents/audit.ts';
+import { type NewFinding, replaceFindings } from '../billing/follow/findings.ts';
 import type { Database } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 import { errorMessage } from '../errors.ts';
 import { followEpochs } from '../keys/epochs.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Log } from '../log.ts';
+import type { Clock } from '../processes/clock.ts';
 import { repeatEvery } from '../processes/repeat.ts';
 import { doAllSealWith } from './live-processes.ts';
 import { listSealedPlaces, type SealedPlace } from './sealed-places.ts';
@@ -16,6 +18,7 @@ export interface RekeyDeps {
   database: Database;
   log: Log;
   keyring: Keyring;
+  clock: Clock;
   /** Opens what moves the stacks; called once, when it is needed. Undefined: the state is not in Postgres. */
   openStacks(): Promise<{ deps: StackMoveDeps; close(): Promise<void> } | undefined>;
 }
@@ -24,6 +27,9 @@ const LOOK_SECONDS = 2;
 /** Looking at all stacks decodes their states: it rests several times as long as it took. */
 const REST = 3;
 const MOST_NAMED = 20;
+const WAITS_CURE =
+  'Start them with PULUMI_CONFIG_PASSPHRASE and PULUMI_CONFIG_PASSPHRASE_BEFORE: docs/operating.md, "Changing the passphrase"';
+const PROBLEM_CURE = 'npm run agents -- rekey says what is left of the change of the passphrase';
 
 /**
  * Changes the passphrase in the background while this process has a former one: makes the new one the
@@ -57,6 +63,7 @@ export class Rekeying {
   #lookAgainAt = 0;
   #left: StacksLeft = { count: Number.NaN, problems: [] };
   #told = '';
+  #reported = '';
 
   constructor(deps: RekeyDeps, signal: AbortSignal) {
     this.#deps = deps;
@@ -83,7 +90,9 @@ export class Rekeying {
     const switched = await switchKey(database, keyring);
     if (switched.result === 'waits') {
       const who = switched.for.join(', ');
-      this.#tell('warn', 'rekey.waits', `the passphrase changes when these have the new one: ${who}`);
+      const text = `the passphrase changes when these have the new one: ${who}`;
+      this.#tell('warn', 'rekey.waits', text);
+      await this.#report([{ cause: `T${text.slice(1)}`, cure: WAITS_CURE }]);
       return;
     }
     if (switched.result === 'switched') {
@@ -128,7 +137,9 @@ export class Rekeying {
         ? { count: 0, problems: [] }
         : await moveStacks(this.#stacks.deps, { signal: this.#signal, onMoved: record });
     const { count } = this.#left;
-    await this.#record({ stacks_left: count, rekey_problems: jsonText(this.#problems()) });
+    const problems = this.#problems();
+    await this.#record({ stacks_left: count, rekey_problems: jsonText(problems) });
+    await this.#report(problems.map((cause) => ({ cause, cure: PROBLEM_CURE })));
     const now = performance.now();
     this.#lookAgainAt = now + REST * (now - begun);
   }
@@ -165,12 +176,25 @@ export class Rekeying {
       await audit(trx, { actor: 'service', action: 'passphrase.changed', details });
       return true;
     });
+    await this.#report([]);
     if (isDone)
       this.#tell(
         'info',
         'rekey.completed',
         'the passphrase is changed: PULUMI_CONFIG_PASSPHRASE_BEFORE can be taken out',
       );
+  }
+
+  /** Lists what a person has to do among what needs one. */
+  async #report(problems: readonly Pick<NewFinding, 'cause' | 'cure'>[]): Promise<void> {
+    const text = JSON.stringify(problems);
+    if (text === this.#reported) return;
+    const { database, clock } = this.#deps;
+    const findings = problems.map((one) => ({ ...one, class: 'configuration' as const, key: one.cause }));
+    await database
+      .transaction()
+      .execute((trx) => replaceFindings(trx, { source: 'rekey' }, findings, clock.now()));
+    this.#reported = text;
   }
 
   /** Once for each message, not in every round. */

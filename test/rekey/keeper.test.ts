@@ -10,6 +10,7 @@ import { checkStamp } from '../../src/database/stamp.ts';
 import { checkKeys } from '../../src/keys/check-keys.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { announce } from '../../src/keys/processes.ts';
+import { systemClock } from '../../src/processes/clock.ts';
 import { noFence } from '../../src/pulumi/fence.ts';
 import { StateKeys } from '../../src/pulumi/state-cipher.ts';
 import { createStatePassphrases, type StatePassphrases } from '../../src/pulumi/state-passphrases.ts';
@@ -93,7 +94,8 @@ function rekeying(number: number, database = at.database): Rekeying {
     deps: { database, keyring, fence: noFence(backendUrl), passphrases: states(), backendUrl },
     close: async () => {},
   });
-  return new Rekeying({ database, log: quiet, keyring, openStacks }, new AbortController().signal);
+  const deps = { database, log: quiet, keyring, clock: systemClock, openStacks };
+  return new Rekeying(deps, new AbortController().signal);
 }
 
 /** Starts a process with the new and the former passphrase, as the service does, and lets it finish. */
@@ -166,6 +168,11 @@ test('the status says what is left, whom the change waits for, and when it is do
     left: { agents: 1, slots: 1, images: 0, stacks: 0 },
     problems: [],
   });
+  const waiting = await at.database.selectFrom('findings').selectAll().executeTakeFirstOrThrow();
+  expect(waiting).toMatchObject({
+    class: 'configuration',
+    cause: expect.stringContaining('old (--role worker)'),
+  });
   await sql`delete from processes where process_id = 'old'`.execute(at.database);
   await sql`update operations set status = 'active', worker_id = 'w', lease_until = now() + interval '1 minute', claimed_at = now()`.execute(
     at.database,
@@ -187,6 +194,7 @@ test('the status says what is left, whom the change waits for, and when it is do
       return readRekeyStatus(at.database);
     })
     .toMatchObject({ state: 'done', left: { stacks: 0 } });
+  expect(await at.database.selectFrom('findings').selectAll().execute()).toEqual([]);
   await say('new', alone(number));
   expect(await readRekeyStatus(at.database)).toMatchObject({ state: 'none' });
   await expectChanged(number);

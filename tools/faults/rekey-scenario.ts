@@ -30,17 +30,21 @@ export async function changePassphrase(
   for (const id of ids.slice(0, 2)) await untilStatus(context, id, 'running', LIMIT_SECONDS);
   await orderAgent(context, ids[2]!);
   installation.change({ PULUMI_CONFIG_PASSPHRASE: present, PULUMI_CONFIG_PASSPHRASE_BEFORE: former });
-  await installation.restartHost();
+  // In order, so that nobody waits for a process that is gone.
+  await installation.host.stop();
+  await installation.startHost('api');
   // The worker of before has the former passphrase only.
   const waiting = await untilState(context, ['waiting']);
   for (const worker of installation.workers) await worker.stop();
   const kills = long ? 12 : 3;
+  const states: string[] = [];
   for (let kill = 0; kill < kills; kill += 1) {
     const id = `${agentId}-during-${kill}`;
     ids.push(id);
     await installation.startWorker();
     void orderAgent(context, id).catch(() => {});
     await sleep((LONGEST_MS * (kill + 0.5)) / kills);
+    states.push(await readState(context));
     await installation.killEverything();
     await installation.startHost('api');
   }
@@ -55,8 +59,16 @@ export async function changePassphrase(
   const finding = await conclude(context, { workers: 1, told: waiting, agentId: ids[0]! });
   finding.violations.push(...(await checkKeys(context, { present, former })));
   finding.violations.push(...(await checkPreviews(context, ids)));
-  finding.figures = { ...finding.figures, agents: ids.length, kills };
+  finding.figures = { ...finding.figures, agents: ids.length, kills, 'killed while': states.join(', ') };
   return finding;
+}
+
+/** How far the change is just before a kill; the service may still be starting. */
+async function readState({ client }: ScenarioContext): Promise<string> {
+  const { body } = await client.ask('GET', '/api/rekey');
+  const { state, left } = (body ?? {}) as { state?: string; left?: Record<string, number | null> };
+  if (state !== 'moving') return state ?? 'unknown';
+  return `moving ${left?.agents} keys, ${left?.stacks ?? '?'} stacks`;
 }
 
 /** @returns whom the change waits for */

@@ -70,6 +70,8 @@ export interface StackEngine {
    * @throws StackNotFoundError, StackExistsError
    */
   rename(attempt: EngineAttempt, stackName: string, to: string): Promise<StackResult>;
+  /** Moves a stack's secrets to the configured provider, and does nothing else. @throws StackLockedError */
+  move(attempt: EngineAttempt, stackName: string): Promise<void>;
   /** Removes the lock that a dead process left behind. */
   unlock(attempt: EngineAttempt, stackName: string): Promise<void>;
 }
@@ -118,6 +120,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
     refresh: (attempt, stackName) => run(attempt, stackName, { verb: 'refresh' }),
     destroy: (attempt, stackName) => run(attempt, stackName, { verb: 'destroy' }),
     rename: (attempt, stackName, to) => run(attempt, stackName, { verb: 'rename', to }),
+    move: async (attempt, stackName) => void (await run(attempt, stackName, { verb: 'move' })),
     unlock: async (attempt, stackName) => void (await run(attempt, stackName, { verb: 'unlock' })),
   };
 }
