@@ -24,8 +24,8 @@ export interface ReloadDeps {
 }
 
 /**
- * Takes new credentials of the clouds and of Stripe over at SIGHUP, without a restart. Work in progress goes on
- * with what it began with, and everything after it uses the new ones.
+ * Takes new credentials of the clouds and of Stripe over at SIGHUP, without a restart. Work in progress goes
+ * on with what it began with, and everything after it uses the new ones.
  */
 export function startReloading(deps: ReloadDeps): { stop(): Promise<void> } {
   const { reread, log } = deps;

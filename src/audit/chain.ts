@@ -15,9 +15,9 @@ export interface ChainKeys {
 }
 
 /**
- * Reads the keys of the chain. Those of former passphrases are stored, sealed with the present one: they prove
- * what was written before the change, and the end that the present key has signed proves that nobody has used
- * them since.
+ * Reads the keys of the chain. Those of former passphrases are stored, sealed with the present one: they
+ * prove what was written before the change, and the end that the present key has signed proves that nobody
+ * has used them since.
  * @throws UnknownKeyError, OtherPassphraseError if this process has not the present passphrase
  */
 export async function readChainKeys(trx: Transaction, keyring: Keyring): Promise<ChainKeys> {

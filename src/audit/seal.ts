@@ -64,8 +64,8 @@ export async function sealAudit(database: Database, keyring: Keyring): Promise<n
 }
 
 /**
- * Signs the end of the chain with another key, which continues it. Nothing is sealed meanwhile. An end that is
- * damaged stays as it is: a new signature would hide that.
+ * Signs the end of the chain with another key, which continues it. Nothing is sealed meanwhile. An end that
+ * is damaged stays as it is: a new signature would hide that.
  * @returns the first position under the new key
  */
 export async function signAnew(trx: Transaction, keys: { from: AuditKey; to: AuditKey }): Promise<number> {

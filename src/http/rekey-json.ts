@@ -10,11 +10,9 @@ export const rekeyJson = z.object({
       'waiting: a process does not have the new passphrase yet. moving: the rest is sealed again. done: PULUMI_CONFIG_PASSPHRASE_BEFORE can be taken out',
   }),
   waitsFor: z.array(z.string()).meta({ description: 'Processes without the new passphrase' }),
-  left: z
-    .object({ agents: count, slots: count, images: count, stacks: count.nullable() })
-    .meta({
-      description: 'What is still under the former passphrase; stacks: null until a worker has looked',
-    }),
+  left: z.object({ agents: count, slots: count, images: count, stacks: count.nullable() }).meta({
+    description: 'What is still under the former passphrase; stacks: null until a worker has looked',
+  }),
   problems: z.array(z.string()).meta({ description: 'What needs a person' }),
 });
 export type RekeyJson = z.infer<typeof rekeyJson>;

@@ -3,8 +3,8 @@ const SAME_KEYSTROKE_MS = 1_000;
 
 /**
  * Resolves at the first SIGINT or SIGTERM, or when the launcher of this process is gone. A later SIGINT ends
- * the process immediately; the next start cleans up. `stopsOnHangUp`: SIGHUP means the same. `fail` stops it for a reason of its own, with which the
- * promise is rejected.
+ * the process immediately; the next start cleans up. `stopsOnHangUp`: SIGHUP means the same. `fail` stops it
+ * for a reason of its own, with which the promise is rejected.
  */
 export function untilStopped({ stopsOnHangUp = true } = {}): {
   promise: Promise<void>;
@@ -29,7 +29,8 @@ export function untilStopped({ stopsOnHangUp = true } = {}): {
       stop();
     });
     process.on('SIGTERM', stop);
-    if (stopsOnHangUp) process.on('SIGHUP', stop);
+    // Until something else listens, it must not end the process either.
+    process.on('SIGHUP', stopsOnHangUp ? stop : () => {});
     process.on('disconnect', stop);
   });
   // Whoever waits for it hears of it; a start that fails first need not.

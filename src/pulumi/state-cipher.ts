@@ -3,8 +3,8 @@ import { promisify } from 'node:util';
 import type { Keyset } from '../keys/keyset.ts';
 
 /**
- * How Pulumi encrypts a state with a passphrase: AES-256-GCM with a key of a million rounds over the passphrase
- * and a salt. The state names the salt together with a known word that proves the passphrase.
+ * How Pulumi encrypts a state with a passphrase: AES-256-GCM with a key of a million rounds over the
+ * passphrase and a salt. The state names the salt together with a known word that proves the passphrase.
  * @see https://github.com/pulumi/pulumi/blob/v3.259.0/pkg/secrets/passphrase/manager.go
  */
 const ROUNDS = 1_000_000;

@@ -12,8 +12,8 @@ export interface StatePassphrases {
   /** Whether a process of Pulumi's CLI has locked the stack. */
   isLocked(stackName: string): Promise<boolean>;
   /**
-   * Moves a stack's state and its former ones, all or none, in one transaction. The contents stay the same, so
-   * a kill at any moment leaves a state that one of the two passphrases opens.
+   * Moves a stack's state and its former ones, all or none, in one transaction. The contents stay the same,
+   * so a kill at any moment leaves a state that one of the two passphrases opens.
    * @returns how many were moved
    * @throws UnreadableStateError
    */

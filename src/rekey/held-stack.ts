@@ -9,8 +9,9 @@ import { holdFoundation } from '../runbooks/steps/foundation-store.ts';
 type HeldWork = (entry: Pick<Entry, 'backendUrl'>) => Promise<void>;
 
 /**
- * Calls `work` while nothing else can begin to work on the stack, behind a login that the next attempt closes:
- * a process that is paused meanwhile can write nothing later. `foundation`: what foundations are worked on with.
+ * Calls `work` while nothing else can begin to work on the stack, behind a login that the next attempt
+ * closes: a process that is paused meanwhile can write nothing later. `foundation`: what foundations are
+ * worked on with.
  * @returns whether it was called; not if an attempt has the stack now
  */
 export async function withStack(

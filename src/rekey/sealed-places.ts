@@ -5,9 +5,9 @@ import type { Keyring } from '../keys/keyring.ts';
 import { reseal } from '../keys/reseal.ts';
 
 /**
- * Something that is sealed with the passphrase. **Everything that is belongs into `listSealedPlaces`**: a change
- * of the passphrase ends when none of these has anything left under the former one. Not here are the canary
- * and what is kept of former keys (`switch.ts` replaces those in one transaction) and Pulumi's state
+ * Something that is sealed with the passphrase. **Everything that is belongs into `listSealedPlaces`**: a
+ * change of the passphrase ends when none of these has anything left under the former one. Not here are the
+ * canary and what is kept of former keys (`switch.ts` replaces those in one transaction) and Pulumi's state
  * (`stacks.ts`).
  */
 export interface SealedPlace {

@@ -5,8 +5,8 @@ import { listChanges, listWithout } from './live-processes.ts';
 /** How far a change of the passphrase is. */
 export interface RekeyStatus {
   /**
-   * `waiting`: some process does not have the new one yet. `moving`: everything new is sealed with it, and the
-   * rest follows. `done`: nothing needs the former one, which some process still has.
+   * `waiting`: some process does not have the new one yet. `moving`: everything new is sealed with it, and
+   * the rest follows. `done`: nothing needs the former one, which some process still has.
    */
   state: 'none' | 'waiting' | 'moving' | 'done';
   /** Who does not have the new passphrase. */

@@ -13,8 +13,8 @@ export type Switched = { result: 'switched' | 'none' } | { result: 'waits'; for:
 
 /**
  * Makes this process's passphrase the installation's, in one transaction: from now on everything is sealed
- * with it, a start without it is refused, and the end of the audit chain is signed with its key. Values sealed
- * before are re-sealed afterwards. Nothing happens until every process has it.
+ * with it, a start without it is refused, and the end of the audit chain is signed with its key. Values
+ * sealed before are re-sealed afterwards. Nothing happens until every process has it.
  */
 export async function switchKey(database: Database, keyring: Keyring): Promise<Switched> {
   return database.transaction().execute(async (trx) => {

@@ -40,8 +40,8 @@ export interface Claimed {
 }
 
 /**
- * Parses the service's answer to a claim. From then on the runner seals as the service does. The login's password is derived on both sides and never
- * sent.
+ * Parses the service's answer to a claim. From then on the runner seals as the service does. The login's
+ * password is derived on both sides and never sent.
  * @throws PermanentError if the runner does not have the service's passphrase
  */
 export function readClaim(answer: unknown, pulumi: { url: Secret; keyring: Keyring }): Claimed {

@@ -110,8 +110,8 @@ export async function recordForRunner(
 }
 
 /**
- * Seals the keys with the present passphrase, which may have changed since the runner began. Refuses keys that
- * the service cannot open. The runner waits for the answer before it creates anything.
+ * Seals the keys with the present passphrase, which may have changed since the runner began. Refuses keys
+ * that the service cannot open. The runner waits for the answer before it creates anything.
  */
 function withOwnKey({ keyring }: RecordDeps, row: OperationRow, record: RunnerRecord): RunnerRecord {
   if (record.kind !== 'inputs' || keyring === undefined) return record;

@@ -294,6 +294,43 @@ describe('a claim', () => {
     expect(agent).toMatchObject({ inputs: { keyGeneration: 3 }, created_at: expect.any(Date) });
   });
 
+  test('of a runner with other passphrases uses the one that the service seals with', async () => {
+    const jobId = await dispatch();
+    const secrets = createVault(passphrase).seal('a1', generateAgentKeys('a1'));
+    await at.database.updateTable('agents').set({ secrets }).execute();
+    const [next, both] = [
+      new Secret('the next passphrase'),
+      new Keyring(new Secret('the next passphrase'), passphrase),
+    ];
+    const claimWith = (service: Keyring, runner: Keyring) => {
+      const pulumi = { url: stateUrl, keyring: service };
+      const deps = { ...at, callbackSecret, getFence: async () => fence, pulumi };
+      return claimForRunner(deps, { jobId, token: toToken(jobId, 1) }, runner.ids);
+    };
+    // The repository has both already; the service has the former one only.
+    const claimed = await claimWith(keyring, both);
+    readClaim(JSON.parse(JSON.stringify(claimed)), { url: stateUrl, keyring: both });
+    expect(both.sealing.id).toBe(keyring.current.id);
+    await expect(claimWith(keyring, new Keyring(next))).rejects.toThrow(/correct the secret/);
+    // What the change waits for: that the runners have the new one.
+    const { key_ids: keyIds } = await at.database
+      .selectFrom('processes')
+      .selectAll()
+      .executeTakeFirstOrThrow();
+    expect(keyIds).toEqual(new Keyring(next).ids);
+    // The service seals with the new one now: it hands over, and stores, what that opens.
+    const service = new Keyring(next, passphrase);
+    const { inputs } = await claimWith(service, service);
+    expect(createVault(next).canOpen('a1', Buffer.from(inputs.sealedKeys!, 'base64'))).toBe(true);
+    await recordForRunner(
+      { ...at, callbackSecret, foundations: createFoundationStore(at.database, fence), keyring: service },
+      { jobId, token: toToken(jobId, 1) },
+      { kind: 'inputs', inputs: createInputs(jobId), sealedKeys: secrets.toString('base64') },
+    );
+    const { secrets: stored } = await getAgent(at.database, 'a1');
+    expect(createVault(next).canOpen('a1', stored!)).toBe(true);
+  });
+
   test('creates a login for this attempt, which the next attempt closes', async () => {
     const jobId = await dispatch();
     const first = received(await claim(jobId, 1)).backendUrl;
