@@ -3,6 +3,7 @@ import type { Secret } from '../secret.ts';
 import { ConfigError } from './config.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { httpUrl } from './fields.ts';
+import { readOperatorUrl } from './operator-listener.ts';
 
 /** Where the operator's commands find the running service. What is undefined here is in `sandboxFile`. */
 export interface ClientConfig {
@@ -15,7 +16,8 @@ export interface ClientConfig {
 /** Reads the configuration of the operator's commands. @throws ConfigError */
 export function readClientConfig(environment: Environment): ClientConfig {
   const reader = new EnvironmentReader(environment);
-  const url = reader.read('PUBLIC_URL', httpUrl)?.replace(/\/+$/, '');
+  const publicUrl = reader.read('PUBLIC_URL', httpUrl)?.replace(/\/+$/, '');
+  const url = readOperatorUrl(reader) ?? publicUrl;
   const config = {
     url,
     apiToken: reader.secret('API_TOKEN'),

@@ -1,3 +1,4 @@
+import type { Principal } from '../http/principal.ts';
 import { assetUrl } from './assets.ts';
 import { type Html, html, type Renderable } from './html.ts';
 
@@ -12,10 +13,14 @@ export interface Page {
   /** Whether the operator is signed in, which adds navigation and live updates. */
   operator?: boolean;
   place?: Place | undefined;
+  /** Who has signed in. */
+  sender?: Principal | undefined;
   /** Whether the page has a search of its own, so that the header needs none. */
   searches?: boolean;
   /** The page looks for changes after so many seconds; without scripts the browser reloads it. */
   reloadSeconds?: number | undefined;
+  /** The browser goes on to this path by itself. */
+  leadsTo?: string | undefined;
   /** Whose page it is, if not the service's own, and the style sheet with their colours. */
   brand?: { site: string; style: string | undefined } | undefined;
 }
@@ -44,7 +49,7 @@ const FOLLOW = html`<script type="module" src="${assetUrl('follow.js')}"></scrip
 `;
 
 export function layout(page: Page): Html {
-  const { title, main, machines, operator = false, reloadSeconds, brand } = page;
+  const { title, main, machines, operator = false, reloadSeconds, leadsTo, brand } = page;
   return html`<!doctype html>
 <html lang="en"${reloadSeconds !== undefined && html` data-reload-seconds="${reloadSeconds}"`}>
 <head>
@@ -53,7 +58,11 @@ export function layout(page: Page): Html {
 <meta name="color-scheme" content="light dark">
 <title>${title} · ${brand?.site ?? 'Agent stacks'}</title>
 <link rel="icon" href="data:,">
-${STYLES}${
+${
+  leadsTo !== undefined &&
+  html`<meta http-equiv="refresh" content="0;url=${leadsTo}">
+`
+}${STYLES}${
   brand?.style !== undefined &&
   html`<link rel="stylesheet" href="${brand.style}">
 `
@@ -77,7 +86,7 @@ const PLACES: readonly { place: Place; href: string; text: string }[] = [
   { place: 'attention', href: '/attention', text: 'Attention' },
 ];
 
-function header({ place: current, searches = false }: Page): Html {
+function header({ place: current, searches = false, sender }: Page): Html {
   const links = PLACES.map(
     ({ place, href, text }) =>
       html`<a href="${href}"${place === current && html` aria-current="page"`}>${text}</a>`,
@@ -86,6 +95,7 @@ function header({ place: current, searches = false }: Page): Html {
 <nav aria-label="Main"><a class="brand" href="/">Agent stacks</a>${links}</nav>
 ${!searches && SEARCH}
 <p id="connection" class="muted"></p>
+${sender !== undefined && html`<a class="sender" href="/people" title="${sender.name}, ${sender.role}">${sender.name}</a>`}
 <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>
 </header>`;
 }

@@ -11,7 +11,6 @@ import type {
   FoundationTable,
   IdempotencyKeyTable,
   RunCancellationTable,
-  SessionTable,
   TailnetJoinNameTable,
 } from './bookkeeping-tables.ts';
 import type {
@@ -26,6 +25,7 @@ import type { HistoryTables } from './history-tables.ts';
 import type { ImageTables } from './image-tables.ts';
 import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
+import type { PeopleTables } from './people-tables.ts';
 import type { ProposalTables } from './proposal-table.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { SlotTables } from './slot-tables.ts';
@@ -46,6 +46,7 @@ export interface Tables
     SlotTables,
     TelemetryTables,
     ProposalTables,
+    PeopleTables,
     ImageTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
@@ -63,7 +64,6 @@ export interface Tables
   health_checks: HealthCheckTable;
   run_cancellations: RunCancellationTable;
   tailnet_join_names: TailnetJoinNameTable;
-  sessions: SessionTable;
   subscriptions: SubscriptionTable;
   unresolved_signals: UnresolvedSignalTable;
   findings: FindingTable;

@@ -13,7 +13,7 @@ export const feed = endpoint({
   method: 'get',
   path: '/api/events',
   summary: 'Live events of all operations, as server-sent events; after a reconnect, read the lists again',
-  access: 'operator',
+  access: 'viewer',
   answers: {
     200: {
       description: '`open` once, then `status` and `step` with the ids of their operation and agent',

@@ -51,7 +51,7 @@ export async function openBrowser(options: { javaScriptEnabled?: boolean } = {})
     signIn: async (url) => {
       const page = await context.newPage();
       await page.goto(url);
-      await page.getByLabel('Operator token').fill(API_TOKEN);
+      await page.getByLabel('Token').fill(API_TOKEN);
       await page.getByRole('button', { name: 'Sign in' }).click();
       await page.getByRole('navigation', { name: 'Main' }).waitFor();
       return page;

@@ -4,6 +4,7 @@ import { searchAgents } from '../../agents/search.ts';
 import { presentAgents } from '../../http/agents/present-agents.ts';
 import type { HttpDeps } from '../../http/deps.ts';
 import { cursorKind } from '../../http/paging.ts';
+import { roleOnPage } from '../guards.ts';
 import { sendPage } from '../requests.ts';
 import { agentsPage } from './agents-page.ts';
 import { readAgentsQuery, toFilter } from './query.ts';
@@ -25,7 +26,9 @@ export function showAgents(deps: HttpDeps): RequestHandler {
     const { rows, total } = await searchAgents(database, toFilter(query), page);
     const split = cursors.split(rows, AGENTS_PER_PAGE, (last) => [query.order, last.agent_id]);
     const agents = await presentAgents(database, split.page);
-    const main = agentsPage({ query, agents, total, nextCursor: split.nextCursor, checkoutUrl });
+    const { nextCursor } = split;
+    const role = roleOnPage(response);
+    const main = agentsPage({ query, agents, total, nextCursor, checkoutUrl, role });
     sendPage(response, deps, { title: 'Agents', main, operator: true, place: 'agents', searches: true });
   };
 }

@@ -14,6 +14,7 @@ import { LOG_LEVELS } from '../../operations/events/log-levels.ts';
 import { type LogPosition, readLogWindow, searchLog } from '../../operations/events/log-page.ts';
 import { toTextLine } from '../../operations/events/text-line.ts';
 import { getOperation } from '../../operations/requests.ts';
+import type { Guards } from '../guards.ts';
 import { sendPage } from '../requests.ts';
 import { capitalized } from '../words.ts';
 import { operationPage } from './operation-page.ts';
@@ -34,9 +35,9 @@ const querySchema = z.object({
 });
 
 /** Routes the page of one operation and the file of its log. */
-export function addOperationRoutes(router: Router, deps: HttpDeps, operator: RequestHandler[]): void {
-  router.get('/operations/:operationId', operator, showOperation(deps));
-  router.get('/operations/:operationId/log.txt', operator, download(deps));
+export function addOperationRoutes(router: Router, deps: HttpDeps, { least }: Guards): void {
+  router.get('/operations/:operationId', least('viewer'), showOperation(deps));
+  router.get('/operations/:operationId/log.txt', least('viewer'), download(deps));
 }
 
 function showOperation(deps: HttpDeps): RequestHandler {

@@ -10,6 +10,7 @@ import { listWaiting } from '../../operations/waiting.ts';
 import { readChecks } from '../../reconcile/checks/store.ts';
 import { listNeeds } from '../../reconcile/needs.ts';
 import { readWorkforce } from '../../reconcile/workforce.ts';
+import { roleOnPage } from '../guards.ts';
 import { sendPage } from '../requests.ts';
 import { overviewPage } from './overview-page.ts';
 
@@ -48,6 +49,7 @@ export function showOverview(deps: HttpDeps): RequestHandler {
       agents: await presentAgents(database, newest),
       checkoutUrl,
       missingKeys,
+      role: roleOnPage(response),
     });
     sendPage(response, deps, { title: 'Overview', main, operator: true, place: 'overview' });
   };

@@ -20,6 +20,10 @@ export interface EventHub {
 export const WORK_KEY = ' work';
 /** The key of those who hand over slots. They are woken with the id of a provision. */
 export const CLAIMS_KEY = ' claims';
+/** The key of those who want to know that somebody may have lost a token, a session or a role. */
+export const PEOPLE_KEY = ' people';
+/** Triggers of the database notify it (migration 0031). */
+const PEOPLE_CHANNEL = 'people_changed';
 /** Triggers of the database notify it (migration 0018). */
 const WORK_CHANNEL = 'work_waits';
 
@@ -46,6 +50,7 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
     },
     onWork: () => wakeAll(WORK_KEY, undefined),
     onClaim: (operationId) => wakeAll(CLAIMS_KEY, operationId),
+    onPeople: () => wakeAll(PEOPLE_KEY, undefined),
     onConnected: () => {
       for (const key of [...subscribers.keys()]) wakeAll(key, undefined);
     },
@@ -73,6 +78,7 @@ interface Listening {
   onEvent(operationId: string): void;
   onWork(): void;
   onClaim(operationId: string): void;
+  onPeople(): void;
   onConnected(): void;
 }
 
@@ -115,6 +121,7 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
   client.on('notification', ({ channel, payload }) => {
     if (channel === WORK_CHANNEL) options.onWork();
     else if (channel === CLAIMS_CHANNEL) options.onClaim(payload ?? '');
+    else if (channel === PEOPLE_CHANNEL) options.onPeople();
     else if (payload) options.onEvent(payload);
   });
   try {
@@ -122,6 +129,7 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
     await client.query(`listen ${EVENTS_CHANNEL}`);
     await client.query(`listen ${WORK_CHANNEL}`);
     await client.query(`listen ${CLAIMS_CHANNEL}`);
+    await client.query(`listen ${PEOPLE_CHANNEL}`);
     onUp();
     options.onConnected();
     await ended;
