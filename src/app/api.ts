@@ -103,7 +103,10 @@ const described = describe([...OPEN_ROUTES, ...OPERATOR_ROUTES]);
 /** The OpenAPI document of everything that programs may call. */
 export const { document: API_DOCUMENT } = described;
 
-/** Creates the app of an installation with one listener. Express tries the routes in the order of their mounting. */
+/**
+ * Creates the app of an installation with one listener. Express tries the routes in the order of their
+ * mounting.
+ */
 export function createApp(deps: HttpDeps): Express {
   const app = openApp(deps, deps.publicUrl);
   const authentication = createAuthentication(deps);
@@ -118,7 +121,9 @@ export function createPublicApp(deps: HttpDeps): Express {
   const app = openApp(deps, deps.publicUrl);
   mountSigned(app, deps);
   // What is wrong is for operators.
-  app.get('/readyz', (request, _response, next) => next('verbose' in request.query ? 'router' : undefined));
+  app.get('/readyz', (request, response, next) =>
+    'verbose' in request.query ? notFound(request, response, next) : next(),
+  );
   mount(app, OPEN_ROUTES, deps);
   app.use(createBuyerPages(deps));
   return closed(app, deps);

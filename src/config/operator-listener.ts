@@ -35,7 +35,9 @@ export function addressOf(host: string, listenPort: number): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${listenPort}`;
 }
 
-/** Where the operator's commands find it: as the service itself would. Undefined: together with the webhooks. */
+/**
+ * Where the operator's commands find it: as the service itself would. Undefined: together with the webhooks.
+ */
 export function readOperatorUrl(reader: EnvironmentReader): string | undefined {
   const url = reader.read('OPERATOR_URL', httpUrl)?.replace(/\/+$/, '');
   const listenPort = reader.read('OPERATOR_PORT', port);

@@ -47,7 +47,9 @@ export interface HttpDeps {
   pricesDecide?: boolean | undefined;
   /** The base of callbacks and links to this service, without a trailing slash. */
   publicUrl: string;
-  /** The base of links to dashboard and API, where they have a listener of their own; default: `publicUrl`. */
+  /**
+   * The base of links to dashboard and API, where they have a listener of their own; default: `publicUrl`.
+   */
   operatorUrl?: string | undefined;
   /** The version of the playbook that new servers are configured with; undefined if it is not known here. */
   playbookVersion?: string | undefined;

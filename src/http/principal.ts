@@ -3,7 +3,9 @@ import { ROLES, type Role } from '../database/vocabulary.ts';
 import { hasRole } from '../people/roles.ts';
 import { HttpError } from './problem.ts';
 
-/** What a sender may do: a person's role, or `program`, which asks for what is harmless and proposes the rest. */
+/**
+ * What a sender may do: a person's role, or `program`, which asks for what is harmless and proposes the rest.
+ */
 export const SENDER_ROLES = [...ROLES, 'program'] as const;
 export type SenderRole = (typeof SENDER_ROLES)[number];
 

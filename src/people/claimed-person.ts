@@ -2,6 +2,7 @@ import { audit } from '../agents/audit.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { Role } from '../database/vocabulary.ts';
 import { ConflictError } from '../errors.ts';
+import { personNameSchema } from './names.ts';
 import { insertPerson, type PersonRow } from './people.ts';
 
 /** Whom an OpenID provider has recognised. */
@@ -30,6 +31,9 @@ export async function findClaimed(trx: Transaction, claimed: Claimed): Promise<P
   const { issuer, subject, login, role } = claimed;
   if (role === undefined)
     throw new UnknownPersonError(`Nobody here has the login ${login}: ask an admin to add it`);
+  // The audit log must not take them for another.
+  if (!personNameSchema.safeParse(login).success)
+    throw new UnknownPersonError(`Nobody can be called ${login} here`);
   try {
     const identity = { oidc_issuer: issuer, oidc_subject: subject, role_by_claim: true };
     const row = await insertPerson(trx, { name: login, login, role, created_by: login, ...identity });

@@ -75,7 +75,9 @@ export async function createToken(
   return { row: { ...row, name, isOpen: true }, token };
 }
 
-/** Tokens, the newest first. `personId`: only this person's. `before`: the last `sequence` of the page before. */
+/**
+ * Tokens, the newest first. `personId`: only this person's. `before`: the last `sequence` of the page before.
+ */
 export function listTokens(
   database: Database,
   { personId, before, limit }: { personId?: string | undefined; before?: number | undefined; limit: number },

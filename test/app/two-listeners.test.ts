@@ -6,7 +6,9 @@ import { API_TOKEN, startService, type TestService } from '../support/http-servi
 import { addPerson, signIn } from '../support/people.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
-/** With OPERATOR_PORT: webhooks, health and buyers’ pages on one listener, dashboard and API on the other. */
+/**
+ * With OPERATOR_PORT: webhooks, health and buyers’ pages on one listener, dashboard and API on the other.
+ */
 const OPERATOR_URL = 'https://agents.tail.test';
 let service: TestService;
 let outside: { url: string; close(): void };

@@ -12,7 +12,10 @@ type Sort = NonNullable<Column<AgentJson>['sort']>;
 /** Headings that sort, by the name of their column. */
 export type Sorting = Partial<Record<'Agent' | 'User' | 'Age', Sort>>;
 
-/** Renders a table of agents, with what the role may do. `picks`: with a box to tick before each, for the form with this id. */
+/**
+ * Renders a table of agents, with what the role may do. `picks`: with a box to tick before each, for the form
+ * with this id.
+ */
 export function agentsTable(
   agents: readonly AgentJson[],
   { role, sorting = {}, picks }: { role: Role; sorting?: Sorting; picks?: string | undefined },

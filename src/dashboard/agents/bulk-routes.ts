@@ -54,7 +54,9 @@ export function addBulkRoutes(router: Router, deps: HttpDeps, { least }: Guards)
   router.post('/bulk', least('support'), form, apply(deps));
 }
 
-/** @throws NotFoundError, HttpError 403 if the role does not allow it. No kind at all: nothing is chosen yet. */
+/**
+ * @throws NotFoundError, HttpError 403 if the role does not allow it. No kind at all: nothing is chosen yet.
+ */
 function refuseKind(request: Request, response: Response, kind: string): void {
   if (kind === '') return;
   if (!bulkKinds('admin').includes(kind)) throw new NotFoundError('Page not found');

@@ -36,7 +36,6 @@ const newToken = z.strictObject({
 export function addPeopleRoutes(router: Router, deps: HttpDeps, { least }: Guards): void {
   router.get('/people', least('viewer'), show(deps));
   router.post('/people', least('admin'), form, add(deps));
-  // Before those with a name: a token is made at this address, and nobody can be called so.
   router.post('/people/tokens', least('admin'), form, makeToken(deps));
   router.post('/people/tokens/:tokenId/revoke', least('viewer'), form, revoke(deps));
   router.post('/people/sessions/:sessionId/end', least('viewer'), form, end(deps));

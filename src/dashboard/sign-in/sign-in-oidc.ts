@@ -10,7 +10,9 @@ import { ownPath, type SendSignIn } from './own-path.ts';
 import { signedInPage } from './sign-in-page.ts';
 
 const CALLBACK = '/sign-in/callback';
-/** Holds what this sign-in is derived from, and the path to lead to: `<43 characters>.<path in base64url>`. */
+/**
+ * Holds what this sign-in is derived from, and the path to lead to: `<43 characters>.<path in base64url>`.
+ */
 const COOKIE = 'agent_stacks_sign_in';
 const ATTEMPT = /^[\w-]{43}\.[\w-]{0,700}$/;
 /** How long somebody may take at the provider. */
