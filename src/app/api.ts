@@ -41,6 +41,7 @@ import { recordRoute } from '../http/runner/record.ts';
 import { measured } from '../http/webhook-metrics.ts';
 import { receiveGithubCallback } from '../http/webhooks/github.ts';
 import { receiveStripeEvent } from '../http/webhooks/stripe.ts';
+import { createSharedFeed } from '../operations/events/shared-feed.ts';
 
 export type { HttpDeps } from '../http/deps.ts';
 
@@ -107,7 +108,8 @@ export const { document: API_DOCUMENT } = described;
  * Creates the app of an installation with one listener. Express tries the routes in the order of their
  * mounting.
  */
-export function createApp(deps: HttpDeps): Express {
+export function createApp(given: HttpDeps): Express {
+  const deps = withFeed(given);
   const app = openApp(deps, deps.publicUrl);
   const authentication = createAuthentication(deps);
   mountSigned(app, deps);
@@ -130,7 +132,8 @@ export function createPublicApp(deps: HttpDeps): Express {
 }
 
 /** Creates the app of dashboard and API on a listener of their own. */
-export function createOperatorApp(deps: HttpDeps): Express {
+export function createOperatorApp(given: HttpDeps): Express {
+  const deps = withFeed(given);
   const publicUrl = operatorUrlOf(deps);
   const app = openApp(deps, publicUrl);
   const authentication = createAuthentication({ ...deps, publicUrl });
@@ -138,6 +141,9 @@ export function createOperatorApp(deps: HttpDeps): Express {
   app.use(createDashboard(deps, authentication, API_DOCUMENT));
   return closed(app, deps);
 }
+
+/** All streams of one app share what is read for them. */
+const withFeed = (deps: HttpDeps): HttpDeps => ({ ...deps, feed: createSharedFeed(deps) });
 
 /** `url`: how browsers reach this listener. */
 function openApp(deps: HttpDeps, url: string): Express {

@@ -51,7 +51,7 @@ export function agentPage(page: AgentPage): Html {
 <div class="columns"><div id="actions" data-live>${actionsSection(page)}</div>
 <div id="facts" data-live>${identitySection(agent, page.consoles)}
 <p><a href="${buyersPage}">Buyer’s status page</a></p></div></div>
-${latest !== undefined && latestSection(latest)}
+${latest !== undefined && latestSection(latest, page.role)}
 <div id="states" data-live>${statesSection(page.changes)}</div>
 <div class="columns"><div id="billing" data-live>${billingSection(agent)}</div>
 <div id="ledger" data-live>${ledger !== undefined && ledgerSection(ledger)}</div></div>
