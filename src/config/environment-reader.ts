@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Secret } from '../secret.ts';
+import { withSecretFiles } from './secret-files.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -12,7 +13,7 @@ export class EnvironmentReader {
   readonly #environment: Environment;
 
   constructor(environment: Environment) {
-    this.#environment = environment;
+    this.#environment = withSecretFiles(environment, this.problems);
   }
 
   /** Returns the variable's text; an empty one counts as unset. */
