@@ -4,6 +4,7 @@ import { type Agent, createFleet, describeWithMachines, type Fleet } from '../su
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import { findMachineProcesses, reachable, type Screen } from '../support/machine.ts';
 import { sweepInstallation } from '../support/sweep-now.ts';
+import { secondsInCopies } from './prepared-ansible.ts';
 
 const BOUGHT = 4;
 /** How long headscale keeps a silent ephemeral device. */
@@ -47,6 +48,7 @@ describeWithMachines('agents on real machines', () => {
       { withinSeconds: 240, describe: () => JSON.stringify(agents) },
     );
     screens = agents.map(({ serverId }) => fleet.screen(serverId));
+    expect(secondsInCopies(site.dataDir)).toBeGreaterThan(0);
     for (const { agentId } of agents) {
       const { attempt, timeline } = await fleet.operation(agentId);
       console.log(
