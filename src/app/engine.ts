@@ -21,6 +21,7 @@ import { createEnginePool, type EnginePool } from '../pulumi/engine/engine-pool.
 import { type PreparedAnsible, prepareAnsible } from '../pulumi/engine/prepared-ansible.ts';
 import { createStackEngine, type StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
+import type { StatePassphrases } from '../pulumi/state-passphrases.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import '../runbooks/all.ts';
 import { takeStackOver } from '../runbooks/steps/adoption.ts';
@@ -47,6 +48,7 @@ export interface EngineParts {
     };
   connections: EngineConnections;
   state: StateStore;
+  passphrases: StatePassphrases | undefined;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
@@ -99,7 +101,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     executor,
     state,
     health,
-    vault: createVault(connections.pulumi.passphrase),
+    vault: createVault(connections.pulumi.keyring),
     settings: provisionSettings(parts),
     ensureFoundation: (run, project) =>
       ensureFoundation({ foundations: parts.foundations, executor, hetzner }, run, project),
@@ -156,7 +158,9 @@ function openStackEngine(parts: EngineParts, { pool, node, prepared }: EnginePro
     pool,
     state,
     log: parts.log,
-    environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },
+    passphrases: parts.passphrases,
+    keyring: connections.pulumi.keyring,
+    environment: () => ({ ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) }),
     secrets: connections.pulumi.secrets,
     configure: {
       path: CONFIGURE,
@@ -184,7 +188,7 @@ function createCheckedFile({ config, connections }: EngineParts, logDir: string)
   const playbookKey = createPlaybookKey({
     folder: ANSIBLE_DIR,
     software: config.software,
-    key: connections.pulumi.passphrase,
+    key: connections.pulumi.keyring.versions,
     ansible: config.tools.ansible,
     path: config.childEnvironment.PATH ?? '',
   });
@@ -193,7 +197,7 @@ function createCheckedFile({ config, connections }: EngineParts, logDir: string)
 
 /** The version of the playbook that this process configures servers with. */
 export const versionOf = ({ config, connections }: Pick<EngineParts, 'config' | 'connections'>): string =>
-  configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.passphrase);
+  configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.keyring.versions);
 
 function openPool({ config, connections, processTags, idle }: EngineParts): EnginePool {
   return createEnginePool({
