@@ -1,8 +1,10 @@
 import { join, resolve } from 'node:path';
 import type { Secret } from '../secret.ts';
 import { ConfigError } from './config.ts';
+import { readFiles } from './credential-files.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { httpUrl } from './fields.ts';
+import { readOperatorUrl } from './operator-listener.ts';
 
 /** Where the operator's commands find the running service. What is undefined here is in `sandboxFile`. */
 export interface ClientConfig {
@@ -13,9 +15,12 @@ export interface ClientConfig {
 }
 
 /** Reads the configuration of the operator's commands. @throws ConfigError */
-export function readClientConfig(environment: Environment): ClientConfig {
+export function readClientConfig(given: Environment): ClientConfig {
+  const { environment, problems } = readFiles(given);
   const reader = new EnvironmentReader(environment);
-  const url = reader.read('PUBLIC_URL', httpUrl)?.replace(/\/+$/, '');
+  reader.problems.push(...problems);
+  const publicUrl = reader.read('PUBLIC_URL', httpUrl)?.replace(/\/+$/, '');
+  const url = readOperatorUrl(reader) ?? publicUrl;
   const config = {
     url,
     apiToken: reader.secret('API_TOKEN'),

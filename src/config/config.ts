@@ -1,6 +1,7 @@
 import type { Secret } from '../secret.ts';
 import { type LiveAccounts, readAccounts } from './accounts.ts';
 import { type CommonConfig, readCommon } from './common.ts';
+import { readFiles } from './credential-files.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { runsElsewhere } from './executor-name.ts';
 import {
@@ -16,6 +17,7 @@ import { missingForDispatch } from './github-account.ts';
 import { type MachinesMode, readMachinesMode } from './machine-tools.ts';
 import { postgresNotice } from './process-environment.ts';
 import { refuseOutside } from './rehearsal-endpoints.ts';
+import { onlyLocalProvider } from './sign-in.ts';
 import { onlyLoopback } from './telemetry.ts';
 
 /** Which roles one process takes: the web server, a worker, or both. */
@@ -85,11 +87,14 @@ const IGNORED_IN_SANDBOX = [
 ];
 
 /**
- * Reads the environment. Nothing else does.
+ * Reads the environment, and the files that it names. Nothing else does.
+ * @param isAgain whether the files have changed since the start
  * @throws ConfigError with all problems in one message.
  */
-export function readConfig(environment: Environment): Config {
+export function readConfig(given: Environment, isAgain = false): Config {
+  const { environment, problems } = readFiles(given, isAgain);
   const reader = new EnvironmentReader(environment);
+  reader.problems.push(...problems);
   const mode = reader.choice('MODE', ['sandbox', 'live', 'rehearsal']) ?? 'sandbox';
   const config = mode === 'sandbox' ? readSandbox(reader) : readLive(reader, mode);
   if (reader.problems.length > 0) {
@@ -101,19 +106,27 @@ export function readConfig(environment: Environment): Config {
   return config;
 }
 
+const isLoopbackHost = (host: string) => ['127.0.0.1', '::1', 'localhost'].includes(host);
+
 function readSandbox(reader: EnvironmentReader): SandboxConfig {
   const common = readCommon(reader);
-  if (!['127.0.0.1', '::1', 'localhost'].includes(common.host)) {
+  if (!isLoopbackHost(common.host)) {
     reader.problems.push(
       `HOST must be a loopback address in sandbox mode (127.0.0.1, ::1 or localhost), not ${common.host}`,
     );
   }
+  if (common.operator !== undefined && !isLoopbackHost(common.operator.host))
+    reader.problems.push(
+      `OPERATOR_HOST must be a loopback address in sandbox mode, not ${common.operator.host}`,
+    );
   const ignored = IGNORED_IN_SANDBOX.filter((name) => reader.text(name) !== undefined);
   const { telemetry, notices } = onlyLoopback(common.telemetry);
+  const local = onlyLocalProvider(common.signIn);
   return {
     ...common,
     mode: 'sandbox',
     telemetry,
+    signIn: local.signIn,
     leaseSeconds: reader.read('LEASE_SECONDS', leaseSeconds) ?? common.leaseSeconds,
     retrySeconds: reader.read('RETRY_SECONDS', retrySeconds) ?? common.retrySeconds,
     joinSeconds: reader.read('JOIN_SECONDS', joinSeconds) ?? common.joinSeconds,
@@ -125,6 +138,7 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
         ? [`Sandbox mode ignores ${ignored.join(', ')}: it calls nothing outside this machine.`]
         : []),
       ...notices,
+      ...local.notices,
     ],
     sandbox: {
       machines: readMachinesMode(reader, common.tools.machines),

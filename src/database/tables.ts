@@ -11,7 +11,6 @@ import type {
   FoundationTable,
   IdempotencyKeyTable,
   RunCancellationTable,
-  SessionTable,
   TailnetJoinNameTable,
 } from './bookkeeping-tables.ts';
 import type {
@@ -24,8 +23,10 @@ import type {
 } from './column-types.ts';
 import type { HistoryTables } from './history-tables.ts';
 import type { ImageTables } from './image-tables.ts';
+import type { KeyTables } from './key-tables.ts';
 import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
+import type { PeopleTables } from './people-tables.ts';
 import type { ProposalTables } from './proposal-table.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { SlotTables } from './slot-tables.ts';
@@ -46,7 +47,9 @@ export interface Tables
     SlotTables,
     TelemetryTables,
     ProposalTables,
-    ImageTables {
+    ImageTables,
+    KeyTables,
+    PeopleTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
   orders: OrderTable;
@@ -63,7 +66,6 @@ export interface Tables
   health_checks: HealthCheckTable;
   run_cancellations: RunCancellationTable;
   tailnet_join_names: TailnetJoinNameTable;
-  sessions: SessionTable;
   subscriptions: SubscriptionTable;
   unresolved_signals: UnresolvedSignalTable;
   findings: FindingTable;
@@ -84,6 +86,14 @@ export interface InstallationTable {
   identities: JSONColumnType<Record<string, string>, string | undefined, string>;
   /** A known text, sealed with the installation's passphrase. */
   canary: Buffer | null;
+  /** The key of that passphrase; null before the first start. */
+  key_id: string | null;
+  /** The key that is being replaced; null if nothing is left under it. */
+  former_key_id: string | null;
+  /** Stacks under the former key, as a worker saw them last; null: none has looked yet. */
+  stacks_left: number | null;
+  /** What needs a person for the change to end. */
+  rekey_problems: DefaultedJson<string[]>;
   /** What encrypts the secrets in the stacks' state. */
   secrets_provider: Defaulted<string>;
   /**

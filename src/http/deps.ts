@@ -1,12 +1,14 @@
-import type { AuditKey } from '../audit/chain.ts';
 import type { BuyerPage } from '../config/buyer-page.ts';
 import type { Consoles } from '../config/consoles.ts';
 import type { TrustedProxies } from '../config/fields.ts';
 import type { PlanRules } from '../config/plans.ts';
+import type { SignInConfig } from '../config/sign-in.ts';
 import type { Database } from '../database/connect.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
+import type { SharedFeed } from '../operations/events/shared-feed.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Secret } from '../secret.ts';
@@ -22,6 +24,8 @@ export interface HttpDeps {
   /** The time of business decisions; default: the system's. */
   clock?: Clock | undefined;
   events: EventHub;
+  /** Shared by all who listen to this process; default: everyone has one of their own. */
+  feed?: SharedFeed | undefined;
   apiToken: Secret;
   /** A token that only reads; undefined: there is none. */
   viewerToken?: Secret | undefined;
@@ -30,7 +34,7 @@ export interface HttpDeps {
   /** Several while a secret is being rolled. */
   webhookSecrets: readonly Secret[];
   /** Verifies the chain over the audit log. */
-  auditKey: AuditKey;
+  keyring: Keyring;
   /** For attempts on GitHub's runners; undefined if no secret is configured to verify their messages with. */
   remote?: RemoteDeps | undefined;
   /** Cloud keys that only the runners have; without them this service does not sweep the clouds. */
@@ -46,8 +50,14 @@ export interface HttpDeps {
   pricesDecide?: boolean | undefined;
   /** The base of callbacks and links to this service, without a trailing slash. */
   publicUrl: string;
+  /**
+   * The base of links to dashboard and API, where they have a listener of their own; default: `publicUrl`.
+   */
+  operatorUrl?: string | undefined;
   /** The version of the playbook that new servers are configured with; undefined if it is not known here. */
   playbookVersion?: string | undefined;
+  /** Ways to sign in besides tokens; default: none. */
+  signIn?: SignInConfig | undefined;
   /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */
   trustedProxies?: TrustedProxies | undefined;
   /** The sandbox's checkout page, linked from the dashboard. */
@@ -62,6 +72,14 @@ export interface HttpDeps {
   consoles?: Consoles | undefined;
   /** Aborted when the process stops, to end event streams, which would otherwise stay open. */
   stopping?: AbortSignal | undefined;
+}
+
+/** How people reach dashboard and API. */
+export function operatorUrlOf({
+  operatorUrl,
+  publicUrl,
+}: Pick<HttpDeps, 'operatorUrl' | 'publicUrl'>): string {
+  return operatorUrl ?? publicUrl;
 }
 
 /** The time of business decisions. */

@@ -23,8 +23,8 @@ export interface TestBrowser {
   context: BrowserContext;
   /** What scripts and the content policy complained about so far. */
   complaints: string[];
-  /** Opens a page and signs in as the operator. */
-  signIn(url: string): Promise<Page>;
+  /** Opens a page and signs in as the operator; by default of a service of the tests. */
+  signIn(url: string, token?: string): Promise<Page>;
   close(): Promise<void>;
 }
 
@@ -45,10 +45,10 @@ export async function openBrowser(options: { javaScriptEnabled?: boolean } = {})
   return {
     context,
     complaints,
-    signIn: async (url) => {
+    signIn: async (url, token = API_TOKEN) => {
       const page = await context.newPage();
       await page.goto(url);
-      await page.getByLabel('Operator token').fill(API_TOKEN);
+      await page.getByLabel('Token').fill(token);
       await page.getByRole('button', { name: 'Sign in' }).click();
       await page.getByRole('navigation', { name: 'Main' }).waitFor();
       return page;

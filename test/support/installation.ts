@@ -89,6 +89,8 @@ export interface Installation {
   untilAgent(agentId: string, status: string, withinSeconds?: number): Promise<any>;
   /** Ctrl-C: SIGINT to the whole group, as a terminal sends it. Resolves when the command has ended. */
   stop(): Promise<void>;
+  /** Kills every process of the command at once, as a crash of the host would. */
+  kill(): Promise<void>;
 }
 
 export interface StartOptions {
@@ -139,6 +141,11 @@ export async function startInstallation(site: Site, options: StartOptions = {}):
       stop: () => {
         stopped ??= stop();
         return stopped;
+      },
+      kill: async () => {
+        stopped ??= Promise.resolve();
+        command.signalGroup('SIGKILL');
+        await command.ended(STOP_SECONDS);
       },
     };
   }

@@ -11,7 +11,10 @@ export type Wake = (operationId: string | undefined) => void;
 
 /** Wakes subscribers when there may be new events. They read the events themselves from the table. */
 export interface EventHub {
-  /** `*` subscribes to all operations, `WORK_KEY` to other work. @returns a function that unsubscribes */
+  /**
+   * `*` subscribes to all operations, `WORK_KEY` to other work, `PAGES_KEY` to what pages show besides.
+   * @returns a function that unsubscribes
+   */
   subscribe(operationId: string | '*', wake: Wake): () => void;
   close(): Promise<void>;
 }
@@ -20,8 +23,14 @@ export interface EventHub {
 export const WORK_KEY = ' work';
 /** The key of those who hand over slots. They are woken with the id of a provision. */
 export const CLAIMS_KEY = ' claims';
-/** Triggers of the database notify it (migration 0018). */
+/** The key of those who want to know that somebody may have lost a token, a session or a role. */
+export const PEOPLE_KEY = ' people';
+/** The key of those who show what changes without an operation: an agent's health, a breaker, a finding. */
+export const PAGES_KEY = ' pages';
+/** Triggers of the database notify these (migrations 0018, 0031 and 0034). */
+const PEOPLE_CHANNEL = 'people_changed';
 const WORK_CHANNEL = 'work_waits';
+const PAGES_CHANNEL = 'pages_changed';
 
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
@@ -46,6 +55,8 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
     },
     onWork: () => wakeAll(WORK_KEY, undefined),
     onClaim: (operationId) => wakeAll(CLAIMS_KEY, operationId),
+    onPeople: () => wakeAll(PEOPLE_KEY, undefined),
+    onPages: () => wakeAll(PAGES_KEY, undefined),
     onConnected: () => {
       for (const key of [...subscribers.keys()]) wakeAll(key, undefined);
     },
@@ -73,6 +84,8 @@ interface Listening {
   onEvent(operationId: string): void;
   onWork(): void;
   onClaim(operationId: string): void;
+  onPeople(): void;
+  onPages(): void;
   onConnected(): void;
 }
 
@@ -114,14 +127,18 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
   signal.addEventListener('abort', () => end(), { once: true, signal: over.signal });
   client.on('notification', ({ channel, payload }) => {
     if (channel === WORK_CHANNEL) options.onWork();
+    else if (channel === PAGES_CHANNEL) options.onPages();
     else if (channel === CLAIMS_CHANNEL) options.onClaim(payload ?? '');
+    else if (channel === PEOPLE_CHANNEL) options.onPeople();
     else if (payload) options.onEvent(payload);
   });
   try {
     await client.connect();
     await client.query(`listen ${EVENTS_CHANNEL}`);
     await client.query(`listen ${WORK_CHANNEL}`);
+    await client.query(`listen ${PAGES_CHANNEL}`);
     await client.query(`listen ${CLAIMS_CHANNEL}`);
+    await client.query(`listen ${PEOPLE_CHANNEL}`);
     onUp();
     options.onConnected();
     await ended;
