@@ -68,7 +68,7 @@ export async function claimForRunner(
   keyIds?: readonly string[],
 ): Promise<RemoteClaim> {
   await announceRunner(deps.database, keyIds);
-  const key = chooseKey(deps.pulumi.keyring, keyIds);
+  const key = await chooseKey(deps.database, deps.pulumi.keyring, keyIds);
   const check = await askLastCheck(deps, sender);
   const claim = await deps.database.transaction().execute((trx) => begin(deps, trx, { sender, check, key }));
   if (claim === undefined) throw new ConflictError(UNWANTED);
