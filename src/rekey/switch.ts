@@ -8,7 +8,7 @@ import type { Keyring } from '../keys/keyring.ts';
 import { type Keyset, openKept, sealKept } from '../keys/keyset.ts';
 import { listWithout } from './live-processes.ts';
 
-/** `waits`: names the processes that do not have the new passphrase yet. `none`: this process has no new one. */
+/** `waits`: for processes that do not have the new passphrase yet. `none`: this process has no new one. */
 export type Switched = { result: 'switched' | 'none' } | { result: 'waits'; for: string[] };
 
 /**

@@ -24,7 +24,7 @@ export interface ClaimDeps extends LastCheckDeps {
   planServers?: PlanServers | undefined;
   /** Opens the fence that guards the Pulumi state. */
   getFence(): Promise<Fence>;
-  /** The Pulumi state's URL and the passphrase. Service and runner both derive the attempt's login from them. */
+  /** The Pulumi state's URL and the passphrase. Service and runner derive the attempt's login from them. */
   pulumi: { url: Secret; keyring: Keyring };
 }
 
