@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { Secret } from '../secret.ts';
-import { withSecretFiles } from './secret-files.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -13,7 +12,7 @@ export class EnvironmentReader {
   readonly #environment: Environment;
 
   constructor(environment: Environment) {
-    this.#environment = withSecretFiles(environment, this.problems);
+    this.#environment = environment;
   }
 
   /** Returns the variable's text; an empty one counts as unset. */

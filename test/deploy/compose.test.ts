@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect, onTestFinished, test } from 'vitest';
-import { SECRETS } from '../../src/config/secret-files.ts';
+import { IN_FILES } from '../../src/config/credential-files.ts';
 import { noYaml, readYaml } from './yaml.ts';
 
 const folder = fileURLToPath(new URL('../../deploy/compose', import.meta.url));
@@ -56,7 +56,7 @@ test('everything that a service names is there, and its secrets are variables th
     expect(files.map((file) => file.slice('/run/secrets/'.length)).sort()).toEqual([...secrets].sort());
     if (service.command?.[0] === '--role')
       for (const variable of Object.keys(environment).filter((one) => one.endsWith('_FILE')))
-        expect(SECRETS).toContain(variable.replace(/_FILE$/, ''));
+        expect(IN_FILES).toContain(variable.replace(/_FILE$/, ''));
   }
   expect(services.postgres!.networks).toEqual(['database']);
 });
