@@ -7,6 +7,12 @@ const CANARY_TEXT = 'The passphrase is the right one.';
 /** How many agents' keys to try if there is no canary yet. */
 const TRIED_AGENTS = 20;
 
+/** Whether this passphrase sealed the database's secrets. Changes nothing. */
+export async function passphraseFits(database: Database, vault: Vault): Promise<boolean> {
+  const row = await database.selectFrom('installation').select('canary').executeTakeFirst();
+  return fitsCanary(database, vault, row?.canary ?? null);
+}
+
 /**
  * Checks that this passphrase sealed the database's secrets. It must open the canary, which the first start
  * sealed. If an older version left no canary, it must open one of the agents' keys.
@@ -19,8 +25,7 @@ export async function checkPassphrase(database: Database, vault: Vault): Promise
       .select('canary')
       .forUpdate()
       .executeTakeFirstOrThrow();
-    const fits = canary === null ? await opensAnAgent(trx, vault) : opensCanary(vault, canary);
-    if (!fits) {
+    if (!(await fitsCanary(trx, vault, canary))) {
       throw new Error(
         'The secrets in this database are sealed with another PULUMI_CONFIG_PASSPHRASE. Nothing was changed. ' +
           'Start with the previous passphrase, or use another database for a new one.',
@@ -33,6 +38,9 @@ export async function checkPassphrase(database: Database, vault: Vault): Promise
         .execute();
   });
 }
+
+const fitsCanary = async (database: Database, vault: Vault, canary: Buffer | null): Promise<boolean> =>
+  canary === null ? opensAnAgent(database, vault) : opensCanary(vault, canary);
 
 function opensCanary(vault: Vault, canary: Buffer): boolean {
   try {

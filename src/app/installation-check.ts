@@ -7,7 +7,7 @@ import type { Connections } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
 import { checkSecretsProvider } from '../database/secrets-provider.ts';
 import { checkStamp } from '../database/stamp.ts';
-import { askIdentities } from './live-identities.ts';
+import { askIdentities } from '../reconcile/live-identities.ts';
 
 /**
  * Checks, before anything uses the database, that it belongs to this installation: its mode, its accounts and

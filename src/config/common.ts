@@ -2,6 +2,7 @@ import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
+import { type BackupExpectation, readBackupExpectation } from './backups.ts';
 import { type BillingConfig, readBilling } from './billing.ts';
 import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
 import { readHetznerProjectId } from './consoles.ts';
@@ -72,6 +73,7 @@ export interface CommonConfig {
   /** Where traces and metrics go. */
   telemetry: TelemetryConfig;
   billing: BillingConfig;
+  backups: BackupExpectation;
   buyerPage: BuyerPage;
   /** The number of the Hetzner project, for links to its console. */
   hetznerProjectId: string | undefined;
@@ -88,13 +90,14 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
   const listenPort = reader.read('PORT', port) ?? 8080;
   const urlHost = host.includes(':') ? `[${host}]` : host;
   const publicUrl = reader.read('PUBLIC_URL', httpUrl) ?? `http://${urlHost}:${listenPort}`;
+  const dataDir = realPath(reader.text('DATA_DIR') ?? '.data');
   return {
     host,
     port: listenPort,
     publicUrl: publicUrl.replace(/\/+$/, ''),
     trustedProxies: reader.read('TRUSTED_PROXIES', trustedProxies) ?? false,
     ...readOtherTokens(reader),
-    dataDir: realPath(reader.text('DATA_DIR') ?? '.data'),
+    dataDir,
     cacheDir: realPath(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
     executor: reader.choice('EXECUTOR', EXECUTORS) ?? 'local',
     workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
@@ -116,6 +119,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     outgoing: readNotices(reader),
     telemetry: readTelemetry(reader),
     billing: readBilling(reader),
+    backups: readBackupExpectation(reader, dataDir),
     buyerPage: readBuyerPage(reader),
     hetznerProjectId: readHetznerProjectId(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),

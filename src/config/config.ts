@@ -29,6 +29,8 @@ export interface SandboxConfig extends CommonConfig {
   sandbox: {
     machines: MachinesMode;
     github: 'on' | 'no-token';
+    /** Whether Stripe's events go to this installation by themselves; otherwise to endpoints that are made. */
+    webhook: 'on' | 'off';
     /** Whether the first start buys an agent, so that a newcomer sees one. */
     demoOrder: 'on' | 'off';
     /** Checks every answer of the sandbox's Hetzner API against the official document (slow; for tests). */
@@ -129,6 +131,7 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
     sandbox: {
       machines: readMachinesMode(reader, common.tools.machines),
       github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
+      webhook: reader.choice('SANDBOX_WEBHOOK', ['on', 'off']) ?? 'on',
       demoOrder: reader.choice('SANDBOX_DEMO_ORDER', ['on', 'off']) ?? 'on',
       checksPlaybook: reader.choice('SANDBOX_PLAYBOOK_CHECK', ['once', 'always']) ?? 'once',
       validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',

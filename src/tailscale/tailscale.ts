@@ -156,7 +156,7 @@ const tokenAnswer = z.object({ access_token: z.string(), expires_in: z.number().
 const RENEW_BEFORE_SECONDS = 60;
 
 /** Returns the header's value: the API key itself, or an OAuth access token, renewed before it expires. */
-function createAuthorization(
+export function createAuthorization(
   { credential, timeoutSeconds }: TailscaleAccount & CallLimits,
   base: string,
   watch: CallWatch | undefined,

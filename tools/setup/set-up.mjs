@@ -8,6 +8,7 @@ import { prepareCacheDir } from './cache-dir.mjs';
 import { ensureChromium } from './chromium.mjs';
 import { compileCacheDir } from './compile-cache.mjs';
 import { ensureDependencies } from './dependencies.mjs';
+import { addEnvironmentFile } from './environment-file.mjs';
 import { findTools } from './find-tools.mjs';
 import { act, actionlint, ensurePublished, promtool, tryPublished } from './github-tools.mjs';
 import { ensureHetznerClient } from './hetzner-client.mjs';
@@ -105,6 +106,7 @@ export function checkTemporaryFolder(env) {
  */
 async function setUpAll(wanted, signal) {
   const env = { ...process.env };
+  addEnvironmentFile(env);
   try {
     checkTemporaryFolder(env);
   } catch (error) {
