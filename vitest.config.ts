@@ -5,7 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
-    // Processes and Postgres are real, on machines with two slow cores too. End-to-end tests set limits of their own.
+    // Processes and Postgres are real, on machines with two slow cores too. End-to-end tests set limits of
+    // their own.
     testTimeout: 20_000,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,

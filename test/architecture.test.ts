@@ -45,6 +45,7 @@ const FLOORS = [
   'src/limits',
   'src/pool',
   'src/images',
+  'src/canary',
   'src/billing',
   'src/reconcile',
   'src/http',

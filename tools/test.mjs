@@ -20,6 +20,7 @@ const env = await setUp({
     'machines',
     'github-tools',
     'promtool',
+    'pgbouncer',
   ],
 });
 const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-record-'));

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { Json, SandboxSchema } from '../schema.ts';
 
-// Credentials with fewer permissions than the sandbox's own, as a customer makes them in each vendor's console.
+// Credentials with fewer permissions than the sandbox's own, as a customer makes them in each vendor's
+// console.
 
 /** A Hetzner token that may only read. */
 const hetznerGrant = z.strictObject({ vendor: z.literal('hetzner'), permission: z.literal('read') });

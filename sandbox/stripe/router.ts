@@ -28,8 +28,8 @@ import { mountWebhookEndpoints } from './webhook-endpoints.ts';
 import { API_VERSION, toList } from './wire.ts';
 
 /**
- * Creates the part of Stripe's API for buying and managing subscriptions. Mount at `/v1`.
- * Source: https://docs.stripe.com/api, in the version that the pinned `stripe` package speaks.
+ * Creates the part of Stripe's API for buying and managing subscriptions. Mount at `/v1`. Source:
+ * https://docs.stripe.com/api, in the version that the pinned `stripe` package speaks.
  */
 export function createStripeRouter({
   database,

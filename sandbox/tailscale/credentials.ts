@@ -25,8 +25,8 @@ type Client = Pick<TailscaleGrant, 'scopes' | 'tags'>;
 const OWN_CLIENT: Client = { scopes: [...OAUTH_CLIENT_SCOPES], tags: [...OAUTH_CLIENT_TAGS] };
 
 /**
- * Requires the API key or an access token, as a `Bearer` token or as the user of Basic authentication.
- * Stores the caller in `response.locals.caller`.
+ * Requires the API key or an access token, as a `Bearer` token or as the user of Basic authentication. Stores
+ * the caller in `response.locals.caller`.
  */
 export function requireCredential(database: SandboxDatabase, tokens: SandboxTokens): RequestHandler {
   return async (request, response, next) => {

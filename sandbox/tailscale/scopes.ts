@@ -10,8 +10,8 @@ const AREAS: readonly [RegExp, string][] = [
 ];
 
 /**
- * Requires that an OAuth client has the scope for the call; an API key may do whatever its owner may.
- * Source: https://tailscale.com/kb/1623/trust-credentials
+ * Requires that an OAuth client has the scope for the call; an API key may do whatever its owner may. Source:
+ * https://tailscale.com/kb/1623/trust-credentials
  */
 export const requireScope: RequestHandler = (request, response, next) => {
   const { scopes }: Caller = response.locals.caller;

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { deriveAuditKey } from '../audit/chain.ts';
 import { startSealing } from '../audit/seal.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
+import { startCanaries } from '../canary/loop.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
 import { type Connections, fingerprint } from '../connections/connections.ts';
@@ -10,6 +11,7 @@ import { type DispatcherDeps, startDispatcher } from '../executors/github-action
 import { settleDeadWorkers } from '../executors/worker/expired.ts';
 import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
+import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
@@ -87,6 +89,14 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const key = deriveAuditKey(connections.pulumi.passphrase);
   const unmoved = openUnmovedReport(deps);
   const folding = startFolding(deps);
+  const canaries = startCanaries(
+    {
+      ...{ database, queue, log, canary: config.canary },
+      hetzner: createHetznerClient(connections.hcloud),
+      now: () => deps.clock.now(),
+    },
+    () => pulse.isDue('canary'),
+  );
   const sealing = startSealing({ database, log, key }, { isDue: () => pulse.isDue('audit') });
   return {
     ...(work.problems && { problems: work.problems }),
@@ -100,6 +110,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         sealing.stop(),
         unmoved.stop(),
         folding.stop(),
+        canaries.stop(),
         pulse.stop(),
       ]);
     },

@@ -5,6 +5,7 @@ import type { Secret } from '../secret.ts';
 import { type BackupExpectation, readBackupExpectation } from './backups.ts';
 import { type BillingConfig, readBilling } from './billing.ts';
 import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
+import { type CanaryConfig, readCanary } from './canary.ts';
 import { readHetznerProjectId } from './consoles.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
@@ -74,6 +75,7 @@ export interface CommonConfig {
   telemetry: TelemetryConfig;
   billing: BillingConfig;
   backups: BackupExpectation;
+  canary: CanaryConfig;
   buyerPage: BuyerPage;
   /** The number of the Hetzner project, for links to its console. */
   hetznerProjectId: string | undefined;
@@ -119,6 +121,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     outgoing: readNotices(reader),
     telemetry: readTelemetry(reader),
     billing: readBilling(reader),
+    canary: readCanary(reader),
     backups: readBackupExpectation(reader, dataDir),
     buyerPage: readBuyerPage(reader),
     hetznerProjectId: readHetznerProjectId(reader),

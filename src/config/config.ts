@@ -61,6 +61,13 @@ export type Config = SandboxConfig | LiveConfig;
 /** Invalid configuration; the message lists every problem on a line of its own. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
+  /** Every problem by itself; empty if the message is all there is. */
+  readonly problems: readonly string[];
+
+  constructor(message: string, problems: readonly string[] = []) {
+    super(message);
+    this.problems = problems;
+  }
 }
 
 const IGNORED_IN_SANDBOX = [
@@ -97,6 +104,7 @@ export function readConfig(environment: Environment): Config {
   if (reader.problems.length > 0) {
     throw new ConfigError(
       `Invalid configuration:\n${reader.problems.map((problem) => `  - ${problem}`).join('\n')}`,
+      reader.problems,
     );
   }
   config.notices.push(...postgresNotice(environment));

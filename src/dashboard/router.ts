@@ -18,6 +18,7 @@ import { addAttentionRoutes } from './attention-routes.ts';
 import { addBuyerRoutes } from './buyer/buyer-routes.ts';
 import { confirmPage } from './confirm-page.ts';
 import { designPage } from './design/design-page.ts';
+import { showDoctor } from './doctor-page.ts';
 import { addHoldRoutes } from './hold-routes.ts';
 import { html } from './html.ts';
 import { addOperationRoutes } from './operation/operation-routes.ts';
@@ -54,6 +55,7 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication, 
   addBulkRoutes(router, deps, operator);
   addAttentionRoutes(router, deps, operator);
   addProposalRoutes(router, deps, [...operator, authentication.requirePerson]);
+  router.get('/doctor', operator, showDoctor(deps));
   router.get('/design', operator, showDesign(deps));
   router.get('/agents/:agentId', operator, showAgent(deps));
   addOperationRoutes(router, deps, operator);

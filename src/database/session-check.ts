@@ -20,8 +20,8 @@ const NOTIFICATION_MS = 2_000;
 const OTHERS = 4;
 
 /**
- * Opens a connection that asks for nothing special. The service's own pool sets parameters, which some poolers
- * refuse before anything can be found out about them.
+ * Opens a connection that asks for nothing special. The service's own pool sets parameters, which some
+ * poolers refuse before anything can be found out about them.
  * @throws Error of the driver
  */
 async function openPlain(url: Secret): Promise<pg.Client> {
@@ -70,8 +70,8 @@ const FACTS = `
 
 /**
  * Whether every connection has a session of its own for as long as it lasts. Behind a pooler in transaction
- * mode it has not: another connection gets the session between two statements, and what LISTEN waits for never
- * arrives.
+ * mode it has not: another connection gets the session between two statements, and what LISTEN waits for
+ * never arrives.
  * @throws Error of the driver
  */
 export function keepsSessions(url: Secret): Promise<boolean> {

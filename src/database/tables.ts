@@ -14,6 +14,7 @@ import type {
   SessionTable,
   TailnetJoinNameTable,
 } from './bookkeeping-tables.ts';
+import type { CanaryTables } from './canary-tables.ts';
 import type {
   Defaulted,
   DefaultedJson,
@@ -46,7 +47,8 @@ export interface Tables
     SlotTables,
     TelemetryTables,
     ProposalTables,
-    ImageTables {
+    ImageTables,
+    CanaryTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
   orders: OrderTable;

@@ -1,6 +1,6 @@
 /**
- * The events that the service acts on, with Stripe's names: exactly these an endpoint has to be subscribed to.
- * The first two buy agents; the others say that a subscription has to be read again.
+ * The events that the service acts on, with Stripe's names: exactly these an endpoint has to be subscribed
+ * to. The first two buy agents; the others say that a subscription has to be read again.
  */
 export const ORDER_EVENTS = [
   'checkout.session.completed',

@@ -10,9 +10,16 @@ export interface WebhookEndpoint {
   isEnabled: boolean;
   /** Types of events, or `*`. */
   events: string[];
+  description: string | null;
   /** Of its signing secret, which Stripe shows only once; undefined if a person made it. */
   fingerprint: string | undefined;
 }
+
+const DESCRIPTION = 'agent-stacks: orders, and what follows payments';
+
+/** Whether an endpoint was made by `createWebhookEndpoint`. */
+export const isMadeByUs = ({ description, fingerprint }: WebhookEndpoint) =>
+  fingerprint !== undefined || description === DESCRIPTION;
 
 /** Where the fingerprint is kept: in the endpoint's metadata. */
 const FINGERPRINT = 'agent_stacks_secret';
@@ -35,11 +42,12 @@ export const webhookAddress = (publicUrl: string) => `${withoutSlash(publicUrl)}
 /** @throws PermanentError if the key may not list them */
 export async function listWebhookEndpoints(account: StripeAccount): Promise<WebhookEndpoint[]> {
   const { data } = await askStripe(createStripe(account).webhookEndpoints.list({ limit: MOST }));
-  return data.map(({ id, url, status, enabled_events: events, metadata }) => ({
+  return data.map(({ id, url, status, enabled_events: events, description, metadata }) => ({
     id,
     url,
     isEnabled: status === 'enabled',
     events,
+    description,
     fingerprint: metadata?.[FINGERPRINT],
   }));
 }
@@ -63,7 +71,7 @@ export async function createWebhookEndpoint(
       url,
       enabled_events: [...ACTED_ON],
       api_version: STRIPE_API_VERSION,
-      description: 'agent-stacks: orders, and what follows payments',
+      description: DESCRIPTION,
     }),
   );
   return { id: made.id, secret: made.secret ?? '' };

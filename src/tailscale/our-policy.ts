@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { parse } from 'jsonc-parser';
+import jsonc from 'jsonc-parser';
 import { z } from 'zod';
 import type { PolicyTest } from './policy.ts';
 
@@ -27,5 +27,5 @@ export interface OurPolicy extends z.infer<typeof policySchema> {
 
 export async function readOurPolicy(): Promise<OurPolicy> {
   const text = await readFile(FILE, 'utf8');
-  return { text, ...policySchema.parse(parse(text, [], { allowTrailingComma: true })) };
+  return { text, ...policySchema.parse(jsonc.parse(text, [], { allowTrailingComma: true })) };
 }

@@ -8,8 +8,8 @@ export const NEEDED_SCOPES = ['auth_keys', 'devices:core'] as const;
 const answer = z.object({ scope: z.string().optional() });
 
 /**
- * Lists the needed scopes that an OAuth client lacks; undefined where nothing tells: an API key has its owner's
- * permissions.
+ * Lists the needed scopes that an OAuth client lacks; undefined where nothing tells: an API key has its
+ * owner's permissions.
  * @throws RefusedError if Tailscale rejects the client
  * @see https://tailscale.com/kb/1623/trust-credentials
  */

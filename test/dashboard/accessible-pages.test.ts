@@ -80,6 +80,7 @@ const PATHS = [
   '/agents/fails/destroy',
   '/agents/fails/hold',
   '/design',
+  '/doctor',
   '/reference',
   '/problems',
   '/problems/conflict',

@@ -69,13 +69,19 @@ export function createClient(
 
 /**
  * Starts a sandbox in this process, with a receiver and an official client. `restart` keeps database and
- * receiver.
+ * receiver. `others`: credentials in place of the usual ones.
  */
-export async function setup(settings: Partial<SandboxSettings> = { webhookRetryMs: 20 }) {
+export async function setup(
+  settings: Partial<SandboxSettings> = { webhookRetryMs: 20 },
+  others: Partial<typeof tokens> = {},
+) {
   const database = await createDatabase('sandbox');
   const receiver = await startReceiver();
   const options = (webhookUrl = receiver.url) =>
-    sandboxOptionsSchema.parse({ databaseUrl: database.url, port: 0, tokens, webhookUrl, settings });
+    sandboxOptionsSchema.parse({
+      ...{ databaseUrl: database.url, port: 0, webhookUrl, settings },
+      tokens: { ...tokens, ...others },
+    });
   let running: RunningSandbox | undefined = await startSandbox(options());
   const sandbox = {
     url: running.url,

@@ -14,6 +14,7 @@ import { act, actionlint, ensurePublished, promtool, tryPublished } from './gith
 import { ensureHetznerClient } from './hetzner-client.mjs';
 import { ensureMachines } from './machines/machines.mjs';
 import { ensureMoto } from './moto.mjs';
+import { ensurePgbouncer } from './pgbouncer.mjs';
 import { createProgress } from './progress.mjs';
 import { ensureProviderPlugins } from './provider-plugins.mjs';
 import { ensurePulumi } from './pulumi.mjs';
@@ -35,17 +36,18 @@ import { ensureShellcheck } from './shellcheck.mjs';
 
 /**
  * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`,
- * `github-tools`, `promtool`, `moto` and `schemathesis` are for the tests, which run without them too;
+ * `github-tools`, `promtool`, `moto`, `schemathesis` and `pgbouncer` are for the tests, which run without
+ * them too;
  * `machines` is optional for everything.
  * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
  *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'promtool' | 'machines' | 'moto'
- *   | 'schemathesis'} Tool
+ *   | 'schemathesis' | 'pgbouncer'} Tool
  */
 
 /**
  * `tools`: beside the packages. `readsConfiguration`: the next program reads the configuration and
- * reports all its problems in one message.
- * @typedef {{ tools: Tool[], readsConfiguration?: boolean }} Wanted
+ * reports all its problems in one message. `leavesEnvironmentFile`: the variables of ENV_FILE are not added.
+ * @typedef {{ tools: Tool[], readsConfiguration?: boolean, leavesEnvironmentFile?: boolean }} Wanted
  */
 
 /** The clone's top folder. */
@@ -106,7 +108,7 @@ export function checkTemporaryFolder(env) {
  */
 async function setUpAll(wanted, signal) {
   const env = { ...process.env };
-  addEnvironmentFile(env);
+  if (wanted.leavesEnvironmentFile !== true) addEnvironmentFile(env);
   try {
     checkTemporaryFolder(env);
   } catch (error) {
@@ -127,6 +129,7 @@ async function setUpAll(wanted, signal) {
 async function setUpTestTools(wanted, context) {
   const { env } = context;
   if (wanted.tools.includes('chromium')) await ensureChromium(context);
+  if (wanted.tools.includes('pgbouncer')) await ensurePgbouncer(context);
   if (wanted.tools.includes('ansible-lint'))
     env.AGENT_STACKS_ANSIBLE_LINT = (await ensureAnsibleLint(context)) ?? '';
   if (wanted.tools.includes('shellcheck'))

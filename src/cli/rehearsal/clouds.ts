@@ -25,9 +25,10 @@ interface Options {
 }
 
 /**
- * Starts the sandbox without a service, creates the database of the installation that is rehearsed, and writes
- * the credentials of both. A kill at any line leaves what the next start finds and completes: the sandbox's
- * own state is durable, role and database are created only where they are missing, and the file is replaced.
+ * Starts the sandbox without a service, creates the database of the installation that is rehearsed, and
+ * writes the credentials of both. A kill at any line leaves what the next start finds and completes: the
+ * sandbox's own state is durable, role and database are created only where they are missing, and the file is
+ * replaced.
  * @throws Error if another process hosts this folder
  */
 export async function openClouds(config: SandboxConfig, { dir, say, signal }: Options): Promise<Clouds> {

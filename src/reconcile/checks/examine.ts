@@ -21,15 +21,15 @@ import { hetznerAccessProbe, pricesProbe, quotaProbe, serverLimitProbe } from '.
 import { toolsProbe } from './host-probes.ts';
 import { hostProbes, type LiveProbeDeps, pluginProbes, stripeProbes } from './live-probes.ts';
 import { type Check, type Probe, runProbe } from './probe.ts';
-import { hetznerProbe, tailnetProbe, tailscaleProbe } from './probes.ts';
+import { hetznerProbe, tailscaleProbe } from './probes.ts';
 import { publicAddressProbe } from './public-address-probe.ts';
 import { stripeAccessProbe, webhookProbe } from './stripe-probes.ts';
 import { policyProbe, scopesProbe, tagsProbe } from './tailscale-probes.ts';
 
 /** A check, and those that can say nothing while it fails. */
-export interface Stage {
+export interface CheckTree {
   probe: Probe;
-  then?: readonly Stage[];
+  next?: readonly CheckTree[];
 }
 
 export interface Finding extends Check {
@@ -44,46 +44,51 @@ export interface Examination {
 }
 
 /** Makes all checks: those beside each other at once, those behind another one if that one passes. */
-export async function examine(stages: readonly Stage[]): Promise<Examination> {
-  const parts = await Promise.all(stages.map(examineStage));
+export async function examine(trees: readonly CheckTree[]): Promise<Examination> {
+  const parts = await Promise.all(trees.map(examineOne));
   return {
     findings: parts.flatMap(({ findings }) => findings),
     skipped: parts.flatMap(({ skipped }) => skipped),
   };
 }
 
-async function examineStage({ probe, then = [] }: Stage): Promise<Examination> {
+async function examineOne({ probe, next = [] }: CheckTree): Promise<Examination> {
   const check = await runProbe(probe);
   const finding = { ...check, blocks: !check.ok && probe.blocks('provision') };
   if (!check.ok)
-    return { findings: [finding], skipped: namesIn(then).map((name) => ({ name, after: probe.name })) };
-  const rest = await examine(then);
+    return { findings: [finding], skipped: namesIn(next).map((name) => ({ name, after: probe.name })) };
+  const rest = await examine(next);
   return { findings: [finding, ...rest.findings], skipped: rest.skipped };
 }
 
-const namesIn = (stages: readonly Stage[]): string[] =>
-  stages.flatMap(({ probe, then = [] }) => [probe.name, ...namesIn(then)]);
+const namesIn = (trees: readonly CheckTree[]): string[] =>
+  trees.flatMap(({ probe, next = [] }) => [probe.name, ...namesIn(next)]);
 
-const alone = (probe: Probe): Stage => ({ probe });
+const alone = (probe: Probe): CheckTree => ({ probe });
+
+export type ExaminationDeps = Omit<LiveProbeDeps, 'node'> & {
+  /** Whether this host is on the tailnet, where that matters and can be told. */
+  tailnet: Probe | undefined;
+};
 
 /** Everything that can be checked of an installation in live mode or in a rehearsal. */
-export function allStages(deps: LiveProbeDeps): Stage[] {
-  const { config, connections } = deps;
+export function allChecks(deps: ExaminationDeps): CheckTree[] {
+  const { config, connections, tailnet } = deps;
   return [
     alone(toolsProbe({ ...config.tools, environment: config.childEnvironment })),
     ...pluginProbes(config, connections).map(alone),
     ...hostProbes(config, connections).map(alone),
     alone(stateNameProbe(connections.pulumi.url)),
-    databaseStages(deps),
-    tailscaleStage(connections),
-    ...(connections.machines === 'simulated' ? [] : [alone(tailnetProbe(deps.node))]),
-    ...stripeStages(config, connections),
-    ...addressStages(config, connections),
+    databaseTree(deps),
+    tailscaleTree(connections),
+    ...(tailnet === undefined ? [] : [alone(tailnet)]),
+    ...stripeTrees(config, connections),
+    ...addressTrees(config, connections),
   ];
 }
 
 /** What looks into the database, and Hetzner's project, which is known by what the database knows of it. */
-function databaseStages({ config, connections, database }: LiveProbeDeps): Stage {
+function databaseTree({ config, connections, database }: ExaminationDeps): CheckTree {
   const { databaseUrl: url, pulumi, hcloud } = connections;
   const hetzner = createHetznerClient(hcloud);
   const readAccess = () => readHetznerAccess(hcloud);
@@ -91,9 +96,9 @@ function databaseStages({ config, connections, database }: LiveProbeDeps): Stage
     const { identities, unknown } = await askIdentities(config, connections);
     return { mode: config.mode, accounts: connections.accounts, identities, unknown };
   };
-  const ofHetzner: Stage = {
+  const ofHetzner: CheckTree = {
     probe: hetznerProbe({ database, hetzner }),
-    then: [
+    next: [
       alone(hetznerAccessProbe(readAccess)),
       alone(quotaProbe(readAccess)),
       alone(pricesProbe(hetzner, config.billing.plans.servers)),
@@ -109,33 +114,33 @@ function databaseStages({ config, connections, database }: LiveProbeDeps): Stage
   ];
   return {
     probe: databaseProbe(url),
-    then: [{ probe: poolerProbe(url), then: [...inside.map(alone), ofHetzner] }],
+    next: [{ probe: poolerProbe(url), next: [...inside.map(alone), ofHetzner] }],
   };
 }
 
-function tailscaleStage({ tailscale }: Connections): Stage {
+function tailscaleTree({ tailscale }: Connections): CheckTree {
   const client = createTailscaleClient(tailscale);
   const readTests = async () => (await readOurPolicy()).tests;
   return {
     probe: tailscaleProbe(client),
-    then: [
-      { probe: scopesProbe(() => findMissingScopes(tailscale)), then: [alone(tagsProbe(client))] },
+    next: [
+      { probe: scopesProbe(() => findMissingScopes(tailscale)), next: [alone(tagsProbe(client))] },
       alone(policyProbe(createPolicyClient(tailscale), readTests)),
     ],
   };
 }
 
-function stripeStages(config: Config, connections: Connections): Stage[] {
+function stripeTrees(config: Config, connections: Connections): CheckTree[] {
   const { stripe } = connections;
   const account = { secretKey: stripe.secretKey, apiUrl: stripe.apiUrl };
-  const then = [
+  const next = [
     ...(config.billing.mode === 'off' ? [] : [stripeAccessProbe(account)]),
     webhookProbe({ account, publicUrl: config.publicUrl, secrets: stripe.webhookSecrets }),
   ];
-  return stripeProbes(config, connections).map((probe) => ({ probe, then: then.map(alone) }));
+  return stripeProbes(config, connections).map((probe) => ({ probe, next: next.map(alone) }));
 }
 
-function addressStages({ publicUrl }: Config, { stripe }: Connections): Stage[] {
+function addressTrees({ publicUrl }: Config, { stripe }: Connections): CheckTree[] {
   const [secret] = stripe.webhookSecrets;
   return secret === undefined ? [] : [alone(publicAddressProbe(publicUrl, secret))];
 }
