@@ -1030,8 +1030,7 @@ export interface components {
             /** @enum {string} */
             plan?: "starter" | "pro" | "max";
             /**
-             * @description us-east, us-west, eu-central, eu-west, eu-north, ap-southeast, or a Hetzner
-             * location's own name
+             * @description us-east, us-west, eu-central, eu-west, eu-north, ap-southeast, or a Hetzner location's own name
              * @example eu-central
              */
             region: string;
@@ -1042,8 +1041,7 @@ export interface components {
             /** @enum {string} */
             plan?: "starter" | "pro" | "max";
             /**
-             * @description us-east, us-west, eu-central, eu-west, eu-north, ap-southeast, or a Hetzner
-             * location's own name
+             * @description us-east, us-west, eu-central, eu-west, eu-north, ap-southeast, or a Hetzner location's own name
              * @default eu-central
              * @example eu-central
              */
@@ -1142,8 +1140,7 @@ export interface components {
             /** @description The status in words */
             title: string;
             /**
-             * @description Which kind of problem, for programs; relative to this service, whose page explains
-             * it
+             * @description Which kind of problem, for programs; relative to this service, whose page explains it
              * @enum {string}
              */
             type: "/problems/invalid-request" | "/problems/token-required" | "/problems/other-site" | "/problems/role-not-allowed" | "/problems/approval-required" | "/problems/not-found" | "/problems/method-not-allowed" | "/problems/conflict" | "/problems/body-too-large" | "/problems/not-json" | "/problems/other-host" | "/problems/idempotency-key-reused" | "/problems/too-many-wrong-tokens" | "/problems/too-many-by-programs" | "/problems/internal" | "/problems/unavailable";
@@ -2528,7 +2525,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description `open` once, then `status` and `step` with the ids of their operation and agent */
+            /** @description `open` once, then `status` and `step` with the ids of their operation and agent, and `change` when something else has changed: an agent’s health or holds, a breaker, a finding, a proposal, a check, a worker */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -3,7 +3,7 @@ import { runDoctor } from '../../src/cli/doctor/doctor.ts';
 import { reportLines } from '../../src/cli/doctor/report.ts';
 import { type DoctorFixture, openDoctor } from '../support/doctor-fixture.ts';
 import { CLOUD_FAULTS } from '../support/planted-cloud-faults.ts';
-import { HOST_FAULTS } from '../support/planted-faults.ts';
+import { HOST_FAULTS } from '../support/planted-host-faults.ts';
 
 const FAULTS = [...CLOUD_FAULTS, ...HOST_FAULTS];
 

@@ -11,7 +11,7 @@ import {
   markWebhookEndpoint,
 } from '../../src/stripe/webhook-endpoints.ts';
 import { type DoctorFixture, OTHER_TOKEN } from './doctor-fixture.ts';
-import type { Planted } from './planted-faults.ts';
+import type { Planted } from './planted-host-faults.ts';
 
 /** Makes calls of an area fail until the test ends. */
 async function orderFault(at: DoctorFixture, order: object): Promise<void> {
