@@ -634,6 +634,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rekey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far a change of the passphrase is, and what is left under the former one */
+        get: operations["showRekey"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runner/claim": {
         parameters: {
             query?: never;
@@ -3050,6 +3067,50 @@ export interface operations {
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    showRekey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The change, or that there is none */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description What is still under the former passphrase; stacks: null until a worker has looked */
+                        left: {
+                            agents: number;
+                            images: number;
+                            slots: number;
+                            stacks: number | null;
+                        };
+                        /** @description What needs a person */
+                        problems: string[];
+                        /**
+                         * @description waiting: a process does not have the new passphrase yet. moving: the rest is sealed again. done: PULUMI_CONFIG_PASSPHRASE_BEFORE can be taken out
+                         * @enum {string}
+                         */
+                        state: "none" | "waiting" | "moving" | "done";
+                        /** @description Processes without the new passphrase */
+                        waitsFor: string[];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { runProcess } from './app/process.ts';
 import { ConfigError, ROLES, readConfig } from './config/config.ts';
+import { usesFiles } from './config/credential-files.ts';
 import { useOwnEnvironment } from './config/process-environment.ts';
 import { errorMessage } from './errors.ts';
 import { complain } from './processes/terminal-text.mjs';
@@ -14,7 +15,8 @@ async function main(): Promise<number> {
       throw new ConfigError(`--role must be one of ${ROLES.join(', ')}, not ${values.role}`);
     const config = readConfig(process.env);
     useOwnEnvironment(process.env, config.childEnvironment);
-    await runProcess(config, role);
+    const reread = mayReload() ? () => readConfig(process.env, true) : undefined;
+    await runProcess(config, role, reread);
     return 0;
   } catch (error) {
     const isOurs =
@@ -22,6 +24,12 @@ async function main(): Promise<number> {
     complain(isOurs ? errorMessage(error) : `agent-stacks failed: ${errorMessage(error)}`);
     return isOurs ? 2 : 1;
   }
+}
+
+/** A terminal that hangs up sends the same signal, and the service is to stop with it. */
+function mayReload(): boolean {
+  const hasTerminal = process.stdin.isTTY === true || process.stdout.isTTY === true;
+  return !hasTerminal && usesFiles(process.env);
 }
 
 // With `npm start | head`, a closed pipe must not crash the service: drop the output instead.

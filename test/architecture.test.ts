@@ -32,6 +32,7 @@ const FLOORS = [
   'src/tailscale',
   'src/github',
   'src/stripe',
+  'src/keys',
   'src/connections',
   'src/tailnet',
   'src/pulumi',
@@ -47,6 +48,7 @@ const FLOORS = [
   'src/images',
   'src/canary',
   'src/billing',
+  'src/rekey',
   'src/reconcile',
   'src/http',
   'src/dashboard',
@@ -65,7 +67,15 @@ const MAY_IMPORT: Record<string, string[]> = {
   // Reached only over HTTP, like the real clouds: it knows nothing of the service.
   sandbox: ['src', 'src/processes'],
   // Starts the sandbox with its Postgres for the service.
-  'sandbox/host': ['src', 'src/processes', 'src/config', 'src/connections', 'src/database', 'sandbox'],
+  'sandbox/host': [
+    'src',
+    'src/processes',
+    'src/config',
+    'src/connections',
+    'src/database',
+    'src/keys',
+    'sandbox',
+  ],
   'src/dashboard': [
     'src',
     'src/agents',

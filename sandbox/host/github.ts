@@ -29,6 +29,7 @@ export function toGithubOptions(
       TAILSCALE_API_KEY: file.tailscaleApiKey,
       PULUMI_BACKEND_URL: toRunnerBackend(config, file),
       PULUMI_CONFIG_PASSPHRASE: file.pulumiPassphrase,
+      ...(file.pulumiPassphraseBefore && { PULUMI_CONFIG_PASSPHRASE_BEFORE: file.pulumiPassphraseBefore }),
     },
     variables: {
       CALLBACK_ORIGIN: new URL(url).origin,

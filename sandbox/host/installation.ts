@@ -4,6 +4,7 @@ import { builtinProviders } from '../../src/config/builtin-providers.ts';
 import type { SandboxConfig } from '../../src/config/config.ts';
 import { isSameDatabase } from '../../src/config/database-url.ts';
 import { type Connections, fingerprint, HEALTH_PORT } from '../../src/connections/connections.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
 import { claimDataDir } from '../../src/processes/folder-lock.ts';
 import { supervise } from '../../src/processes/supervise.ts';
 import { type Waiter, waitFor } from '../../src/processes/waiting.ts';
@@ -187,6 +188,15 @@ const sandboxAccounts = ({ sandboxTokens }: InstallationSecrets) => ({
   sandbox: fingerprint(sandboxTokens.hcloudToken),
 });
 
+/** A process that joins has the passphrases of the one that hosts the sandbox. */
+function toKeyring({ pulumi }: SandboxConfig, file: SandboxFile): Keyring {
+  const before = pulumi.passphraseBefore?.reveal() ?? file.pulumiPassphraseBefore;
+  return new Keyring(
+    new Secret(file.pulumiPassphrase),
+    before === undefined || before === file.pulumiPassphrase ? undefined : new Secret(before),
+  );
+}
+
 /** Returns connections to the sandbox instead of the real services. */
 export function sandboxConnections(
   config: SandboxConfig,
@@ -199,7 +209,7 @@ export function sandboxConnections(
     databaseUrl: new Secret(file.databaseUrl),
     pulumi: {
       url: new Secret(file.pulumiBackendUrl),
-      passphrase: new Secret(file.pulumiPassphrase),
+      keyring: toKeyring(config, file),
       // Keeps the user's own Pulumi home untouched, except for official plugins.
       home: config.providers === 'builtin' ? join(config.dataDir, 'pulumi-home') : undefined,
       secrets: config.pulumi.secrets,

@@ -21,6 +21,8 @@ const schema = z.object({
   databaseUrl: z.string(),
   pulumiBackendUrl: z.string(),
   pulumiPassphrase: z.string(),
+  /** While it changes: the one that it replaces. */
+  pulumiPassphraseBefore: z.string().optional(),
 });
 export type SandboxFile = z.infer<typeof schema>;
 

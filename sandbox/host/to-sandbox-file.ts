@@ -35,5 +35,8 @@ export function toSandboxFile(url: string, { secrets, databases, config, machine
     databaseUrl: databases.agents,
     pulumiBackendUrl: config.pulumi.backendUrl?.reveal() ?? databases.pulumi,
     pulumiPassphrase: secrets.pulumiPassphrase,
+    ...(config.pulumi.passphraseBefore && {
+      pulumiPassphraseBefore: config.pulumi.passphraseBefore.reveal(),
+    }),
   };
 }

@@ -1,12 +1,8 @@
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  generateKeyPairSync,
-  randomBytes,
-  scryptSync,
-} from 'node:crypto';
+import { createHmac, generateKeyPairSync } from 'node:crypto';
 import { z } from 'zod';
+import { Keyring } from '../keys/keyring.ts';
+import type { KeptKeys } from '../keys/keyset.ts';
+import { openText, sealText, UnknownKeyError } from '../keys/sealed-text.ts';
 import type { Secret } from '../secret.ts';
 import { encodeOpensshPrivateKey, encodeOpensshPublicKey } from './openssh.ts';
 
@@ -53,39 +49,34 @@ function generatePair(comment: string): { privateKey: string; publicKey: string 
 /** Encrypts and decrypts an agent's secrets. */
 export interface Vault {
   seal(agentId: string, keys: AgentKeys): Buffer;
-  /** @throws Error if the passphrase differs or the text belongs to another agent */
+  /**
+   * @throws UnknownKeyError if the passphrase was changed meanwhile
+   * @throws Error if the passphrase differs or the text belongs to another agent
+   */
   open(agentId: string, sealed: Buffer): AgentKeys;
   /**
    * Returns the hostname under which a server with the tailnet key of this generation joins: a DNS label of
-   * 37 characters. It is the same for every attempt and cannot be guessed without the passphrase.
+   * 37 characters. It cannot be guessed without the passphrase. It is the same for every attempt, as long as
+   * the passphrase is.
    */
   joinName(agentId: string, keyGeneration: number): string;
+  /** All such hostnames, under this passphrase and former ones. */
+  joinNames(agentId: string, keyGeneration: number): string[];
   /** Whether `open` would succeed. */
   canOpen(agentId: string, sealed: Buffer): boolean;
-  /** Seals any text, bound to any id. */
-  sealText(id: string, text: string): Buffer;
-  /** @throws Error if the passphrase differs or the text belongs to another id */
-  openText(id: string, sealed: Buffer): string;
 }
 
-const FORMAT = 1;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-const SALT = 'agent-stacks agent secrets v1';
 const JOIN_NAME_BYTES = 16;
 
-/**
- * Creates a vault that uses AES-256-GCM with a key derived from the installation's passphrase and binds each
- * text to the agent's id. Layout: format, nonce, tag, ciphertext.
- */
-export function createVault(passphrase: Secret): Vault {
-  const key = scryptSync(passphrase.reveal(), SALT, 32);
-  const nameKey = createHmac('sha256', key).update('join names').digest();
+/** Creates a vault that seals with keys derived from the installation's passphrase (src/keys). */
+export function createVault(keys: Secret | Keyring): Vault {
+  const keyring = keys instanceof Keyring ? keys : new Keyring(keys);
   const open: Vault['open'] = (agentId, sealed) => {
-    if (sealed[0] !== FORMAT) throw new Error(`The secrets of agent ${agentId} have an unknown format`);
     try {
-      return keysSchema.parse(JSON.parse(openText(key, agentId, sealed)));
+      return keysSchema.parse(JSON.parse(openText(keyring.all, agentId, sealed)));
     } catch (cause) {
+      if (cause instanceof UnknownKeyError)
+        throw new UnknownKeyError(`The secrets of agent ${agentId}: ${cause.message}`, { cause });
       throw new Error(
         `The secrets of agent ${agentId} cannot be opened. Has PULUMI_CONFIG_PASSPHRASE changed?`,
         { cause },
@@ -93,11 +84,10 @@ export function createVault(passphrase: Secret): Vault {
     }
   };
   return {
-    joinName: (agentId, keyGeneration) => {
-      const text = createHmac('sha256', nameKey).update(`${agentId} ${keyGeneration}`).digest();
-      return `join-${text.subarray(0, JOIN_NAME_BYTES).toString('hex')}`;
-    },
-    seal: (agentId, keys) => sealText(key, agentId, JSON.stringify(keys)),
+    joinName: (agentId, keyGeneration) => toJoinName(keyring.sealing, agentId, keyGeneration),
+    joinNames: (agentId, keyGeneration) =>
+      [...keyring.all, ...keyring.kept].map((one) => toJoinName(one, agentId, keyGeneration)),
+    seal: (agentId, agentKeys) => sealText(keyring.sealing, agentId, JSON.stringify(agentKeys)),
     open,
     canOpen: (agentId, sealed) => {
       try {
@@ -106,24 +96,10 @@ export function createVault(passphrase: Secret): Vault {
         return false;
       }
     },
-    sealText: (id, text) => sealText(key, id, text),
-    openText: (id, sealed) => openText(key, id, sealed),
   };
 }
 
-function sealText(key: Buffer, id: string, text: string): Buffer {
-  const nonce = randomBytes(NONCE_BYTES);
-  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(id));
-  const sealed = Buffer.concat([cipher.update(text), cipher.final()]);
-  return Buffer.concat([Buffer.of(FORMAT), nonce, cipher.getAuthTag(), sealed]);
-}
-
-function openText(key: Buffer, id: string, sealed: Buffer): string {
-  const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
-  const tag = sealed.subarray(1 + NONCE_BYTES, 1 + NONCE_BYTES + TAG_BYTES);
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
-    .setAAD(Buffer.from(id))
-    .setAuthTag(tag);
-  const text = sealed.subarray(1 + NONCE_BYTES + TAG_BYTES);
-  return Buffer.concat([decipher.update(text), decipher.final()]).toString();
+function toJoinName({ names }: Pick<KeptKeys, 'names'>, agentId: string, keyGeneration: number): string {
+  const text = createHmac('sha256', names).update(`${agentId} ${keyGeneration}`).digest();
+  return `join-${text.subarray(0, JOIN_NAME_BYTES).toString('hex')}`;
 }

@@ -32,14 +32,14 @@ interface Deps {
 export function openFollowing(deps: Deps): FollowDeps | undefined {
   const { config, connections, database, queue, log, clock = systemClock } = deps;
   const { mode, durations, plans, cancelsOnDestroy } = config.billing;
-  const { secretKey, apiUrl } = connections.stripe;
-  if (mode === 'off' || (config.mode === 'rehearsal' && apiUrl === undefined)) return undefined;
+  const { stripe } = connections;
+  if (mode === 'off' || (config.mode === 'rehearsal' && stripe.apiUrl === undefined)) return undefined;
   return {
     database,
     queue,
     log,
     clock,
-    stripe: { secretKey, apiUrl },
+    stripe,
     policy: createPolicy(durations, plans),
     plans,
     pricesDecide: mode === 'act' && Object.keys(plans.ofPrice).length > 0,

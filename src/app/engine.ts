@@ -20,6 +20,7 @@ import { createRunbooks } from '../operations/runbooks.ts';
 import { createEnginePool, type EnginePool } from '../pulumi/engine/engine-pool.ts';
 import { createStackEngine, type StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
+import type { StatePassphrases } from '../pulumi/state-passphrases.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import '../runbooks/all.ts';
 import { takeStackOver } from '../runbooks/steps/adoption.ts';
@@ -45,6 +46,7 @@ export interface EngineParts {
     };
   connections: EngineConnections;
   state: StateStore;
+  passphrases: StatePassphrases | undefined;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
@@ -96,7 +98,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     executor,
     state,
     health,
-    vault: createVault(connections.pulumi.passphrase),
+    vault: createVault(connections.pulumi.keyring),
     settings: provisionSettings(parts),
     ensureFoundation: (run, project) =>
       ensureFoundation({ foundations: parts.foundations, executor, hetzner }, run, project),
@@ -146,7 +148,9 @@ function openStackEngine(parts: EngineParts, pool: EnginePool, node: TailnetNode
     pool,
     state,
     log: parts.log,
-    environment: { ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) },
+    passphrases: parts.passphrases,
+    keyring: connections.pulumi.keyring,
+    environment: () => ({ ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) }),
     secrets: connections.pulumi.secrets,
     configure: {
       path: join(ANSIBLE_DIR, 'configure'),
@@ -166,7 +170,7 @@ function createCheckedFile({ config, connections }: EngineParts, logDir: string)
   const playbookKey = createPlaybookKey({
     folder: ANSIBLE_DIR,
     software: config.software,
-    key: connections.pulumi.passphrase,
+    key: connections.pulumi.keyring.versions,
     ansible: config.tools.ansible,
     path: config.childEnvironment.PATH ?? '',
   });
@@ -175,7 +179,7 @@ function createCheckedFile({ config, connections }: EngineParts, logDir: string)
 
 /** The version of the playbook that this process configures servers with. */
 export const versionOf = ({ config, connections }: Pick<EngineParts, 'config' | 'connections'>): string =>
-  configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.passphrase);
+  configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.keyring.versions);
 
 function openPool({ config, connections, processTags, idle }: EngineParts): EnginePool {
   return createEnginePool({

@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureSibling } from '../../sandbox/host/databases.ts';
-import { checkPassphrase } from '../agents/canary.ts';
-import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
-import type { Database } from '../database/connect.ts';
+import type { Database, Transaction } from '../database/connect.ts';
 import { checkSecretsProvider } from '../database/secrets-provider.ts';
 import { checkStamp } from '../database/stamp.ts';
+import { checkKeys } from '../keys/check-keys.ts';
 import { askIdentities } from '../reconcile/live-identities.ts';
 
 /**
  * Checks, before anything uses the database, that it belongs to this installation: its mode, its accounts and
  * its passphrase. Then creates Pulumi's database next to it, unless the operator has configured another one.
+ * @param announce tells the other processes of this one, in the transaction that checks its passphrase
  * @returns whether Tailscale has not confirmed the tailnet yet (see `untilTailnetKnown`)
  * @throws Error that says what differs
  */
@@ -19,16 +19,17 @@ export async function checkInstallation(
   database: Database,
   config: Config,
   connections: Connections,
+  announce?: (trx: Transaction) => Promise<void>,
 ): Promise<boolean> {
-  const passphrase = createVault(connections.pulumi.passphrase);
+  const { keyring } = connections.pulumi;
   if (config.mode === 'sandbox') {
     await checkStamp(database, { mode: config.mode, accounts: connections.accounts });
-    await checkPassphrase(database, passphrase);
+    await checkKeys(database, keyring, announce);
     await checkSecretsProvider(database, connections.pulumi.secrets);
     return false;
   }
   const isTailnetSilent = await checkAccounts(database, config, connections);
-  await checkPassphrase(database, passphrase);
+  await checkKeys(database, keyring, announce);
   await checkSecretsProvider(database, connections.pulumi.secrets);
   if (config.pulumi.backendUrl === undefined) await ensureSibling(connections.databaseUrl.reveal(), 'pulumi');
   return isTailnetSilent;

@@ -12,7 +12,7 @@ type Deps = Pick<ServiceDeps, 'config' | 'connections' | 'database' | 'log'>;
 /** Opens an engine beside the database. `idle`: engine processes kept ready; default: one for each place. */
 export function openLocalEngine(
   { config, connections, database, log }: Deps,
-  { state, fence }: PulumiState,
+  { state, passphrases, fence }: PulumiState,
   processTags: Record<string, string>,
   idle = config.workerConcurrency,
 ): Promise<Engine> {
@@ -22,6 +22,7 @@ export function openLocalEngine(
     processTags,
     log,
     state,
+    passphrases,
     foundations: createFoundationStore(database, fence, connections.pulumi.secrets.url),
     planServers: config.billing.plans.servers,
     joinSeconds: config.joinSeconds,

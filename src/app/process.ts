@@ -1,7 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox/host/installation.ts';
-import { deriveAuditKey } from '../audit/chain.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config, LiveConfig, Role } from '../config/config.ts';
 import { toConsoles } from '../config/consoles.ts';
@@ -27,7 +26,9 @@ import { actsOnPast, openFollowing } from './billing.ts';
 import { openClock } from './clock.ts';
 import { versionOf } from './engine.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
+import { openKeyFollowing } from './keys.ts';
 import { observeDatabasePool } from './observed.ts';
+import { startReloading } from './reload.ts';
 import { openRemote } from './runner-api.ts';
 import { Shutdown } from './shutdown.ts';
 import { openTelemetry, startSending, type Telemetry } from './telemetry.ts';
@@ -38,14 +39,17 @@ import { startWorkerRole } from './worker.ts';
 
 const CLOSE_LIMIT_MS = 10_000;
 
-/** Runs the service in this process until a signal ends it, then stops everything in order. */
-export async function runProcess(config: Config, role: Role): Promise<void> {
+/**
+ * Runs the service in this process until a signal ends it, then stops everything in order.
+ * @param reread reads the configuration again, at SIGHUP; without it that signal stops the process
+ */
+export async function runProcess(config: Config, role: Role, reread?: () => Config): Promise<void> {
   const log = openLog(config);
-  const stopped = untilStopped();
+  const stopped = untilStopped({ stopsOnHangUp: reread === undefined });
   {
     await using shutdown = new Shutdown(log);
     try {
-      await open({ config, role, log, shutdown, stopping: stopped.signal });
+      await open({ config, role, log, shutdown, reread, stopping: stopped.signal, fail: stopped.fail });
       await stopped.promise;
       say('\nStopping: releasing the operations in progress …');
     } catch (error) {
@@ -63,6 +67,10 @@ interface ProcessParts {
   shutdown: Shutdown;
   /** Aborts when the process is asked to stop. */
   stopping: AbortSignal;
+  /** Reads the configuration again. */
+  reread: (() => Config) | undefined;
+  /** Stops it because it can be of no use. */
+  fail(error: Error): void;
 }
 
 /** Binds the port, finds or starts the sandbox, and starts the roles of this process. */
@@ -95,6 +103,7 @@ async function start(parts: StartParts): Promise<void> {
   const clock = openClock({ ...parts, database: opened.database });
   shutdown.add('the clock', clock.stop);
   const backend = { ...opened, clock };
+  shutdown.add('the reloading of credentials', startReloading({ ...parts, ...backend }).stop);
   const { database, events } = backend;
   const served = server === undefined ? undefined : serveHttp({ ...parts, ...backend, server });
   const publicUrl = served?.url ?? installation?.publicUrl ?? config.publicUrl;
@@ -136,8 +145,12 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   shutdown.add('the database connections', () => pool.end());
   const database = createDatabase(pool);
   await waitFor('the database migrations', migrateDatabase(connections.databaseUrl), waiter);
-  const checked = checkInstallation(database, config, connections);
+  const { own, announceIn, follow, notice } = openKeyFollowing(parts, database);
+  const checked = checkInstallation(database, config, connections, announceIn);
   const isTailnetSilent = await waitFor('the installation checks', checked, waiter);
+  shutdown.add(`the announcement of ${own.processId}`, follow().stop);
+  const told = await notice();
+  if (told !== undefined) say(told);
   // The processes that accept orders choose the executor and the limits, not a worker that joins.
   if (role !== 'worker' && installation?.role !== 'join') {
     await chooseExecutor(database, config.executor);
@@ -187,7 +200,7 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
     apiToken: connections.apiToken,
     viewerToken: config.viewerToken,
     programToken: config.programToken,
-    auditKey: deriveAuditKey(connections.pulumi.passphrase),
+    keyring: connections.pulumi.keyring,
     webhookSecrets: connections.stripe.webhookSecrets,
     remote,
     missingKeys: connections.missingKeys,

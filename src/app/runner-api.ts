@@ -1,4 +1,3 @@
-import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
@@ -42,7 +41,7 @@ export function openRemote(deps: {
       foundations: createFoundationStore(database, { evict }, connections.pulumi.secrets.url),
       retrySeconds: config.retrySeconds,
       planServers: config.billing.plans.servers,
-      opensKeys: createVault(connections.pulumi.passphrase).canOpen,
+      keyring: connections.pulumi.keyring,
       checkIdentity: identityCheckFor(connections),
     },
     close: async () => void (await (await opened)?.close()),

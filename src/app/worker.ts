@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { deriveAuditKey } from '../audit/chain.ts';
 import { startSealing } from '../audit/seal.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import { startCanaries } from '../canary/loop.ts';
@@ -31,6 +30,7 @@ import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
 import { runsDir } from './engine.ts';
 import { startImages } from './images.ts';
+import { openProviderMoves, openRekeying } from './keys.ts';
 import { startRemovingSlots } from './leftover-slots.ts';
 import { openLocalEngine, openRemover } from './local-engine.ts';
 import { observeWork } from './observed.ts';
@@ -86,7 +86,6 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     { database, log, receivers, clock: deps.clock },
     { isDue: (what) => pulse.isDue(what) },
   );
-  const key = deriveAuditKey(connections.pulumi.passphrase);
   const unmoved = openUnmovedReport(deps);
   const folding = startFolding(deps);
   const canaries = startCanaries(
@@ -97,7 +96,9 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     },
     () => pulse.isDue('canary'),
   );
-  const sealing = startSealing({ database, log, key }, { isDue: () => pulse.isDue('audit') });
+  const { keyring } = connections.pulumi;
+  const rekeying = openRekeying(deps);
+  const sealing = startSealing({ database, log, keyring }, { isDue: () => pulse.isDue('audit') });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {
@@ -108,6 +109,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         work.stop(),
         delivery.stop(),
         sealing.stop(),
+        rekeying.stop(),
         unmoved.stop(),
         folding.stop(),
         canaries.stop(),
@@ -143,6 +145,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
   const monitor = startMonitor(deps, engine.health, engine.node);
   const pool = startPool(deps, { engine, fence: pulumi.fence, workerId });
   const images = startImages(deps, { engine, fence: pulumi.fence, workerId });
+  const moves = openProviderMoves(deps, { engine, pulumi });
   // Workflow runs may still be active from before this executor was chosen. A run that dies without a
   // callback would block its agent for minutes.
   const runWatch = watchRuns(deps);
@@ -155,6 +158,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
         worker.stop(),
         pool.stop(),
         images.stop(),
+        moves.stop(),
         checks?.stop(),
       ]);
       await engine.stop();

@@ -1,17 +1,33 @@
-import { createHmac, hkdfSync, scryptSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import { sql } from 'kysely';
-import type { Secret } from '../secret.ts';
+import type { Transaction } from '../database/connect.ts';
+import { readEpochs } from '../keys/epochs.ts';
+import type { Keyring } from '../keys/keyring.ts';
 
-/** The key of the chain. It is never stored: whoever can only write to the database cannot continue it. */
+/** A key of the chain. It is never stored: whoever can only write to the database cannot continue it. */
 export type AuditKey = Buffer;
 
-const SALT = 'agent-stacks audit chain v1';
+/** The keys of the whole chain: each passphrase has signed from a position on. */
+export interface ChainKeys {
+  /** Continues the chain and signs where it ends. */
+  present: AuditKey;
+  at(position: number): AuditKey;
+}
 
-/** Derives the key from the installation's passphrase. Takes about a tenth of a second. */
-export function deriveAuditKey(passphrase: Secret): AuditKey {
-  // scrypt first, because people may choose a passphrase that can be guessed.
-  const stretched = scryptSync(passphrase.reveal(), SALT, 32);
-  return Buffer.from(hkdfSync('sha256', stretched, SALT, 'audit chain', 32));
+/**
+ * Reads the keys of the chain. Those of former passphrases are stored, sealed with the present one: they
+ * prove what was written before the change, and the end that the present key has signed proves that nobody
+ * has used them since.
+ * @throws UnknownKeyError, OtherPassphraseError if this process has not the present passphrase
+ */
+export async function readChainKeys(trx: Transaction, keyring: Keyring): Promise<ChainKeys> {
+  const epochs = await readEpochs(trx, keyring);
+  const present = epochs.at(-1)?.keys.audit ?? keyring.current.audit;
+  return {
+    present,
+    at: (position) =>
+      epochs.findLast(({ firstPosition }) => firstPosition <= position)?.keys.audit ?? present,
+  };
 }
 
 /** A row of the audit log in the exact texts that Postgres gives, so that no conversion can change it. */

@@ -1,11 +1,13 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import {
-  type AuditKey,
   BEGINNING,
+  type ChainKeys,
   headSignature,
   isSame,
   linkHash,
+  readChainKeys,
   SEALED_COLUMNS,
   type SealedRow,
 } from './chain.ts';
@@ -48,18 +50,19 @@ const LATEST_MICROSECONDS = 600 * 1_000_000;
  */
 export async function verifyAudit(
   database: Database,
-  key: AuditKey,
+  keyring: Keyring,
   noted?: NotedHead,
 ): Promise<Verification> {
   return database
     .transaction()
     .setIsolationLevel('repeatable read')
     .execute(async (trx) => {
-      const walk = await walkChain(trx, key, noted);
+      const keys = await readChainKeys(trx, keyring);
+      const walk = await walkChain(trx, keys, noted);
       const { count } = await countWaiting(trx);
       const flaw =
         walk.flaw ??
-        (await checkHead(trx, key, walk, noted)) ??
+        (await checkHead(trx, keys, walk, noted)) ??
         (await findInserted(trx)) ??
         (await findWrongReceipt(trx)) ??
         walk.dated ??
@@ -87,7 +90,7 @@ interface LinkRow extends SealedRow {
   hash: Buffer;
 }
 
-async function walkChain(trx: Transaction, key: AuditKey, noted: NotedHead | undefined): Promise<Walk> {
+async function walkChain(trx: Transaction, keys: ChainKeys, noted: NotedHead | undefined): Promise<Walk> {
   const nothing = { flaw: undefined, dated: undefined };
   const walk: Walk = { position: 0, hash: BEGINNING, latest: 0, ...nothing, sawNoted: false };
   for (;;) {
@@ -96,7 +99,7 @@ async function walkChain(trx: Transaction, key: AuditKey, noted: NotedHead | und
       from audit_chain c left join audit_log a on a.id = c.audit_id
       where c.position > ${walk.position} order by c.position limit ${PAGE}`.execute(trx);
     for (const row of rows) {
-      walk.flaw = checkLink(key, walk, row);
+      walk.flaw = checkLink(keys, walk, row);
       if (walk.flaw !== undefined) return walk;
       walk.position = row.position;
       walk.hash = row.hash;
@@ -108,13 +111,13 @@ async function walkChain(trx: Transaction, key: AuditKey, noted: NotedHead | und
   }
 }
 
-function checkLink(key: AuditKey, walk: Walk, row: LinkRow): Flaw | undefined {
+function checkLink(keys: ChainKeys, walk: Walk, row: LinkRow): Flaw | undefined {
   const { position, auditId } = row;
   const at = { position, auditId };
   if (position !== walk.position + 1)
     return { ...at, kind: 'link-missing', detail: `The chain has no link ${walk.position + 1}` };
   if (row.id === null) return { ...at, kind: 'removed', detail: `Row ${auditId} is gone` };
-  if (!isSame(row.hash, linkHash(key, walk.hash, position, row)))
+  if (!isSame(row.hash, linkHash(keys.at(position), walk.hash, position, row)))
     return { ...at, kind: 'altered', detail: `Row ${auditId} is not the one that was sealed` };
   return undefined;
 }
@@ -133,7 +136,7 @@ function datedBefore(position: number | null, auditId: number): Flaw {
 
 async function checkHead(
   trx: Transaction,
-  key: AuditKey,
+  keys: ChainKeys,
   walk: Walk,
   noted: NotedHead | undefined,
 ): Promise<Flaw | undefined> {
@@ -143,7 +146,7 @@ async function checkHead(
     head === undefined
       ? walk.position === 0
       : head.position === walk.position &&
-        isSame(head.signature, headSignature(key, walk.position, walk.hash));
+        isSame(head.signature, headSignature(keys.present, walk.position, walk.hash));
   if (!isWhole)
     return {
       ...at,

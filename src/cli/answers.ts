@@ -11,6 +11,7 @@ import { operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
 import { proposalJson } from '../http/proposal-json.ts';
+import { rekeyJson } from '../http/rekey-json.ts';
 
 /**
  * What the commands read, by route. The compiler trusts the document; another version of the service, or
@@ -36,6 +37,7 @@ const ANSWERS: Record<string, z.ZodType> = {
   'POST /api/images/prune': prunedJson,
   'GET /api/canary': z.object({ items: z.array(canaryJson) }),
   'POST /api/canary': canaryJson,
+  'GET /api/rekey': rekeyJson,
   'GET /api/proposals': pageOf(proposalJson),
   'POST /api/proposals': proposalJson,
 };

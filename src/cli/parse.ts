@@ -15,6 +15,7 @@ import { list, orders } from './commands/lists.ts';
 import { mcp } from './commands/mcp.ts';
 import { cancel, operationCommands, retry } from './commands/operations.ts';
 import { audit, notices, open, receipt } from './commands/records.ts';
+import { rekey } from './commands/rekey.ts';
 import { ssh } from './commands/ssh.ts';
 import { watch } from './commands/watch.ts';
 import { UsageError } from './connection.ts';
@@ -50,6 +51,7 @@ function createCommands(candidates: Candidates): Command[] {
     init,
     doctor,
     canary,
+    rekey,
     mcp,
   ];
 }

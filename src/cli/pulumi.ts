@@ -18,11 +18,13 @@ import { openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { databaseVersion } from '../database/migrations.ts';
 import { errorMessage } from '../errors.ts';
+import { followEpochs } from '../keys/epochs.ts';
 import { refuseOtherUsers } from '../processes/peer-user.ts';
 import { complain } from '../processes/terminal-text.mjs';
 import { configureEnvironment } from '../pulumi/engine/configure-environment.ts';
 import { type ProviderModule, providerOptions } from '../pulumi/engine/run-stack.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
+import { openStateStore } from '../pulumi/open-state.ts';
 import { serveProgram } from './program-server.ts';
 import {
   changesStack,
@@ -68,7 +70,11 @@ async function runCli(config: Config, connections: Connections, args: string[]):
   const parsed = readArguments(args);
   const refused = refusal(parsed);
   if (refused !== undefined) throw new ConfigError(refused);
-  const prepared = await withDatabase(connections, (database) => prepare(database, connections, parsed));
+  const prepared = await withDatabase(connections, async (database) => {
+    if ((await databaseVersion(database)) !== undefined)
+      await followEpochs(database, connections.pulumi.keyring);
+    return prepare(database, connections, parsed);
+  });
   // Only commands that change a stack configure a server.
   const configures = prepared?.keys !== undefined && changesStack(parsed) && connections.machines === 'ssh';
   const route = configures ? await findSshRoute(config, connections) : undefined;
@@ -94,7 +100,10 @@ interface PreparedRun {
 async function runPrepared(config: Config, connections: Connections, run: PreparedRun): Promise<number> {
   const { parsed, prepared } = run;
   const args = withSecretsProvider(run.args, parsed, connections.pulumi.secrets.url);
-  const environment = cliEnvironment(config, connections, run);
+  const environment = {
+    ...cliEnvironment(config, connections, run),
+    PULUMI_CONFIG_PASSPHRASE: await passphraseOf(connections, parsed.stackName),
+  };
   const settingsFile = join(ROOT, `Pulumi.${parsed.stackName}.yaml`);
   // The CLI leaves the stack's settings here; those of another installation would hide the state's own salt.
   rmSync(settingsFile, { force: true });
@@ -116,6 +125,21 @@ async function runPrepared(config: Config, connections: Connections, run: Prepar
     rmSync(settingsFile, { force: true });
     served?.stop();
     await providers?.stop();
+  }
+}
+
+/** While the passphrase changes, some stacks have the new one already. */
+async function passphraseOf(
+  { pulumi: { url, keyring } }: Connections,
+  stackName: string | undefined,
+): Promise<string> {
+  if (stackName === undefined || keyring.former === undefined) return keyring.sealing.passphrase.reveal();
+  const { passphrases, pool } = openStateStore(url);
+  try {
+    const found = await passphrases?.find(stackName, keyring.all);
+    return (found ?? keyring.sealing).passphrase.reveal();
+  } finally {
+    await pool?.end();
   }
 }
 
@@ -174,7 +198,7 @@ async function prepare(
   if (changesStack(args)) await refuseWhileBusy(database, agentId);
   const agent = await findAgent(database, agentId);
   if (agent?.inputs == null || agent.secrets === null) return undefined;
-  const keys = createVault(connections.pulumi.passphrase).open(agentId, agent.secrets);
+  const keys = createVault(connections.pulumi.keyring).open(agentId, agent.secrets);
   const inputs = completeInputs(agentId, agent.inputs);
   const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = agent;
   const device = tailnetIp === null || tailnetName === null ? undefined : { tailnetIp, tailnetName };

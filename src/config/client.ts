@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import type { Secret } from '../secret.ts';
 import { ConfigError } from './config.ts';
+import { readFiles } from './credential-files.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { httpUrl } from './fields.ts';
 
@@ -13,8 +14,10 @@ export interface ClientConfig {
 }
 
 /** Reads the configuration of the operator's commands. @throws ConfigError */
-export function readClientConfig(environment: Environment): ClientConfig {
+export function readClientConfig(given: Environment): ClientConfig {
+  const { environment, problems } = readFiles(given);
   const reader = new EnvironmentReader(environment);
+  reader.problems.push(...problems);
   const url = reader.read('PUBLIC_URL', httpUrl)?.replace(/\/+$/, '');
   const config = {
     url,

@@ -15,7 +15,6 @@ import {
   concurrency,
   hostName,
   httpUrl,
-  passphrase,
   port,
   sandboxBackendUrl,
   type TrustedProxies,
@@ -24,6 +23,7 @@ import {
 import { type Limits, readLimits } from './limits.ts';
 import { type MachineTools, readMachineTools } from './machine-tools.ts';
 import { type NoticeConfig, readNotices } from './notices.ts';
+import { readPassphrases } from './passphrases.ts';
 import { type PoolSettings, readPool } from './pool.ts';
 import { childEnvironment } from './process-environment.ts';
 import { readSecretsProvider, type SecretsProvider } from './secrets-provider.ts';
@@ -55,7 +55,13 @@ export interface CommonConfig {
   retrySeconds: number;
   /** How long a new server may take to join the tailnet; as configurable as the pause. */
   joinSeconds: number;
-  pulumi: { backendUrl: Secret | undefined; passphrase: Secret | undefined; secrets: SecretsProvider };
+  pulumi: {
+    backendUrl: Secret | undefined;
+    passphrase: Secret | undefined;
+    /** The passphrase that this one replaces. */
+    passphraseBefore: Secret | undefined;
+    secrets: SecretsProvider;
+  };
   /** Programs that the set-up found or installed; undefined ones are looked up on the PATH. */
   tools: {
     pulumi: string | undefined;
@@ -111,7 +117,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
         'PULUMI_BACKEND_URL',
         (reader.text('MODE') ?? 'sandbox') === 'sandbox' ? sandboxBackendUrl : backendUrl,
       ),
-      passphrase: reader.exactSecret('PULUMI_CONFIG_PASSPHRASE', passphrase),
+      ...readPassphrases(reader),
       secrets: readSecretsProvider(reader, reader.text('MODE') !== 'live'),
     },
     tools: readTools(reader),

@@ -1,6 +1,7 @@
 import type { Secret } from '../secret.ts';
 import { type LiveAccounts, readAccounts } from './accounts.ts';
 import { type CommonConfig, readCommon } from './common.ts';
+import { readFiles } from './credential-files.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { runsElsewhere } from './executor-name.ts';
 import {
@@ -94,11 +95,14 @@ const IGNORED_IN_SANDBOX = [
 ];
 
 /**
- * Reads the environment. Nothing else does.
+ * Reads the environment, and the files that it names. Nothing else does.
+ * @param isAgain whether the files have changed since the start
  * @throws ConfigError with all problems in one message.
  */
-export function readConfig(environment: Environment): Config {
+export function readConfig(given: Environment, isAgain = false): Config {
+  const { environment, problems } = readFiles(given, isAgain);
   const reader = new EnvironmentReader(environment);
+  reader.problems.push(...problems);
   const mode = reader.choice('MODE', ['sandbox', 'live', 'rehearsal']) ?? 'sandbox';
   const config = mode === 'sandbox' ? readSandbox(reader) : readLive(reader, mode);
   if (reader.problems.length > 0) {

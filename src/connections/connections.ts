@@ -4,13 +4,15 @@ import type { LiveConfig } from '../config/config.ts';
 import { siblingUrl } from '../config/database-url.ts';
 import type { GithubAccount } from '../config/github-account.ts';
 import type { SecretsProvider } from '../config/secrets-provider.ts';
+import { Keyring } from '../keys/keyring.ts';
 import { Secret } from '../secret.ts';
 import { accountInKey } from '../stripe/account.ts';
 
 /** Everything that a service process connects to, so that nothing downstream depends on the mode. */
 export interface Connections {
   databaseUrl: Secret;
-  pulumi: { url: Secret; passphrase: Secret; home: string | undefined; secrets: SecretsProvider };
+  /** `keyring`: the passphrase, and everything that is derived from it. */
+  pulumi: { url: Secret; keyring: Keyring; home: string | undefined; secrets: SecretsProvider };
   apiToken: Secret;
   stripe: { secretKey: Secret; webhookSecrets: Secret[]; apiUrl: string | undefined };
   /** The official provider polls every 500 ms by default, which would use up the hourly quota. */
@@ -56,7 +58,7 @@ export function liveConnections(config: LiveConfig): Connections {
     databaseUrl: config.databaseUrl,
     pulumi: {
       url: config.pulumi.backendUrl ?? new Secret(siblingUrl(config.databaseUrl.reveal(), 'pulumi')),
-      passphrase: config.pulumi.passphrase!,
+      keyring: new Keyring(config.pulumi.passphrase!, config.pulumi.passphraseBefore),
       home: undefined,
       secrets: config.pulumi.secrets,
     },

@@ -31,6 +31,7 @@ import * as images from './migrations/0029-images.ts';
 import * as imageDoubts from './migrations/0030-image-doubts.ts';
 import * as canary from './migrations/0033-canary.ts';
 import * as toldChanges from './migrations/0034-told-changes.ts';
+import * as rekey from './migrations/0036-rekey.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -63,6 +64,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0030-image-doubts': imageDoubts,
   '0033-canary': canary,
   '0034-told-changes': toldChanges,
+  '0036-rekey': rekey,
 };
 
 /**

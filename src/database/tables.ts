@@ -25,6 +25,7 @@ import type {
 } from './column-types.ts';
 import type { HistoryTables } from './history-tables.ts';
 import type { ImageTables } from './image-tables.ts';
+import type { KeyTables } from './key-tables.ts';
 import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { ProposalTables } from './proposal-table.ts';
@@ -48,6 +49,7 @@ export interface Tables
     TelemetryTables,
     ProposalTables,
     ImageTables,
+    KeyTables,
     CanaryTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
@@ -86,6 +88,14 @@ export interface InstallationTable {
   identities: JSONColumnType<Record<string, string>, string | undefined, string>;
   /** A known text, sealed with the installation's passphrase. */
   canary: Buffer | null;
+  /** The key of that passphrase; null before the first start. */
+  key_id: string | null;
+  /** The key that is being replaced; null if nothing is left under it. */
+  former_key_id: string | null;
+  /** Stacks under the former key, as a worker saw them last; null: none has looked yet. */
+  stacks_left: number | null;
+  /** What needs a person for the change to end. */
+  rekey_problems: DefaultedJson<string[]>;
   /** What encrypts the secrets in the stacks' state. */
   secrets_provider: Defaulted<string>;
   /**

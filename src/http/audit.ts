@@ -45,6 +45,6 @@ export const verifyAudit = endpoint({
   }),
   answers: { 200: { description: 'What was found', schema: verificationJson } },
   handle: async ({ query, response, deps }) => {
-    response.json(await verify(deps.database, deps.auditKey, query.head));
+    response.json(await verify(deps.database, deps.keyring, query.head));
   },
 });

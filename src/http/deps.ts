@@ -1,10 +1,10 @@
-import type { AuditKey } from '../audit/chain.ts';
 import type { BuyerPage } from '../config/buyer-page.ts';
 import type { Consoles } from '../config/consoles.ts';
 import type { TrustedProxies } from '../config/fields.ts';
 import type { PlanRules } from '../config/plans.ts';
 import type { Database } from '../database/connect.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
 import type { SharedFeed } from '../operations/events/shared-feed.ts';
@@ -33,7 +33,7 @@ export interface HttpDeps {
   /** Several while a secret is being rolled. */
   webhookSecrets: readonly Secret[];
   /** Verifies the chain over the audit log. */
-  auditKey: AuditKey;
+  keyring: Keyring;
   /** For attempts on GitHub's runners; undefined if no secret is configured to verify their messages with. */
   remote?: RemoteDeps | undefined;
   /** Cloud keys that only the runners have; without them this service does not sweep the clouds. */

@@ -1,17 +1,18 @@
 import { availableParallelism } from 'node:os';
 import type { TailscaleAccount } from '../config/accounts.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import type { Secret } from '../secret.ts';
 
 /** Returns the Pulumi CLI's environment: the address of its state, and no update or plugin requests. */
 export function pulumiEnvironment(backend: {
   url: Secret;
-  passphrase: Secret;
+  keyring: Pick<Keyring, 'sealing'>;
   home?: string | undefined;
   secrets?: { environment: Record<string, Secret> };
 }): Record<string, string> {
   return {
     PULUMI_BACKEND_URL: backend.url.reveal(),
-    PULUMI_CONFIG_PASSPHRASE: backend.passphrase.reveal(),
+    PULUMI_CONFIG_PASSPHRASE: backend.keyring.sealing.passphrase.reveal(),
     ...revealed(backend.secrets?.environment ?? {}),
     ...(backend.home === undefined ? {} : { PULUMI_HOME: backend.home }),
     PULUMI_SKIP_UPDATE_CHECK: 'true',

@@ -1,5 +1,6 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { z } from 'zod';
+import { readStates } from './state-rows.ts';
 
 /** Direct access to Pulumi's rows of a stack, for work that its CLI cannot do or needs a process for. */
 export interface StateStore {
@@ -83,9 +84,11 @@ export function createPostgresStateStore(
       // The CLI creates the table with the first stack.
       const table = await pool.query<{ name: string | null }>("select to_regclass('pulumi_state') as name");
       if (table.rows[0]?.name === null) return new Map();
-      const rows = await readProviders(pool, `${root}/stacks/${project}/%.json`);
-      const known = rows.flatMap(({ key, providers }): [string, string][] => {
-        const parsed = providersSchema.safeParse(providers);
+      const rows = await readStates(pool, '{checkpoint,latest,secrets_providers}', [
+        `${root}/stacks/${project}/%.json`,
+      ]);
+      const known = rows.flatMap(({ key, value }): [string, string][] => {
+        const parsed = providersSchema.safeParse(value);
         return parsed.success
           ? [[key.split('/').at(-1)!.slice(0, -'.json'.length), toProvider(parsed.data)]]
           : [];
@@ -109,40 +112,6 @@ export function createPostgresStateStore(
     },
   };
 }
-
-/** Decoded by Postgres, so that the states themselves, which may be large, stay there. */
-const PROVIDERS = `select key,
-    convert_from(decode(nullif(data->>'data', ''), 'base64'), 'UTF8')::jsonb
-      #> '{checkpoint,latest,secrets_providers}' as providers
-  from pulumi_state where key like $1`;
-
-interface ProvidersRow {
-  key: string;
-  providers: unknown;
-}
-
-/** All at once, or, if a state cannot be read, one by one without that one. */
-async function readProviders(pool: pg.Pool, keys: string): Promise<ProvidersRow[]> {
-  const read = async (pattern: string) => (await pool.query<ProvidersRow>(PROVIDERS, [pattern])).rows;
-  try {
-    return await read(keys);
-  } catch (error) {
-    if (!isDataException(error)) throw error;
-  }
-  const listed = await pool.query<{ key: string }>('select key from pulumi_state where key like $1', [keys]);
-  const rows: ProvidersRow[] = [];
-  for (const { key } of listed.rows)
-    try {
-      rows.push(...(await read(key)));
-    } catch (error) {
-      if (!isDataException(error)) throw error;
-    }
-  return rows;
-}
-
-/** Class 22 of Postgres's codes: what is stored is not base64, UTF-8 or JSON. */
-const isDataException = (error: unknown): boolean =>
-  error instanceof pg.DatabaseError && error.code?.startsWith('22') === true;
 
 const INSERT = 'insert into pulumi_state (key, data) values ($1, $2) on conflict (key) do nothing';
 

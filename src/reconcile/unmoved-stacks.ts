@@ -43,8 +43,8 @@ export function startReportingUnmoved(deps: UnmovedDeps, lookSeconds = LOOK_SECO
 }
 
 /**
- * Lists the stacks that have not moved among what needs a person: each moves at its next operation, and an
- * agent may have none for months, above all one that is hibernated. The entry goes once all have moved.
+ * Lists the stacks that have not moved among what needs a person: one that cannot be moved may have no
+ * operation for months. The entry goes once all have moved.
  * @returns the names of the stacks that have not moved
  */
 export async function reportUnmoved({
@@ -65,7 +65,7 @@ export async function reportUnmoved({
     class: 'configuration',
     key: 'unmoved stacks',
     cause: `Stacks whose secrets are not encrypted by ${describeProvider(secretsProvider)} yet: ${unmoved.length}. ${named.join(', ')}${more}`,
-    cure: 'Each moves at its next operation: npm run agents -- refresh AGENT. A hibernated one moves when it wakes, and a foundation with the next refresh or provision of an agent of its project. Until then the former provider must stay usable',
+    cure: 'Workers move them in the background; with EXECUTOR=github-actions each moves at its next operation (npm run agents -- refresh AGENT), a hibernated one when it wakes, a foundation with the next refresh or provision in its project. Until then the former provider must stay usable',
   } as const;
   await database
     .transaction()

@@ -116,7 +116,8 @@ async function prepare(parts: RunbookParts, attempt: Attempt): Promise<Prepared>
     sshPublicKey: keys.sshPublicKey,
     hostPublicKey: keys.hostPublicKey,
     keyGeneration,
-    joinName: parts.vault.joinName(agent.agent_id, keyGeneration),
+    // A server of an earlier attempt may join under it, whatever the passphrase is now.
+    joinName: agent.inputs?.joinName ?? parts.vault.joinName(agent.agent_id, keyGeneration),
     healthPort: parts.settings.healthPort,
     configurationVersion: parts.settings.configurationVersion,
     joinTimeoutSeconds: parts.settings.joinTimeoutSeconds,

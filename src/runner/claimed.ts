@@ -3,6 +3,9 @@ import { SLOT_ID } from '../../stacks/inputs.ts';
 import { parseRecordedInputs } from '../agents/inputs.ts';
 import type { AgentRow } from '../agents/store.ts';
 import { type PlanServers, planServersSchema } from '../config/plans.ts';
+import { PermanentError } from '../errors.ts';
+import { openRecognized } from '../executors/github-actions/runner-keys.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import type { OperationRow } from '../operations/claims.ts';
 import { asLogin, attemptPassword, attemptRole } from '../pulumi/fence.ts';
 import type { Secret } from '../secret.ts';
@@ -15,6 +18,8 @@ const claimSchema = z.object({
     operation: row,
     agent: row,
     sealedKeys: z.string().nullable(),
+    keyId: z.string(),
+    sealedRecognized: z.string().nullable(),
     ownLogin: z.boolean(),
     planServers: planServersSchema.default({}),
     isTraced: z.boolean().default(false),
@@ -34,9 +39,17 @@ export interface Claimed {
   slotId: string | undefined;
 }
 
-/** Parses the service's answer to a claim. The login's password is derived on both sides and never sent. */
-export function readClaim(answer: unknown, pulumi: { url: Secret; passphrase: Secret }): Claimed {
+/**
+ * Parses the service's answer to a claim. From then on the runner seals as the service does. The login's
+ * password is derived on both sides and never sent.
+ * @throws PermanentError if the runner does not have the service's passphrase
+ */
+export function readClaim(answer: unknown, pulumi: { url: Secret; keyring: Keyring }): Claimed {
   const { inputs } = claimSchema.parse(answer);
+  const { keyring } = pulumi;
+  if (!keyring.sealWith(inputs.keyId))
+    throw new PermanentError('PULUMI_CONFIG_PASSPHRASE is not the service’s own');
+  if (inputs.sealedRecognized !== null) keyring.keep(openRecognized(keyring, inputs.sealedRecognized));
   // The service sends its rows unchanged. Both sides run the same version, so the columns need no validation.
   const operation = withDates(inputs.operation) as unknown as OperationRow;
   const secrets = inputs.sealedKeys === null ? null : Buffer.from(inputs.sealedKeys, 'base64');
@@ -48,16 +61,13 @@ export function readClaim(answer: unknown, pulumi: { url: Secret; passphrase: Se
   return { operation, agent, backendUrl, planServers, isTraced, slotId: slotId ?? undefined };
 }
 
-function attemptLogin(
-  operation: OperationRow,
-  { url, passphrase }: { url: Secret; passphrase: Secret },
-): Secret {
+function attemptLogin(operation: OperationRow, { url, keyring }: { url: Secret; keyring: Keyring }): Secret {
   const role = attemptRole(url, {
     agentId: operation.agent_id,
     operationId: operation.operation_id,
     attempt: operation.attempt,
   });
-  return asLogin(url, { role, password: attemptPassword(passphrase, role) });
+  return asLogin(url, { role, password: attemptPassword(keyring.sealing.passphrase, role) });
 }
 
 const TIME = /(_at|_until|_since|^run_after)$/;

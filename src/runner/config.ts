@@ -6,11 +6,13 @@ import { readTailscale } from '../config/accounts.ts';
 import { builtinProviders } from '../config/builtin-providers.ts';
 import { type Config, ConfigError } from '../config/config.ts';
 import { type Environment, EnvironmentReader } from '../config/environment-reader.ts';
-import { backendUrl, endpointUrl, hcloudToken, httpUrl, oneLine, passphrase } from '../config/fields.ts';
+import { backendUrl, endpointUrl, hcloudToken, httpUrl, oneLine } from '../config/fields.ts';
+import { readPassphrases } from '../config/passphrases.ts';
 import { childEnvironment } from '../config/process-environment.ts';
 import { readSecretsProvider } from '../config/secrets-provider.ts';
 import { type AgentSoftware, readAgentSoftware } from '../config/software.ts';
 import { type EngineConnections, HETZNER_ENDPOINT, healthAddress } from '../connections/connections.ts';
+import { Keyring } from '../keys/keyring.ts';
 import { Secret } from '../secret.ts';
 
 /**
@@ -96,6 +98,13 @@ const callbackUrl = httpUrl.refine(
   'must end in /api/webhooks/github',
 );
 
+function readKeyring(reader: EnvironmentReader): Keyring {
+  const { passphrase, passphraseBefore } = readPassphrases(reader);
+  if (reader.text('PULUMI_CONFIG_PASSPHRASE') === undefined)
+    reader.problems.push('PULUMI_CONFIG_PASSPHRASE is missing: the service’s own passphrase');
+  return new Keyring(passphrase ?? new Secret(''), passphraseBefore);
+}
+
 function readConnections(reader: EnvironmentReader, sandboxUrl: string | undefined): EngineConnections {
   const providers =
     reader.choice('PROVIDERS', ['builtin', 'official']) ??
@@ -105,9 +114,7 @@ function readConnections(reader: EnvironmentReader, sandboxUrl: string | undefin
   return {
     pulumi: {
       url: reader.requiredSecret('PULUMI_BACKEND_URL', backendUrl, 'the service’s own Pulumi backend'),
-      passphrase:
-        reader.exactSecret('PULUMI_CONFIG_PASSPHRASE', passphrase, 'the service’s own passphrase') ??
-        new Secret(''),
+      keyring: readKeyring(reader),
       home: undefined,
       secrets: readSecretsProvider(reader, sandboxUrl !== undefined),
     },

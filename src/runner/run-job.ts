@@ -18,6 +18,7 @@ import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../process
 import '../runbooks/all.ts';
 import type { TellResources } from '../pulumi/engine/stack-engine.ts';
 import { openStateStore } from '../pulumi/open-state.ts';
+import type { StatePassphrases } from '../pulumi/state-passphrases.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { type Claimed, readClaim } from './claimed.ts';
@@ -32,6 +33,7 @@ export type OpenEngine = (parts: {
   config: RunnerConfig;
   connections: EngineConnections;
   state: StateStore;
+  passphrases: StatePassphrases | undefined;
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
@@ -80,7 +82,8 @@ export async function runJob({ config, openEngine, ending, say }: Job): Promise<
   const stopGuarding = abortOnLoss(controller, lease, ending);
   try {
     const { pulumi } = config.connections;
-    const claimed = readClaim(await link.send('claim', {}, { signal: controller.signal }), pulumi);
+    const message = { key_ids: pulumi.keyring.ids };
+    const claimed = readClaim(await link.send('claim', message, { signal: controller.signal }), pulumi);
     say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
     say(`operation ${claimed.operation.operation_id}, trace ${traceIdFor(claimed.operation.operation_id)}`);
     const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
@@ -127,7 +130,7 @@ async function followRunbook({
   processTags,
 }: Following): Promise<AgentEffect> {
   const { operation, agent, backendUrl, planServers, isTraced, slotId } = claimed;
-  const { state, pool } = openStateStore(backendUrl);
+  const { state, passphrases, pool } = openStateStore(backendUrl);
   const seconds = limitSeconds(operation.kind);
   const reason = `The ${operation.kind} took longer than ${seconds / 60} minutes and was ended`;
   const limit = setTimeout(() => controller.abort(new RetryableError(reason)), seconds * 1000);
@@ -135,6 +138,7 @@ async function followRunbook({
     config,
     connections: await locateMachines(config),
     state,
+    passphrases,
     foundations: createRemoteFoundations(reporter),
     ...createRemoteRecorders(reporter),
     slots: () => createRemoteSlots(slotId),

@@ -9,8 +9,9 @@ export const CLAIMS_CHANNEL = 'slot_claims';
 /** A slot that has not answered for this long is given to nobody. */
 const FRESH_SECONDS = 20;
 /**
- * What is not of the newest release is claimed only while a worker that wants it has said so within this
- * time: workers do every second, and one that was killed must not keep an old release for sale.
+ * Where a worker has said within this time what it wants, only what such workers want is claimed: they say
+ * so every second, and one that was killed must not keep for sale what the others no longer are, be it older
+ * or, after a rollback, newer.
  */
 const PRESENT_SECONDS = 3;
 /** After a claim what can wait does for so long: more orders may come at the same moment. */
@@ -55,7 +56,9 @@ async function tryToClaim(
   const { rows } = await sql<{ isClaimed: boolean; isLocked: boolean }>`
     with wanted as materialized (
       select fingerprint, max(since) as since,
-        max(since) = max(max(since)) over () or max(seen_at) > now() - make_interval(secs => ${PRESENT_SECONDS}) as sells
+        case when max(max(seen_at)) over () > now() - make_interval(secs => ${PRESENT_SECONDS})
+          then max(seen_at) > now() - make_interval(secs => ${PRESENT_SECONDS})
+          else max(since) = max(max(since)) over () end as sells
       from pool_demands
       where project = ${project} and location = ${location} and plan = ${plan} and size > 0 and ${isLive}
       group by fingerprint),

@@ -155,16 +155,20 @@ async function orMissing<T>(answer: Promise<T>): Promise<T | undefined> {
 const tokenAnswer = z.object({ access_token: z.string(), expires_in: z.number().default(3600) });
 const RENEW_BEFORE_SECONDS = 60;
 
-/** Returns the header's value: the API key itself, or an OAuth access token, renewed before it expires. */
+/**
+ * Returns the header's value: the API key itself, or an OAuth access token, renewed before it expires. The
+ * account's credential may be replaced meanwhile.
+ */
 export function createAuthorization(
-  { credential, timeoutSeconds }: TailscaleAccount & CallLimits,
+  account: TailscaleAccount & CallLimits,
   base: string,
   watch: CallWatch | undefined,
 ): () => Promise<string> {
-  if (credential.kind === 'api-key') return async () => `Bearer ${credential.key.reveal()}`;
-  let token: { text: string; until: number } | undefined;
+  let token: { text: string; until: number; of: TailscaleAccount['credential'] } | undefined;
   return async () => {
-    if (token === undefined || Date.now() > token.until) {
+    const { credential, timeoutSeconds } = account;
+    if (credential.kind === 'api-key') return `Bearer ${credential.key.reveal()}`;
+    if (token === undefined || token.of !== credential || Date.now() > token.until) {
       const body = new URLSearchParams({
         client_id: credential.clientId,
         client_secret: credential.clientSecret.reveal(),
@@ -179,6 +183,7 @@ export function createAuthorization(
         timeoutSeconds,
       });
       token = {
+        of: credential,
         text: answer.access_token,
         until: Date.now() + (answer.expires_in - RENEW_BEFORE_SECONDS) * 1000,
       };

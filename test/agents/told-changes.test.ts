@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { findReceipt } from '../../src/agents/receipts.ts';
-import { deriveAuditKey } from '../../src/audit/chain.ts';
 import { listAudit } from '../../src/audit/listing.ts';
 import { sealAudit } from '../../src/audit/seal.ts';
 import { verifyAudit } from '../../src/audit/verify.ts';
 import { PermanentError } from '../../src/errors.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
 import { listNotices } from '../../src/notices/listing.ts';
 import type { AgentEffect } from '../../src/operations/attempt.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
@@ -19,7 +19,7 @@ import {
   order,
 } from '../support/operations-fixture.ts';
 
-const key = deriveAuditKey(new Secret('passphrase'));
+const keyring = new Keyring(new Secret('passphrase'));
 
 let at: OperationsFixture;
 beforeAll(async () => {
@@ -103,8 +103,8 @@ test('every change of an agent is in the audit log: who asked, what it became, h
     'service agent.became-destroyed',
     'service operation.succeeded',
   ]);
-  while ((await sealAudit(at.database, key)) > 0);
-  expect(await verifyAudit(at.database, key)).toMatchObject({ rows: 11, flaw: null });
+  while ((await sealAudit(at.database, keyring)) > 0);
+  expect(await verifyAudit(at.database, keyring)).toMatchObject({ rows: 11, flaw: null });
 });
 
 const EVIDENCE = {
@@ -143,12 +143,12 @@ test('a receipt says what there was and when the clouds confirmed its end; the c
     },
     hash: expect.stringMatching(/^[0-9a-f]{64}$/),
   });
-  await sealAudit(at.database, key);
-  expect((await verifyAudit(at.database, key)).flaw).toBeNull();
+  await sealAudit(at.database, keyring);
+  expect((await verifyAudit(at.database, keyring)).flaw).toBeNull();
   await at.database.updateTable('receipts').set({ kind: 'hibernate' }).execute();
-  expect((await verifyAudit(at.database, key)).flaw).toBeNull();
+  expect((await verifyAudit(at.database, keyring)).flaw).toBeNull();
   await at.database.deleteFrom('receipts').execute();
-  expect((await verifyAudit(at.database, key)).flaw).toMatchObject({ kind: 'receipt' });
+  expect((await verifyAudit(at.database, keyring)).flaw).toMatchObject({ kind: 'receipt' });
 });
 
 test.each([

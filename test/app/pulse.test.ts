@@ -10,7 +10,7 @@ import { startDelivery } from '../../src/notices/deliver.ts';
 import { createEventHub, type EventHub } from '../../src/operations/events/event-hub.ts';
 import { noFence } from '../../src/pulumi/fence.ts';
 import { Secret } from '../../src/secret.ts';
-import { AUDIT_KEY } from '../support/http-service.ts';
+import { KEYRING } from '../support/http-service.ts';
 import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 
 let at: OperationsFixture;
@@ -78,7 +78,7 @@ test('an idle worker asks the database less than once a second', async () => {
   };
   const isDue = (work: 'notices' | 'deliveries' | 'audit' | 'limits') => () => pulse.isDue(work);
   const loops = [
-    startSealing({ ...at, key: AUDIT_KEY }, { isDue: isDue('audit') }),
+    startSealing({ ...at, keyring: KEYRING }, { isDue: isDue('audit') }),
     startDelivery({ ...at, receivers: [receiver] }, { isDue: (what) => pulse.isDue(what) }),
     startReleasing({ ...at, clock: { now: () => now } }, { isDue: isDue('limits') }),
     await startWorker({

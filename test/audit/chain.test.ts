@@ -1,13 +1,13 @@
 import { type RawBuilder, sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { audit } from '../../src/agents/audit.ts';
-import { deriveAuditKey } from '../../src/audit/chain.ts';
 import { BrokenChainError, sealAudit } from '../../src/audit/seal.ts';
 import { verifyAudit } from '../../src/audit/verify.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
 import { Secret } from '../../src/secret.ts';
 import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 
-const key = deriveAuditKey(new Secret('a passphrase'));
+const keyring = new Keyring(new Secret('a passphrase'));
 
 let at: OperationsFixture;
 beforeAll(async () => {
@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 
 const run = (statement: RawBuilder<unknown>) => statement.execute(at.database);
-const verify = () => verifyAudit(at.database, key);
+const verify = () => verifyAudit(at.database, keyring);
 
 /** Writes and seals rows whose details are numbered; returns their ids. */
 async function seal(...numbers: number[]): Promise<number[]> {
@@ -28,7 +28,7 @@ async function seal(...numbers: number[]): Promise<number[]> {
     for (const number of numbers)
       await audit(trx, { actor: 'test', action: 'test.done', details: { number } });
   });
-  await sealAudit(at.database, key);
+  await sealAudit(at.database, keyring);
   const { rows } = await sql<{ id: number }>`select id from audit_log order by id`.execute(at.database);
   return rows.map(({ id }) => id);
 }
@@ -43,7 +43,7 @@ test('an untouched log is whole, row by row and page by page', async () => {
     .rows as [{ count: number }];
   expect(verified).toMatchObject({ rows: count, waiting: 0, flaw: null });
   expect(verified.head).toMatchObject({ position: count, hash: expect.stringMatching(/^[0-9a-f]{64}$/) });
-  expect(await sealAudit(at.database, key)).toBe(0);
+  expect(await sealAudit(at.database, keyring)).toBe(0);
 });
 
 test('sealers that run at once make one chain', async () => {
@@ -51,9 +51,9 @@ test('sealers that run at once make one chain', async () => {
     const writing = at.database
       .transaction()
       .execute((trx) => audit(trx, { actor: 'test', action: 'test.done', details: { round } }));
-    await Promise.all([writing, ...[1, 2, 3].map(() => sealAudit(at.database, key))]);
+    await Promise.all([writing, ...[1, 2, 3].map(() => sealAudit(at.database, keyring))]);
   }
-  await sealAudit(at.database, key);
+  await sealAudit(at.database, keyring);
   expect(await verify()).toMatchObject({ rows: 5, waiting: 0, flaw: null });
 });
 
@@ -69,7 +69,7 @@ test('a row that commits late is sealed late, and nothing is wrong', async () =>
   await seal(1, 2);
   resolve();
   await late;
-  expect(await sealAudit(at.database, key)).toBe(1);
+  expect(await sealAudit(at.database, keyring)).toBe(1);
   expect(await verify()).toMatchObject({ rows: 3, flaw: null });
 });
 
@@ -170,7 +170,7 @@ test.each(TAMPERING)('finds %s', async (_what, tamper, flaw) => {
 test('a row that was inserted for an earlier day is found after it was sealed too', async () => {
   await seal(1);
   await run(sql`insert into audit_log (at, actor, action) values (now() - interval '1 day', 'x', 'y.z')`);
-  await sealAudit(at.database, key);
+  await sealAudit(at.database, keyring);
   expect((await verify()).flaw).toMatchObject({ kind: 'date', position: 2 });
 });
 
@@ -204,15 +204,18 @@ describe('a date that goes back', () => {
     await setBack();
     const { head } = await verify();
     await seal(4);
-    expect((await verifyAudit(at.database, key, head!)).flaw).toBeNull();
-    expect((await verifyAudit(at.database, key, { ...head!, hash: 'ab' })).flaw).toMatchObject({
+    expect((await verifyAudit(at.database, keyring, head!)).flaw).toBeNull();
+    expect((await verifyAudit(at.database, keyring, { ...head!, hash: 'ab' })).flaw).toMatchObject({
       kind: 'head',
     });
     await run(sql`insert into audit_log (at, actor, action) values (now() - interval '1 day', 'x', 'y.z')`);
     const waiting = { kind: 'date', position: null };
-    expect((await verifyAudit(at.database, key, head!)).flaw).toMatchObject(waiting);
-    await sealAudit(at.database, key);
-    expect((await verifyAudit(at.database, key, head!)).flaw).toMatchObject({ kind: 'date', position: 6 });
+    expect((await verifyAudit(at.database, keyring, head!)).flaw).toMatchObject(waiting);
+    await sealAudit(at.database, keyring);
+    expect((await verifyAudit(at.database, keyring, head!)).flaw).toMatchObject({
+      kind: 'date',
+      position: 6,
+    });
   });
 });
 
@@ -224,7 +227,7 @@ test('a cut chain is not continued', async () => {
 
 test('who has the database alone cannot write a chain of his own', async () => {
   await seal(1, 2);
-  const other = deriveAuditKey(new Secret('another passphrase'));
+  const other = new Keyring(new Secret('another passphrase'));
   for (const table of ['audit_chain', 'audit_head'] as const) await at.database.deleteFrom(table).execute();
   await at.database.updateTable('audit_log').set({ sealed: false }).execute();
   await sealAudit(at.database, other);
@@ -235,11 +238,11 @@ test('an end that was noted earlier shows that an old copy was put back', async 
   await seal(1, 2, 3);
   const { head } = await verify();
   await seal(4);
-  expect((await verifyAudit(at.database, key, head!)).flaw).toBeNull();
-  expect((await verifyAudit(at.database, key, { ...head!, position: 9 })).flaw).toMatchObject({
+  expect((await verifyAudit(at.database, keyring, head!)).flaw).toBeNull();
+  expect((await verifyAudit(at.database, keyring, { ...head!, position: 9 })).flaw).toMatchObject({
     kind: 'head',
   });
-  expect((await verifyAudit(at.database, key, { ...head!, hash: 'ab' })).flaw).toMatchObject({
+  expect((await verifyAudit(at.database, keyring, { ...head!, hash: 'ab' })).flaw).toMatchObject({
     kind: 'head',
   });
 });

@@ -9,7 +9,7 @@ import { UsageError } from '../../src/cli/connection.ts';
 import { describeError } from '../../src/cli/errors.ts';
 import { parseCommand } from '../../src/cli/parse.ts';
 import { compileCache } from '../support/commands.ts';
-import { API_TOKEN, AUDIT_KEY, startService, type TestService } from '../support/http-service.ts';
+import { API_TOKEN, KEYRING, startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
 import { createTestTerminal, runCommand, understand } from '../support/run-command.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
@@ -114,7 +114,7 @@ describe('npm run agents', { timeout: 90_000 }, () => {
 
   it('verifies the audit log, and exits 1 once a row was changed', async () => {
     await create();
-    while ((await sealAudit(service.database, AUDIT_KEY)) > 0);
+    while ((await sealAudit(service.database, KEYRING)) > 0);
     const whole = await agents('audit', 'verify');
     expect(whole).toMatchObject({ code: 0, out: expect.stringContaining('The audit log is whole') });
     const [, head] = /--head (\S+)/.exec(whole.out)!;

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
 
@@ -64,6 +64,8 @@ function watchIn(columns: number, variables: NodeJS.ProcessEnv = {}) {
     },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
+  // A test that fails half-way leaves no command behind.
+  onTestFinished(() => void child.kill('SIGKILL'));
   let said = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     said += text;
@@ -84,7 +86,7 @@ test.each([80, 120])(
     expect(lines[0]).toMatch(/^AGENT +STATUS/);
     expect(lines[1]).toMatch(/^an-agent-with-a-name-19 +requested/);
     expect(lines).toContain(`… and ${AGENTS - (ROWS - 3 - 2)} more`);
-    expect(lines.at(-2)).toMatch(/Ctrl-C ends it$/);
+    expect(lines.filter(Boolean).at(-1)).toMatch(/Ctrl-C ends it$/);
     expect(drawn).toContain('\u001b[33mrequested');
 
     child.stdin.write('\u0003');

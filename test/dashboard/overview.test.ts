@@ -127,6 +127,38 @@ test('a dead worker: the queue says so at once, and what is overdue needs a pers
   expect(text).toContain('npm start -- --role worker');
 });
 
+test('an operation that says nothing any more: where it stands, and two clicks cancel it', async () => {
+  await worker('1 second');
+  const { operationId } = await order('ada');
+  await sql`update operations set status = 'active', attempt = 1, worker_id = 'w1', step = 'configuring', started_at = now(),
+    lease_until = now() + interval '1 minute' where operation_id = ${operationId}`.execute(service.database);
+  const silentFor = (minutes: number) =>
+    sql`update operation_events set at = now() - make_interval(mins => ${minutes})`.execute(service.database);
+  await silentFor(4);
+  expect(textOf(await needs())).toContain('All is well');
+  await silentFor(6);
+  const markup = await needs();
+  expect(textOf(markup)).toMatch(
+    /An operation of agent ada does not move .* Its provision is under way and says nothing any more, in the step configuring\. .* press Cancel/,
+  );
+  // A snapshot of a large disk takes longer.
+  await sql`update operations set kind = 'hibernate'`.execute(service.database);
+  expect(textOf(await needs())).toContain('All is well');
+  await sql`update operations set kind = 'provision'`.execute(service.database);
+
+  const path = /href="(\/operations\/[^"]*\/cancel)"/.exec(markup)![1]!;
+  expect(await (await service.ask(path)).text()).toContain('What it has made is deleted');
+  const answer = await service.ask(path, { method: 'POST', body: new URLSearchParams() });
+  expect([answer.status, answer.headers.get('location')]).toEqual([303, `/operations/${operationId}`]);
+  expect(await (await service.ask(`/operations/${operationId}`)).text()).toContain(
+    'Cancel the provision</a>',
+  );
+  await sql`update operations set status = 'cancelled', finished_at = now(), worker_id = null, lease_until = null`.execute(
+    service.database,
+  );
+  expect(await (await service.ask(path)).text()).toContain('It is already cancelled.');
+});
+
 test('a tripped breaker: what is held back, why, and the way to its button', async () => {
   await running('ada');
   await sql`update breakers set tripped_at = now(), cause = 'The service destroys at most 5 agents within an hour.'

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueReceipt } from '../../src/agents/receipts.ts';
 import { sealAudit } from '../../src/audit/seal.ts';
-import { API_TOKEN, AUDIT_KEY, startService, type TestService } from '../support/http-service.ts';
+import { API_TOKEN, KEYRING, startService, type TestService } from '../support/http-service.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
 let service: TestService;
@@ -81,7 +81,7 @@ test('the audit log is listed page by page, newest first, for all agents or one'
 
 test('the chain is verified, against an end that was noted earlier too', async () => {
   await create('v1');
-  while ((await sealAudit(service.database, AUDIT_KEY)) > 0);
+  while ((await sealAudit(service.database, KEYRING)) > 0);
   const whole = await get('/api/audit/verification');
   expect(whole.body).toMatchObject({ waiting: 0, flaw: null });
   const { position, hash } = whole.body.head;
@@ -100,7 +100,7 @@ test('a receipt over the API and on the agent’s page, with its link in the cha
     .transaction()
     .execute((trx) => issueReceipt(trx, { agentId: 'r1', kind: 'destroy', evidence: undefined }));
   expect((await get('/api/agents/r1/receipt')).body).toMatchObject({ agentId: 'r1', chain: null });
-  while ((await sealAudit(service.database, AUDIT_KEY)) > 0);
+  while ((await sealAudit(service.database, KEYRING)) > 0);
   const { body } = await get('/api/agents/r1/receipt');
   expect(body).toMatchObject({
     body: { agentId: 'r1', evidence: null },

@@ -113,13 +113,13 @@ test('a row with an endless number of key generations does not keep a worker bus
   const { run } = await destroying();
   const agent = { ...run.agent, inputs: { agentId: 'a1', keyGeneration: 5_000 } };
   let asked = 0;
-  const joinName = (id: string, generation: number) => {
+  const joinNames = (id: string, generation: number) => {
     asked += 1;
-    return fixture.vault.joinName(id, generation);
+    return fixture.vault.joinNames(id, generation);
   };
   const hostname = fixture.vault.joinName('a1', 5_000);
   fixture.devices.push({ nodeId: 'd1', name: 'x', hostname, addresses: [], tags: ['tag:agent'] });
-  await removeDevices({ ...fixture.deps, vault: { joinName } }, { ...run, agent });
+  await removeDevices({ ...fixture.deps, vault: { joinNames } }, { ...run, agent });
   expect(fixture.devices).toEqual([]);
   expect(asked).toBe(1_000);
 });

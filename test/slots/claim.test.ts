@@ -149,9 +149,40 @@ describe('an order', () => {
     // It may have been killed: its slots are kept for it, and sold only while it surely lives.
     await seen('5 s');
     await order('a3');
+    expect(await misses()).toEqual(['a3']);
     await at.database.deleteFrom('pool_demands').where('worker_id', '=', 'w1').execute();
     await order('a4');
     expect(await misses()).toEqual(['a3', 'a4']);
+  });
+
+  test('gets none of a newer release whose worker was killed before a rollback', async () => {
+    await addPool(at, 1);
+    const newer = {
+      project: 'default',
+      location: 'nbg1',
+      plan: 'starter',
+      size: 1,
+      fingerprint: 'rolled back',
+    };
+    await at.database
+      .insertInto('pool_demands')
+      .values({
+        ...newer,
+        worker_id: 'w2',
+        since: sql<Date>`now() + interval '1 second'`,
+        seen_at: sql<Date>`now() - interval '5 seconds'`,
+      })
+      .execute();
+    await addSlot(at, vault, { fingerprint: 'rolled back' });
+    await order('a1');
+    expect(await misses()).toEqual(['a1']);
+    // While no worker has spoken lately, all may only be slow.
+    await at.database
+      .updateTable('pool_demands')
+      .set({ seen_at: sql`now() - interval '5 seconds'` })
+      .execute();
+    await order('a2');
+    expect(await claims()).toHaveLength(1);
   });
 
   test('does not claim from a pool that no worker keeps, and of another plan', async () => {

@@ -3,6 +3,7 @@ import type { HttpDeps } from '../../src/app/api.ts';
 import type { Database } from '../../src/database/connect.ts';
 import { checkStamp } from '../../src/database/stamp.ts';
 import { attemptToken, signBody } from '../../src/executors/github-actions/callback-signature.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
 import type { OperationRow } from '../../src/operations/claims.ts';
 import { chooseExecutor } from '../../src/operations/executor-choice.ts';
 import { noFence } from '../../src/pulumi/fence.ts';
@@ -22,7 +23,7 @@ export async function startRemoteService(overrides: Partial<Remote> = {}): Promi
     remote: {
       callbackSecret: CALLBACK_SECRET,
       getFence: async () => fence,
-      pulumi: { url: STATE, passphrase: new Secret('passphrase') },
+      pulumi: { url: STATE, keyring: new Keyring(new Secret('passphrase')) },
       foundations: createFoundationStore(database, fence),
       ...overrides,
     },

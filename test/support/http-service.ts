@@ -2,9 +2,9 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { createApp, type HttpDeps } from '../../src/app/api.ts';
-import { deriveAuditKey } from '../../src/audit/chain.ts';
 import { createDatabase as createConnection, createPool, type Database } from '../../src/database/connect.ts';
 import { migrate } from '../../src/database/migrations.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
 import { createEventHub } from '../../src/operations/events/event-hub.ts';
 import { startQueue } from '../../src/queue/queue.ts';
 import { Secret } from '../../src/secret.ts';
@@ -14,8 +14,8 @@ export const API_TOKEN = 'operator-token-for-tests';
 export const WEBHOOK_SECRET = 'whsec_current';
 export const OLD_WEBHOOK_SECRET = 'whsec_rolling_out';
 
-/** The key of the chain over the audit log. */
-export const AUDIT_KEY = deriveAuditKey(new Secret('passphrase-for-tests'));
+/** The passphrase of the service. */
+export const KEYRING = new Keyring(new Secret('passphrase-for-tests'));
 
 /** The service's HTTP side on its own port, with its own database and queue. */
 export interface TestService {
@@ -52,7 +52,7 @@ export async function startService(
     log,
     events,
     apiToken: new Secret(API_TOKEN),
-    auditKey: AUDIT_KEY,
+    keyring: KEYRING,
     webhookSecrets: [new Secret(WEBHOOK_SECRET), new Secret(OLD_WEBHOOK_SECRET)],
     mode: 'sandbox',
     publicUrl: 'http://127.0.0.1:8080',

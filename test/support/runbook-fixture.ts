@@ -150,6 +150,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       await reach(`rename ${stackName} ${to}`, 'rename');
       return { outputs: {}, changes: {}, processes: 1 };
     },
+    move: async () => {},
     unlock: async (run, stackName) => void (await onStack('unlock')(run, stackName)),
   };
   const foundations = createFoundationStore(at.database, { evict: async () => {} });

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { configurationVersion } from '../../src/app/configuration-version.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
 import { Secret } from '../../src/secret.ts';
 import { type AgentWatch, openAgentWatch } from './agent-watch.ts';
 import { startDocumented } from './documented/client.ts';
@@ -87,8 +88,8 @@ async function startDocumentedWays(
   const [shared] = await watch.rows<{ firewallId: number; location: string; plan: string }>(
     `select f.firewall_id::int as "firewallId", a.location, a.plan from foundations f, agents a limit 1`,
   );
-  const passphrase = new Secret(sandbox.pulumiPassphrase);
-  const version = configurationVersion(join(root, 'ansible'), { variables: {}, paths: [] }, passphrase);
+  const { versions } = new Keyring(new Secret(sandbox.pulumiPassphrase));
+  const version = configurationVersion(join(root, 'ansible'), { variables: {}, paths: [] }, versions);
   const deps = {
     client,
     sandbox,

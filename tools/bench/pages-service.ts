@@ -3,9 +3,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { hostPostgres } from '../../sandbox/host/postgres.ts';
 import { createApp } from '../../src/app/api.ts';
-import { deriveAuditKey } from '../../src/audit/chain.ts';
 import { createDatabase, createPool, type Database } from '../../src/database/connect.ts';
 import { migrate } from '../../src/database/migrations.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
 import { createLog } from '../../src/log.ts';
 import { createEventHub } from '../../src/operations/events/event-hub.ts';
 import { startQueue } from '../../src/queue/queue.ts';
@@ -43,7 +43,7 @@ export async function startPagesService(folder: string, port = 0): Promise<Pages
     log,
     events,
     apiToken,
-    auditKey: deriveAuditKey(new Secret('bench')),
+    keyring: new Keyring(new Secret('bench')),
     webhookSecrets: [new Secret('whsec_bench')],
     mode: 'sandbox',
     publicUrl: 'http://127.0.0.1:8080',

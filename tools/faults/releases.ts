@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { configurationVersion } from '../../src/app/configuration-version.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
 import { Secret } from '../../src/secret.ts';
 import type { Act } from './actions.ts';
 import type { Installation } from './installation.ts';
@@ -21,8 +22,8 @@ export interface ReleaseChange {
 const settingsOf = (number: number): Record<string, string> => ({ AGENT_PACKAGES: `release-${number}` });
 
 function releaseOf(installation: Installation, variables: Record<string, string>): string {
-  const key = new Secret(installation.file.pulumiPassphrase);
-  return configurationVersion(ANSIBLE_DIR, { variables, paths: [] }, key);
+  const { versions } = new Keyring(new Secret(installation.file.pulumiPassphrase));
+  return configurationVersion(ANSIBLE_DIR, { variables, paths: [] }, versions);
 }
 
 export const firstRelease = (installation: Installation): ReleaseChange => ({

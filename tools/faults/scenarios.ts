@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serverOwner } from './belongings.ts';
 import { failThreeTimes, orderTwenty, stallWorker } from './longer-scenarios.ts';
+import { changePassphrase } from './rekey-scenario.ts';
 import {
   destroyAgent,
   orderAgent,
@@ -145,6 +146,12 @@ export const SCENARIOS: readonly Scenario[] = [
     title: 'three failed tries: everything billed is gone, a retry brings the agent to running',
     workers: 1,
     run: failThreeTimes,
+  },
+  {
+    name: 'rekey',
+    title: 'the passphrase is changed while agents are made, and everything is killed again and again',
+    workers: 1,
+    run: changePassphrase,
   },
   {
     name: 'no-worker',

@@ -36,7 +36,10 @@ export async function runNode24(script, args, { env, channel = false, nodeOption
   const closeChannel = () => {
     if (child.connected) child.disconnect();
   };
-  process.on('SIGINT', closeChannel).on('SIGHUP', closeChannel);
+  process.on('SIGINT', closeChannel);
+  // Without a terminal that could have hung up, it may ask the service to read its credentials again.
+  const hasTerminal = process.stdin.isTTY === true || process.stdout.isTTY === true;
+  process.on('SIGHUP', () => (hasTerminal ? closeChannel() : child.kill('SIGHUP')));
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   // A SIGTERM or SIGKILL for npm alone ends npm and its shell and leaves this process with another parent.
   const parent = process.ppid;

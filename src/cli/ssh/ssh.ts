@@ -69,7 +69,7 @@ async function readAgent(
       throw new CommandError(`Agent ${agentId} (${agent.status}) is not on the tailnet`);
     if (agent.status === 'stopped')
       throw new CommandError(`Agent ${agentId} is stopped: npm run agents -- start ${agentId}`);
-    const keys = createVault(connections.pulumi.passphrase).open(agentId, agent.secrets);
+    const keys = createVault(connections.pulumi.keyring).open(agentId, agent.secrets);
     const entry = { actor: 'operator', action: 'agent.ssh', agentId };
     await database.transaction().execute((trx) => audit(trx, entry));
     return { agent, keys };

@@ -1,8 +1,12 @@
 import { getAgentForOperation } from '../../agents/for-operation.ts';
+import { createVault } from '../../agents/secrets.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import type { PlanServers } from '../../config/plans.ts';
 import type { Transaction } from '../../database/connect.ts';
 import { ConflictError } from '../../errors.ts';
+import type { Keyring } from '../../keys/keyring.ts';
+import type { Keyset } from '../../keys/keyset.ts';
+import { reseal } from '../../keys/reseal.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { attemptPassword, attemptRole, type Fence } from '../../pulumi/fence.ts';
 import type { Queue } from '../../queue/queue.ts';
@@ -10,6 +14,7 @@ import type { Secret } from '../../secret.ts';
 import { findClaimed } from '../../slots/claimed.ts';
 import { beat, ensureBegun, lockFor, type Sender } from './attempts.ts';
 import { askLastCheck, type LastCheck, type LastCheckDeps, passLastCheck, UNWANTED } from './last-check.ts';
+import { announceRunner, chooseKey, sealRecognized } from './runner-keys.ts';
 
 export interface ClaimDeps extends LastCheckDeps {
   queue: Queue;
@@ -19,8 +24,8 @@ export interface ClaimDeps extends LastCheckDeps {
   planServers?: PlanServers | undefined;
   /** Opens the fence that guards the Pulumi state. */
   getFence(): Promise<Fence>;
-  /** The Pulumi state's URL and passphrase. Service and runner both derive the attempt's login from them. */
-  pulumi: { url: Secret; passphrase: Secret };
+  /** The Pulumi state's URL and the passphrase. Service and runner both derive the attempt's login from them. */
+  pulumi: { url: Secret; keyring: Keyring };
 }
 
 /** A runner's work. It contains the agent's keys as stored: sealed with a passphrase that the runner has. */
@@ -36,6 +41,10 @@ export interface RemoteClaim {
     agent: Omit<AgentRow, 'secrets'>;
     /** base64; null until the first provision has recorded them. */
     sealedKeys: string | null;
+    /** The passphrase of the keys, of the login's password and of new stacks. */
+    keyId: string;
+    /** What the runner has to recognize from former passphrases, sealed. */
+    sealedRecognized: string | null;
     /** Whether the attempt has its own login to the Pulumi state. */
     ownLogin: boolean;
     /** The servers of plans that the operator has described. */
@@ -50,11 +59,18 @@ export interface RemoteClaim {
 /**
  * Begins a dispatched attempt for its runner: evicts earlier attempts from the Pulumi state and creates this
  * one's login. The same runner may claim again. A destroy that is no longer wanted is cancelled instead.
+ * @param keyIds the passphrases that the runner has
  * @throws NotFoundError, ConflictError; RetryableError if Stripe has to be asked first: the runner asks again
  */
-export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<RemoteClaim> {
+export async function claimForRunner(
+  deps: ClaimDeps,
+  sender: Sender,
+  keyIds?: readonly string[],
+): Promise<RemoteClaim> {
+  await announceRunner(deps.database, keyIds);
+  const key = chooseKey(deps.pulumi.keyring, keyIds);
   const check = await askLastCheck(deps, sender);
-  const claim = await deps.database.transaction().execute((trx) => begin(deps, trx, sender, check));
+  const claim = await deps.database.transaction().execute((trx) => begin(deps, trx, { sender, check, key }));
   if (claim === undefined) throw new ConflictError(UNWANTED);
   return claim;
 }
@@ -63,8 +79,7 @@ export async function claimForRunner(deps: ClaimDeps, sender: Sender): Promise<R
 async function begin(
   deps: ClaimDeps,
   trx: Transaction,
-  sender: Sender,
-  check: LastCheck,
+  { sender, check, key }: { sender: Sender; check: LastCheck; key: Keyset },
 ): Promise<RemoteClaim | undefined> {
   const row = await lockFor(trx, deps.callbackSecret, sender);
   const begun = await ensureBegun(trx, row, sender, { mayBeginNext: true });
@@ -72,7 +87,8 @@ async function begin(
   await beat(trx, begun);
   const { secrets, ...agent } = await getAgentForOperation(trx, begun.agent_id);
   // The agent is locked, so that no other attempt of it begins meanwhile.
-  const ownLogin = await enterFence(deps, begun);
+  const ownLogin = await enterFence(deps, begun, key);
+  const { keyring } = deps.pulumi;
   return {
     kind: begun.kind,
     attempt: begun.attempt,
@@ -83,7 +99,9 @@ async function begin(
     inputs: {
       operation: begun,
       agent,
-      sealedKeys: secrets === null ? null : secrets.toString('base64'),
+      sealedKeys: secrets === null ? null : toSealedKeys(keyring, key, agent.agent_id, secrets),
+      keyId: key.id,
+      sealedRecognized: sealRecognized(key, keyring.kept),
       ownLogin,
       planServers: deps.planServers ?? {},
       isTraced: deps.isTraced ?? false,
@@ -92,13 +110,21 @@ async function begin(
   };
 }
 
+/** Sealed for the runner. It says itself what it cannot open. */
+function toSealedKeys(keyring: Keyring, key: Keyset, agentId: string, sealed: Buffer): string {
+  const isReadable = createVault(keyring).canOpen(agentId, sealed);
+  return (isReadable ? reseal(keyring, key, agentId, sealed) : sealed).toString('base64');
+}
+
 /** @returns whether the attempt has its own login */
-async function enterFence({ getFence, pulumi }: ClaimDeps, row: OperationRow): Promise<boolean> {
+async function enterFence(
+  { getFence, pulumi }: ClaimDeps,
+  row: OperationRow,
+  { passphrase }: Keyset,
+): Promise<boolean> {
   const fence = await getFence();
   const attempt = { agentId: row.agent_id, operationId: row.operation_id, attempt: row.attempt };
-  const password = fence.isHard
-    ? attemptPassword(pulumi.passphrase, attemptRole(pulumi.url, attempt))
-    : undefined;
+  const password = fence.isHard ? attemptPassword(passphrase, attemptRole(pulumi.url, attempt)) : undefined;
   await fence.enter({ ...attempt, password });
   return fence.isHard;
 }

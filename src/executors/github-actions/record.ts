@@ -3,11 +3,14 @@ import { z } from 'zod';
 import { serverIdSchema } from '../../../stacks/outputs.ts';
 import { recordSnapshot } from '../../agents/hibernation.ts';
 import { recordInputs } from '../../agents/record-inputs.ts';
+import { createVault } from '../../agents/secrets.ts';
 import { foundResourcesSchema, recordResources } from '../../agents/stack-resources.ts';
 import { getAgent } from '../../agents/store.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
 import { cutText, jsonText } from '../../database/storable.ts';
 import { ConflictError, InvalidInputError } from '../../errors.ts';
+import type { Keyring } from '../../keys/keyring.ts';
+import { reseal } from '../../keys/reseal.ts';
 import { gapLine } from '../../operations/backlog.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
@@ -68,8 +71,8 @@ export interface RecordDeps {
   database: Database;
   callbackSecret: Secret;
   foundations: FoundationStore;
-  /** Whether an agent's sealed keys can be opened with the service's own passphrase. */
-  opensKeys?(agentId: string, sealed: Buffer): boolean;
+  /** The service's own passphrase, which must open the keys that a runner records. */
+  keyring?: Keyring;
 }
 
 /** @throws NotFoundError, InvalidInputError, or ConflictError if the attempt is not active */
@@ -86,8 +89,7 @@ export async function recordForRunner(
           ? `Job ${sender.jobId} has ended: ${found.status}`
           : 'Claim the job first',
       );
-    refuseUnreadableKeys(deps, found, record);
-    await write(trx, found, record);
+    await write(trx, found, withOwnKey(deps, found, record));
     await beat(trx, found);
     return found;
   });
@@ -108,13 +110,16 @@ export async function recordForRunner(
 }
 
 /**
- * Refuses keys that the service cannot open, because the runner has another passphrase. The runner waits for
- * the answer before it creates anything.
+ * Seals the keys with the present passphrase, which may have changed since the runner began. Refuses keys
+ * that the service cannot open. The runner waits for the answer before it creates anything.
  */
-function refuseUnreadableKeys(deps: RecordDeps, row: OperationRow, record: RunnerRecord): void {
-  if (record.kind !== 'inputs' || deps.opensKeys === undefined) return;
-  if (!deps.opensKeys(row.agent_id, Buffer.from(record.sealedKeys, 'base64')))
+function withOwnKey({ keyring }: RecordDeps, row: OperationRow, record: RunnerRecord): RunnerRecord {
+  if (record.kind !== 'inputs' || keyring === undefined) return record;
+  const sealed = Buffer.from(record.sealedKeys, 'base64');
+  if (!createVault(keyring).canOpen(row.agent_id, sealed))
     throw new InvalidInputError('sealedKeys cannot be opened with the service’s PULUMI_CONFIG_PASSPHRASE');
+  const own = reseal(keyring, keyring.sealing, row.agent_id, sealed);
+  return { ...record, sealedKeys: own.toString('base64') };
 }
 
 /** A wake that must replace its server records the new snapshot, and never forgets one. */

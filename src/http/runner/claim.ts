@@ -1,24 +1,26 @@
 import type { RequestHandler } from 'express';
 import { check, senderSchema } from '../../executors/github-actions/callback.ts';
 import { claimForRunner } from '../../executors/github-actions/claim.ts';
+import { keyIdsSchema } from '../../executors/github-actions/runner-keys.ts';
 import type { HttpDeps } from '../deps.ts';
 import { readAttemptToken, readSignedJson, refuse, requireIdentity } from '../signed-message.ts';
 import { traceRequest } from '../webhook-metrics.ts';
 
 const ROUTE = '/api/runner/claim';
+const claimSchema = senderSchema.extend({ key_ids: keyIdsSchema });
 
 /** `POST /api/runner/claim`: hands the runner its work. Signed like callbacks. */
 export function claimRoute({ database, queue, log, remote, isTraced }: HttpDeps): RequestHandler {
   return async (request, response) => {
     try {
-      const body = check(senderSchema, await readSignedJson(request, remote?.callbackSecret));
+      const body = check(claimSchema, await readSignedJson(request, remote?.callbackSecret));
       await requireIdentity(request, remote, body.workflow_run_id);
       const sender = {
         jobId: body.job_id,
         workflowRunId: body.workflow_run_id,
         token: readAttemptToken(request),
       };
-      const claim = await claimForRunner({ database, queue, ...remote! }, sender);
+      const claim = await claimForRunner({ database, queue, ...remote! }, sender, body.key_ids);
       response.set('cache-control', 'no-store').json(claim);
       const { agentId, kind, attempt } = claim;
       const operationId = sender.jobId;

@@ -21,7 +21,8 @@ export type StackWork =
   /** An `up` of the tailnet key alone. */
   | { verb: 'renew-key'; program: StackProgram }
   | { verb: 'rename'; to: string }
-  | { verb: 'refresh' | 'destroy' | 'unlock' };
+  /** `move`: nothing but what `moveSecretsTo` says. */
+  | { verb: 'refresh' | 'destroy' | 'unlock' | 'move' };
 
 /** What a run reports while it is in progress. */
 export type Progress = ResourceProgress | { kind: 'diagnostic'; severity: string; message: string };

@@ -215,6 +215,8 @@ async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Prom
     case 'unlock':
       await stack.cancel();
       return;
+    case 'move':
+      return;
   }
 }
 

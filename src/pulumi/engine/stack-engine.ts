@@ -3,10 +3,12 @@ import { agentName, foundationName, type KnownDevice } from '../../../stacks/inp
 import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
 import { PASSPHRASE, type SecretsProvider } from '../../config/secrets-provider.ts';
 import { RetryableError } from '../../errors.ts';
+import type { Keyring } from '../../keys/keyring.ts';
 import type { Log } from '../../log.ts';
 import type { Lease } from '../../processes/lease.ts';
 import { Secret } from '../../secret.ts';
 import type { ReportSpan } from '../../telemetry/span.ts';
+import type { StatePassphrases } from '../state-passphrases.ts';
 import type { StateStore } from '../state-store.ts';
 import {
   type ConfigureKeys,
@@ -68,6 +70,8 @@ export interface StackEngine {
    * @throws StackNotFoundError, StackExistsError
    */
   rename(attempt: EngineAttempt, stackName: string, to: string): Promise<StackResult>;
+  /** Moves a stack's secrets to the configured provider, and does nothing else. @throws StackLockedError */
+  move(attempt: EngineAttempt, stackName: string): Promise<void>;
   /** Removes the lock that a dead process left behind. */
   unlock(attempt: EngineAttempt, stackName: string): Promise<void>;
 }
@@ -75,9 +79,12 @@ export interface StackEngine {
 export interface StackEngineSettings {
   pool: EnginePool;
   state: StateStore;
+  /** Undefined for backends where the passphrase stays. */
+  passphrases: StatePassphrases | undefined;
+  keyring: Keyring;
   log?: Log;
-  /** Backend, passphrase, credentials, PATH. */
-  environment: Record<string, string>;
+  /** Backend, credentials, PATH: as they are when a task begins. */
+  environment: () => Record<string, string>;
   /** What encrypts the secrets in the stacks' state, and which provider the stacks are moved away from. */
   secrets: Pick<SecretsProvider, 'url' | 'before'>;
   configure: ConfigureSettings;
@@ -113,6 +120,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
     refresh: (attempt, stackName) => run(attempt, stackName, { verb: 'refresh' }),
     destroy: (attempt, stackName) => run(attempt, stackName, { verb: 'destroy' }),
     rename: (attempt, stackName, to) => run(attempt, stackName, { verb: 'rename', to }),
+    move: async (attempt, stackName) => void (await run(attempt, stackName, { verb: 'move' })),
     unlock: async (attempt, stackName) => void (await run(attempt, stackName, { verb: 'unlock' })),
   };
 }
@@ -131,7 +139,8 @@ function createRun(settings: StackEngineSettings) {
       stackName,
       operationId: attempt.operation.operation_id,
       environment: {
-        ...settings.environment,
+        ...settings.environment(),
+        PULUMI_CONFIG_PASSPHRASE: (await passphraseFor(settings, stackName)).reveal(),
         PULUMI_BACKEND_URL: attempt.backendUrl.reveal(),
         ...environment,
       },
@@ -176,12 +185,36 @@ async function secretsOf(
   return present !== wanted && [PASSPHRASE, before].includes(present) ? { moveSecretsTo: wanted } : {};
 }
 
-/** Creates an agent's stack with its foundation's salt, without a CLI process for `stack init`. */
-async function makeAgentStack(
-  { state, secrets }: StackEngineSettings,
-  program: StackProgram,
+/**
+ * The passphrase that the stack's secrets are encrypted with; for a new stack the one that seals now. While
+ * the passphrase changes, the attempt that has the stack moves it.
+ */
+async function passphraseFor(settings: StackEngineSettings, stackName: string): Promise<Secret> {
+  const { keyring, passphrases } = settings;
+  const { sealing, current, former } = keyring;
+  if (former === undefined || passphrases === undefined) return sealing.passphrase;
+  const found = await passphrases.find(stackName, keyring.all);
+  if (found === undefined || found.id === sealing.id) return sealing.passphrase;
+  // Other processes may not know the new one yet.
+  if (sealing.id !== current.id) return found.passphrase;
+  await passphrases.move(stackName, found, sealing);
+  return sealing.passphrase;
+}
+
+/** Whether a new stack may take the salt of its foundation, which may be that of a former passphrase. */
+async function isUnderPresent(
+  { keyring, passphrases }: StackEngineSettings,
+  { inputs }: AgentProgram,
 ): Promise<boolean> {
-  if (program.stack !== 'agent') return false;
+  if (keyring.former === undefined || passphrases === undefined) return true;
+  const found = await passphrases.find(foundationName(inputs.project), keyring.all);
+  return found === undefined || found.id === keyring.sealing.id;
+}
+
+/** Creates an agent's stack with its foundation's salt, without a CLI process for `stack init`. */
+async function makeAgentStack(settings: StackEngineSettings, program: StackProgram): Promise<boolean> {
+  if (program.stack !== 'agent' || !(await isUnderPresent(settings, program))) return false;
+  const { state, secrets } = settings;
   return state.makeEmpty(toStackName(program), foundationName(program.inputs.project), secrets.url);
 }
 

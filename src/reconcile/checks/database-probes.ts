@@ -1,11 +1,11 @@
-import { passphraseFits } from '../../agents/canary.ts';
-import { createVault } from '../../agents/secrets.ts';
 import { databaseName } from '../../config/database-url.ts';
 import type { Database } from '../../database/connect.ts';
-import { databaseVersion } from '../../database/migrations.ts';
+import { databaseVersion, SCHEMA_VERSION } from '../../database/migrations.ts';
 import { databaseExists, keepsSessions, readServerFacts } from '../../database/session-check.ts';
 import { compareStamp, type Stamp } from '../../database/stamp.ts';
 import { errorMessage } from '../../errors.ts';
+import { hasKeys } from '../../keys/check-keys.ts';
+import type { Keyring } from '../../keys/keyring.ts';
 import type { Secret } from '../../secret.ts';
 import { readWorkforce } from '../workforce.ts';
 import { MisconfiguredError, nothing, type Probe } from './probe.ts';
@@ -127,14 +127,16 @@ export function stateNameProbe(stateUrl: Secret): Probe {
 }
 
 /** Whether the passphrase is the one that sealed what this database holds. */
-export function passphraseProbe(database: Database, passphrase: Secret): Probe {
+export function passphraseProbe(database: Database, keyring: Keyring): Probe {
   return {
     name: 'passphrase',
     blocks: everything,
     cure: '',
     look: async () => {
-      if ((await databaseVersion(database)) === undefined) return 'nothing is sealed yet';
-      if (await passphraseFits(database, createVault(passphrase))) return 'it opens what this database holds';
+      const version = await databaseVersion(database);
+      if (version === undefined) return 'nothing is sealed yet';
+      if (version !== SCHEMA_VERSION) return 'not checked: the next start migrates the database first';
+      if (await hasKeys(database, keyring)) return 'it opens what this database holds';
       throw new MisconfiguredError(
         'The secrets in this database are sealed with another PULUMI_CONFIG_PASSPHRASE: the service does not start',
         'Set PULUMI_CONFIG_PASSPHRASE to the one that this installation was started with first, or use another DATABASE_URL.',

@@ -107,7 +107,7 @@ function databaseTree({ config, connections, database }: ExaminationDeps): Check
   const inside = [
     privilegesProbe({ url, stateUrl: pulumi.url }),
     connectionsProbe(url),
-    passphraseProbe(database, pulumi.passphrase),
+    passphraseProbe(database, pulumi.keyring),
     accountsProbe(database, readStamp),
     queueProbe(database),
     serverLimitProbe(database),

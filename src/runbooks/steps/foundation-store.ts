@@ -103,6 +103,30 @@ async function take(
   return true;
 }
 
+/** Locks a project's foundation and calls `work`, unless an attempt has it. @returns whether it was called */
+export async function holdFoundation(
+  trx: Transaction,
+  fence: Pick<Fence, 'evict'>,
+  project: string,
+  work: () => Promise<void>,
+): Promise<boolean> {
+  const row = await trx
+    .selectFrom('foundations')
+    .select(['holder_operation', 'holder_attempt'])
+    .where('project', '=', project)
+    .forUpdate()
+    .skipLocked()
+    .executeTakeFirst();
+  if (row === undefined) return false;
+  if (row.holder_operation !== null && row.holder_attempt !== null) {
+    const holder = { operationId: row.holder_operation, attempt: row.holder_attempt };
+    if (await isActive(trx, holder)) return false;
+    await fence.evict(holder);
+  }
+  await work();
+  return true;
+}
+
 async function isActive(trx: Transaction, { operationId, attempt }: Holder): Promise<boolean> {
   const row = await trx
     .selectFrom('operations')

@@ -73,7 +73,7 @@ export function assertHeld(run: Attempt): void {
 
 export interface TailnetDeps {
   tailscale: TailscaleClient;
-  vault: Pick<Vault, 'joinName'>;
+  vault: Pick<Vault, 'joinNames'>;
 }
 
 /** Removes the agent's tailnet devices, which no stack contains, and its keys, which a state may lack. */
@@ -105,7 +105,7 @@ export async function listOwnDevices(
   const { joinName, keyGeneration: last = 0 } = agent.inputs ?? {};
   const names = new Set(joinName === undefined ? [] : [joinName]);
   for (let generation = Math.max(1, last - MOST_GENERATIONS + 1); generation <= last; generation++)
-    names.add(vault.joinName(agent.agent_id, generation));
+    for (const name of vault.joinNames(agent.agent_id, generation)) names.add(name);
   return (await tailscale.listDevices()).filter(
     (device) => isRecordedDevice(agent, device) || (isAgentDevice(device) && names.has(device.hostname)),
   );

@@ -16,6 +16,7 @@ import { takeDispatch } from '../../../src/executors/github-actions/dispatches.t
 import { receiveCallback } from '../../../src/executors/github-actions/receive.ts';
 import { type RunnerRecord, recordForRunner } from '../../../src/executors/github-actions/record.ts';
 import { describeFailure } from '../../../src/executors/github-actions/result.ts';
+import { Keyring } from '../../../src/keys/keyring.ts';
 import { requestChange } from '../../../src/limits/request-change.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
 import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
@@ -37,6 +38,7 @@ import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
 
 const callbackSecret = new Secret('callback secret of the tests');
 const passphrase = new Secret('the installation’s passphrase');
+const keyring = new Keyring(passphrase);
 let at: OperationsFixture;
 let stateDatabase: TestDatabase;
 let statePool: pg.Pool;
@@ -73,7 +75,7 @@ const claim = (jobId: string, attempt: number, isStillWanted?: IsStillWanted): P
       isStillWanted,
       callbackSecret,
       getFence: async () => fence,
-      pulumi: { url: stateUrl, passphrase },
+      pulumi: { url: stateUrl, keyring },
     },
     { jobId, token: toToken(jobId, attempt) },
   );
@@ -83,7 +85,7 @@ const record = (jobId: string, attempt: number, message: RunnerRecord) =>
       ...at,
       callbackSecret,
       foundations: createFoundationStore(at.database, fence),
-      opensKeys: createVault(passphrase).canOpen,
+      keyring,
     },
     { jobId, token: toToken(jobId, attempt) },
     message,
@@ -117,7 +119,7 @@ const createInputs = (jobId: string): AgentInputs => ({
 });
 /** As the runner gets it through JSON. */
 const received = (claimed: RemoteClaim) =>
-  readClaim(JSON.parse(JSON.stringify(claimed)), { url: stateUrl, passphrase });
+  readClaim(JSON.parse(JSON.stringify(claimed)), { url: stateUrl, keyring });
 const connect = async (url: Secret) => {
   const client = new pg.Client({ connectionString: url.reveal() });
   client.on('error', () => {});
@@ -248,7 +250,7 @@ test('a claim of a suspension for want of payment waits until what an event mean
 test('a runner gets the servers of the plans, and what it finds sold out is waited for', async () => {
   const jobId = await dispatch();
   const planServers = { pro: { types: { nbg1: ['cpx32', 'cx33'] }, mostEurosPerMonth: undefined } };
-  const deps = { ...at, callbackSecret, getFence: async () => fence, pulumi: { url: stateUrl, passphrase } };
+  const deps = { ...at, callbackSecret, getFence: async () => fence, pulumi: { url: stateUrl, keyring } };
   const claimed = await claimForRunner({ ...deps, planServers }, { jobId, token: toToken(jobId, 1) });
   expect(received(claimed).planServers).toEqual(planServers);
   expect(received(await claim(jobId, 1)).planServers).toEqual({});
@@ -290,6 +292,43 @@ describe('a claim', () => {
       expect(text).not.toContain(secret);
     expect(createVault(passphrase).open('a1', agent.secrets!)).toEqual(keys);
     expect(agent).toMatchObject({ inputs: { keyGeneration: 3 }, created_at: expect.any(Date) });
+  });
+
+  test('of a runner with other passphrases uses the one that the service seals with', async () => {
+    const jobId = await dispatch();
+    const secrets = createVault(passphrase).seal('a1', generateAgentKeys('a1'));
+    await at.database.updateTable('agents').set({ secrets }).execute();
+    const [next, both] = [
+      new Secret('the next passphrase'),
+      new Keyring(new Secret('the next passphrase'), passphrase),
+    ];
+    const claimWith = (service: Keyring, runner: Keyring) => {
+      const pulumi = { url: stateUrl, keyring: service };
+      const deps = { ...at, callbackSecret, getFence: async () => fence, pulumi };
+      return claimForRunner(deps, { jobId, token: toToken(jobId, 1) }, runner.ids);
+    };
+    // The repository has both already; the service has the former one only.
+    const claimed = await claimWith(keyring, both);
+    readClaim(JSON.parse(JSON.stringify(claimed)), { url: stateUrl, keyring: both });
+    expect(both.sealing.id).toBe(keyring.current.id);
+    await expect(claimWith(keyring, new Keyring(next))).rejects.toThrow(/correct the secret/);
+    // What the change waits for: that the runners have the new one.
+    const { key_ids: keyIds } = await at.database
+      .selectFrom('processes')
+      .selectAll()
+      .executeTakeFirstOrThrow();
+    expect(keyIds).toEqual(new Keyring(next).ids);
+    // The service seals with the new one now: it hands over, and stores, what that opens.
+    const service = new Keyring(next, passphrase);
+    const { inputs } = await claimWith(service, service);
+    expect(createVault(next).canOpen('a1', Buffer.from(inputs.sealedKeys!, 'base64'))).toBe(true);
+    await recordForRunner(
+      { ...at, callbackSecret, foundations: createFoundationStore(at.database, fence), keyring: service },
+      { jobId, token: toToken(jobId, 1) },
+      { kind: 'inputs', inputs: createInputs(jobId), sealedKeys: secrets.toString('base64') },
+    );
+    const { secrets: stored } = await getAgent(at.database, 'a1');
+    expect(createVault(next).canOpen('a1', stored!)).toBe(true);
   });
 
   test('creates a login for this attempt, which the next attempt closes', async () => {

@@ -13,6 +13,7 @@ import {
 import { takeDispatch } from '../../../src/executors/github-actions/dispatches.ts';
 import { receiveCallback } from '../../../src/executors/github-actions/receive.ts';
 import { recordForRunner } from '../../../src/executors/github-actions/record.ts';
+import { Keyring } from '../../../src/keys/keyring.ts';
 import { cancelOperation } from '../../../src/operations/cancel.ts';
 import { readEvents } from '../../../src/operations/events/events.ts';
 import { chooseExecutor } from '../../../src/operations/executor-choice.ts';
@@ -476,7 +477,7 @@ describe('two runners on one job', () => {
           ...at,
           callbackSecret,
           getFence: async () => fence,
-          pulumi: { url: new Secret('postgres://state'), passphrase: new Secret('p') },
+          pulumi: { url: new Secret('postgres://state'), keyring: new Keyring(new Secret('p')) },
         },
         { jobId, workflowRunId, token },
       );

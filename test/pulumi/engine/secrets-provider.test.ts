@@ -83,9 +83,9 @@ async function createPassphraseStack(): Promise<void> {
   await cli(['stack', 'import', ...STACK, '--file', 'deployment.json'], environment());
 }
 
-const move = (to: string) =>
+const move = (to: string, verb: 'refresh' | 'move' = 'refresh') =>
   sdk.run(
-    { verb: 'refresh', stackName: 'agent-a1', environment: withKeys(), moveSecretsTo: to },
+    { verb, stackName: 'agent-a1', environment: withKeys(), moveSecretsTo: to },
     () => {},
     new AbortController().signal,
   );
@@ -98,7 +98,7 @@ test.skipIf(whyNot !== null)(
     expect(stored().provider).toMatchObject({ type: 'cloud', state: { url: keys.provider } });
     expect(stored().text).not.toContain(SECRET);
     expect(await opened(withKeys())).toContain(SECRET);
-    await move('passphrase');
+    await move('passphrase', 'move');
     expect(stored().provider.type).toBe('passphrase');
     expect(await opened(environment())).toContain(SECRET);
   },

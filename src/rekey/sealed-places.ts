@@ -1,0 +1,81 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/connect.ts';
+import { countSealed, isUnderOther, SEALED_TABLES, type SealedTable } from '../keys/count-sealed.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { reseal } from '../keys/reseal.ts';
+
+/**
+ * Something that is sealed with the passphrase. **Everything that is belongs into `listSealedPlaces`**: a
+ * change of the passphrase ends when none of these has anything left under the former one. Not here are the
+ * canary and what is kept of former keys (`switch.ts` replaces those in one transaction) and Pulumi's state
+ * (`stacks.ts`).
+ */
+export interface SealedPlace {
+  /** As people are told, in the plural. */
+  name: string;
+  countLeft(): Promise<number>;
+  /**
+   * Seals some with the present key, so that a kill at any moment leaves each value under one of the two.
+   * @param skip ids that no key opened before
+   */
+  resealSome(skip: readonly string[]): Promise<Resealed>;
+}
+
+export interface Resealed {
+  /** How many were sealed with the present key. */
+  count: number;
+  /** The ids of those that neither passphrase opens. */
+  unreadable: string[];
+}
+
+const AT_ONCE = 100;
+
+export interface SealedDeps {
+  database: Database;
+  keyring: Keyring;
+}
+
+/** Everything that is sealed with the passphrase and is not replaced at once. */
+export function listSealedPlaces(deps: SealedDeps): SealedPlace[] {
+  return (Object.keys(SEALED_TABLES) as SealedTable[]).map((table) => sealedRows(deps, table));
+}
+
+function sealedRows({ database, keyring }: SealedDeps, table: SealedTable): SealedPlace {
+  return {
+    name: table,
+    countLeft: async () => (await countSealed(database, keyring.current.id))[table],
+    resealSome: (skip) => resealRows({ database, keyring }, table, skip),
+  };
+}
+
+/** Rows that others work on are skipped, and come later. */
+async function resealRows(
+  { database, keyring }: SealedDeps,
+  table: SealedTable,
+  skip: readonly string[],
+): Promise<Resealed> {
+  const [name, id] = [sql.table(table), sql.ref(SEALED_TABLES[table])];
+  const { current } = keyring;
+  return database.transaction().execute(async (trx) => {
+    const { rows } = await sql<{ id: string; secrets: Buffer }>`
+      select ${id} as id, secrets from ${name}
+      where ${isUnderOther(current.id)} and ${id} <> all(${skip}::text[])
+      order by ${id} limit ${AT_ONCE} for no key update skip locked`.execute(trx);
+    const unreadable: string[] = [];
+    for (const row of rows) {
+      const sealed = tryReseal(keyring, row);
+      if (sealed === undefined) unreadable.push(row.id);
+      else await sql`update ${name} set secrets = ${sealed} where ${id} = ${row.id}`.execute(trx);
+    }
+    return { count: rows.length - unreadable.length, unreadable };
+  });
+}
+
+/** Undefined if neither passphrase opens it: an older version did not check the passphrase at the start. */
+function tryReseal(keyring: Keyring, { id, secrets }: { id: string; secrets: Buffer }): Buffer | undefined {
+  try {
+    return reseal(keyring, keyring.current, id, secrets);
+  } catch {
+    return undefined;
+  }
+}
