@@ -42,7 +42,7 @@ export const listCanaries = endpoint({
   method: 'get',
   path: '/api/canary',
   summary: 'The last canaries, the newest first, with the time and the money of each step',
-  access: 'operator',
+  access: 'viewer',
   answers: {
     200: { description: `The last ${SHOWN}`, schema: z.object({ items: z.array(canaryJson) }) },
   },

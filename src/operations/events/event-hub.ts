@@ -23,9 +23,12 @@ export interface EventHub {
 export const WORK_KEY = ' work';
 /** The key of those who hand over slots. They are woken with the id of a provision. */
 export const CLAIMS_KEY = ' claims';
+/** The key of those who want to know that somebody may have lost a token, a session or a role. */
+export const PEOPLE_KEY = ' people';
 /** The key of those who show what changes without an operation: an agent's health, a breaker, a finding. */
 export const PAGES_KEY = ' pages';
-/** Triggers of the database notify these (migrations 0018 and 0034). */
+/** Triggers of the database notify these (migrations 0018, 0031 and 0034). */
+const PEOPLE_CHANNEL = 'people_changed';
 const WORK_CHANNEL = 'work_waits';
 const PAGES_CHANNEL = 'pages_changed';
 
@@ -52,6 +55,7 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
     },
     onWork: () => wakeAll(WORK_KEY, undefined),
     onClaim: (operationId) => wakeAll(CLAIMS_KEY, operationId),
+    onPeople: () => wakeAll(PEOPLE_KEY, undefined),
     onPages: () => wakeAll(PAGES_KEY, undefined),
     onConnected: () => {
       for (const key of [...subscribers.keys()]) wakeAll(key, undefined);
@@ -80,6 +84,7 @@ interface Listening {
   onEvent(operationId: string): void;
   onWork(): void;
   onClaim(operationId: string): void;
+  onPeople(): void;
   onPages(): void;
   onConnected(): void;
 }
@@ -124,6 +129,7 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
     if (channel === WORK_CHANNEL) options.onWork();
     else if (channel === PAGES_CHANNEL) options.onPages();
     else if (channel === CLAIMS_CHANNEL) options.onClaim(payload ?? '');
+    else if (channel === PEOPLE_CHANNEL) options.onPeople();
     else if (payload) options.onEvent(payload);
   });
   try {
@@ -132,6 +138,7 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
     await client.query(`listen ${WORK_CHANNEL}`);
     await client.query(`listen ${PAGES_CHANNEL}`);
     await client.query(`listen ${CLAIMS_CHANNEL}`);
+    await client.query(`listen ${PEOPLE_CHANNEL}`);
     onUp();
     options.onConnected();
     await ended;
