@@ -616,6 +616,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rebuild-state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Rebuild the rows of agents, slots and orders from Hetzner, Tailscale and Stripe, and import the stacks. Changes nothing at a cloud */
+        post: operations["rebuildState"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runner/claim": {
         parameters: {
             query?: never;
@@ -1045,7 +1062,7 @@ export interface components {
             failedStep: string | null;
             finishedAt: string | null;
             /** @enum {string} */
-            kind: "provision" | "adopt" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "rebuild" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
+            kind: "provision" | "adopt" | "import" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "rebuild" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
             /** Format: uuid */
             operationId: string;
             /** @description The number of failed tries */
@@ -1109,6 +1126,35 @@ export interface components {
             reason: string;
             /** @enum {string} */
             status: "open" | "expired" | "approved" | "rejected";
+        };
+        Rebuilt: {
+            agents: {
+                /**
+                 * @description rebuilt: it had no row; corrected: its row was older than its record; resumed: its provision goes on; known: nothing was changed; destroyed: nothing of it exists; unclear: see `unclear`
+                 * @enum {string}
+                 */
+                action: "rebuilt" | "corrected" | "resumed" | "known" | "destroyed" | "unclear";
+                agentId: string;
+                status: string;
+            }[];
+            /** @description false: this is what would be done */
+            applied: boolean;
+            /** @description Orders that were linked to their agents again */
+            orders: number;
+            slots: {
+                /**
+                 * @description rebuilt: it had no row; corrected: its row was older than its record; resumed: its provision goes on; known: nothing was changed; destroyed: nothing of it exists; unclear: see `unclear`
+                 * @enum {string}
+                 */
+                action: "rebuilt" | "corrected" | "resumed" | "known" | "destroyed" | "unclear";
+                slotId: string;
+            }[];
+            /** @description What a person has to decide; also under /api/attention */
+            unclear: {
+                agentId: string | null;
+                cause: string;
+                cure: string;
+            }[];
         };
         Receipt: {
             agentId: string;
@@ -2923,6 +2969,52 @@ export interface operations {
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rebuildState: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Whether to do it; default: only say what */
+                    apply?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description What was found, and done about it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rebuilt"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description A rebuild is under way, or this service has no access to the clouds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["NotJson"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };

@@ -47,6 +47,7 @@ const FLOORS = [
   'src/images',
   'src/billing',
   'src/reconcile',
+  'src/recovery',
   'src/http',
   'src/dashboard',
   'sandbox',

@@ -33,6 +33,7 @@ import { listOrders } from '../http/orders.ts';
 import { showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
 import { createProposal, listProposals } from '../http/proposals.ts';
+import { rebuildStateRoute } from '../http/rebuild-state.ts';
 import { claimRoute } from '../http/runner/claim.ts';
 import { recordRoute } from '../http/runner/record.ts';
 import { measured } from '../http/webhook-metrics.ts';
@@ -71,6 +72,7 @@ const OPERATOR_ROUTES = [
   showImages,
   buildImage,
   removeImages,
+  rebuildStateRoute,
   listNotices,
   listAttention,
   listBreakers,

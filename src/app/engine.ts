@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createSealNew } from '../agents/agent-record.ts';
 import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { PlanServers } from '../config/plans.ts';
@@ -97,6 +98,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     state,
     health,
     vault: createVault(connections.pulumi.passphrase),
+    sealNew: createSealNew(connections.pulumi.passphrase),
     settings: provisionSettings(parts),
     ensureFoundation: (run, project) =>
       ensureFoundation({ foundations: parts.foundations, executor, hetzner }, run, project),

@@ -9,6 +9,7 @@ import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents, openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { migrateDatabase } from '../database/migrations.ts';
+import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { openWebServer, type WebServer } from '../http/web-server.ts';
 import { applyLimits } from '../limits/apply-limits.ts';
 import { createLog, type Log } from '../log.ts';
@@ -22,12 +23,14 @@ import { StoppedError, type Waiter, waitFor } from '../processes/waiting.ts';
 import { type Queue, startQueue } from '../queue/queue.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
+import { watchForLostState } from '../recovery/lost-state.ts';
 import { createApp } from './api.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
 import { openClock } from './clock.ts';
 import { versionOf } from './engine.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { observeDatabasePool } from './observed.ts';
+import { openRebuilding } from './rebuilding.ts';
 import { openRemote } from './runner-api.ts';
 import { Shutdown } from './shutdown.ts';
 import { openTelemetry, startSending, type Telemetry } from './telemetry.ts';
@@ -105,6 +108,8 @@ async function start(parts: StartParts): Promise<void> {
   }
   // A clock that was moved before a restart must not seem to jump while the worker decides.
   await clock.refresh();
+  const lost = watchForLostState({ database, log: parts.log, hetzner: openHetzner(connections) });
+  shutdown.add('the look for earlier servers', lost.stop);
   const problems = role === 'api' ? [] : await startWork({ ...parts, ...backend, publicUrl }, waiter);
   shutdown.add('the terminal', followOnTerminal({ database, events, say }));
   announceStart({ installation, role, url: served?.url, problems });
@@ -112,6 +117,10 @@ async function start(parts: StartParts): Promise<void> {
   if (installation?.role === 'host' && role !== 'worker' && wantsDemoOrder(config))
     await placeDemoOrder({ database, connections, say });
 }
+
+/** Undefined where only the GitHub runners have the key. */
+const openHetzner = ({ missingKeys, hcloud }: Connections) =>
+  missingKeys.length === 0 ? createHetznerClient(hcloud) : undefined;
 
 function wantsDemoOrder(config: Config): boolean {
   return config.mode === 'sandbox' && config.sandbox.demoOrder === 'on';
@@ -200,6 +209,7 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
     playbookVersion: versionOf(parts),
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
+    rebuildState: openRebuilding(parts),
     ...pageSettings(parts),
     stopping,
     isTraced,

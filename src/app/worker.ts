@@ -34,6 +34,7 @@ import { openLocalEngine, openRemover } from './local-engine.ts';
 import { observeWork } from './observed.ts';
 import { startPool } from './pool.ts';
 import { type Pulse, startPulse } from './pulse.ts';
+import { startRecords } from './rebuilding.ts';
 import { openReleasing } from './releasing.ts';
 import type { ServiceDeps } from './service-deps.ts';
 import { openUnmovedReport } from './unmoved-report.ts';
@@ -86,6 +87,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   );
   const key = deriveAuditKey(connections.pulumi.passphrase);
   const unmoved = openUnmovedReport(deps);
+  const records = startRecords(deps);
   const folding = startFolding(deps);
   const sealing = startSealing({ database, log, key }, { isDue: () => pulse.isDue('audit') });
   return {
@@ -99,6 +101,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         delivery.stop(),
         sealing.stop(),
         unmoved.stop(),
+        records?.stop(),
         folding.stop(),
         pulse.stop(),
       ]);

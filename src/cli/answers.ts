@@ -10,6 +10,7 @@ import { operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
 import { proposalJson } from '../http/proposal-json.ts';
+import { rebuiltJson } from '../http/rebuild-json.ts';
 
 /**
  * What the commands read, by route. The compiler trusts the document; another version of the service, or
@@ -33,6 +34,7 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/images': imagesJson,
   'POST /api/images': imageJson,
   'POST /api/images/prune': prunedJson,
+  'POST /api/rebuild-state': rebuiltJson,
   'GET /api/proposals': pageOf(proposalJson),
   'POST /api/proposals': proposalJson,
 };

@@ -29,6 +29,7 @@ import * as telemetry from './migrations/0027-telemetry.ts';
 import * as proposals from './migrations/0028-proposals.ts';
 import * as images from './migrations/0029-images.ts';
 import * as imageDoubts from './migrations/0030-image-doubts.ts';
+import * as recovery from './migrations/0032-recovery.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -59,6 +60,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0028-proposals': proposals,
   '0029-images': images,
   '0030-image-doubts': imageDoubts,
+  '0032-recovery': recovery,
 };
 
 /**

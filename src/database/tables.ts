@@ -28,6 +28,7 @@ import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { ProposalTables } from './proposal-table.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
+import type { RecoveryState, RecoveryTables } from './recovery-tables.ts';
 import type { SlotTables } from './slot-tables.ts';
 import type { TelemetryTables } from './telemetry-tables.ts';
 import type {
@@ -46,7 +47,8 @@ export interface Tables
     SlotTables,
     TelemetryTables,
     ProposalTables,
-    ImageTables {
+    ImageTables,
+    RecoveryTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
   orders: OrderTable;
@@ -97,6 +99,8 @@ export interface InstallationTable {
   executor: Defaulted<ExecutorName>;
   /** How far the sandbox's clock is ahead, as Postgres writes an interval; `business_now()` adds it. */
   clock_offset: Defaulted<unknown>;
+  /** Whether servers of an earlier database have to be found again before anything is made or removed. */
+  recovery: Defaulted<RecoveryState>;
   created_at: DefaultTimestamp;
 }
 

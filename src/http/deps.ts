@@ -9,6 +9,7 @@ import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { Rebuilt } from '../recovery/rebuild-state.ts';
 import type { Secret } from '../secret.ts';
 
 export { type BuyerPage, type BuyerTexts, NO_BUYER_PAGE } from '../config/buyer-page.ts';
@@ -48,6 +49,8 @@ export interface HttpDeps {
   publicUrl: string;
   /** The version of the playbook that new servers are configured with; undefined if it is not known here. */
   playbookVersion?: string | undefined;
+  /** Rebuilds rows from what is in the clouds; undefined: they cannot be asked from here. */
+  rebuildState?: ((request: { actor: string; apply: boolean }) => Promise<Rebuilt>) | undefined;
   /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */
   trustedProxies?: TrustedProxies | undefined;
   /** The sandbox's checkout page, linked from the dashboard. */

@@ -81,6 +81,8 @@ const PROPOSAL_CURE =
   'Approve or reject it under Attention on the dashboard. Undecided, it expires after a day.';
 const IMAGE_CURE =
   'Mend the cause, and build another (npm run agents -- image build); that removes this one. Without an image, new servers take longer.';
+const RECOVERY_CURE =
+  'Restore the newest backup (npm run agents -- restore), then rebuild the rest: npm run agents -- rebuild-state. Without a backup the second alone.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** Each source: its class, since when, a key that is unique within the class, cause and cure. */
@@ -145,6 +147,10 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
         else 'The image ' || image_id || ' could not be built: ' end || error, ${sql.lit(IMAGE_CURE)}
     from images i where status = 'bad' or (failure_code = ${sql.lit(NOT_BUILT)} and not exists (
       select 1 from images n where n.created_at > i.created_at and n.status in ('building', 'available')))`,
+  sql`select 'configuration', created_at, null, 'lost state',
+      'This database is new, and the Hetzner project has servers that an earlier one has made. Nothing is made or removed, and orders are not accepted, until they are known again.',
+      ${sql.lit(RECOVERY_CURE)}
+    from installation where recovery = 'needed'`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 

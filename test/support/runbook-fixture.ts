@@ -20,7 +20,7 @@ import { toLabels } from '../../stacks/labels.ts';
 import type { AgentProgram, StackProgram } from '../../stacks/program.ts';
 import { type OperationsFixture, OUTPUTS } from './operations-fixture.ts';
 
-type Verb = 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
+type Verb = 'up' | 'renew-key' | 'import' | 'refresh' | 'destroy' | 'unlock';
 
 /** Fakes of all that a runbook uses. They record calls in order and answer as configured. */
 export function createRunbookFixture(at: OperationsFixture) {
@@ -142,6 +142,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       await stack('renew-key')(run, program);
       return new Secret('user data');
     },
+    importStack: stack('import') as StackEngine['importStack'],
     refresh: onStack('refresh'),
     destroy: onStack('destroy'),
     rename: async (_, stackName, to) => {
@@ -179,6 +180,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       forget: async (name) => reach(`forget ${name}`, 'forget'),
       prune: async () => {},
       makeEmpty: async () => false,
+      makeSeeded: async () => false,
       secretsProvider: async () => undefined,
       listSecretsProviders: async () => new Map(),
     },
