@@ -342,6 +342,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The latest backups of both databases, and attempts at one, the newest first */
+        get: operations["listBackups"];
+        put?: never;
+        /** Make a backup of both databases now, and restore it into a scratch database */
+        post: operations["createBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/breakers": {
         parameters: {
             query?: never;
@@ -859,6 +877,19 @@ export interface components {
             rows: number;
             /** @description Rows that are not sealed yet */
             waiting: number;
+        };
+        Backup: {
+            backupId: number;
+            bytes: number | null;
+            error: string | null;
+            finishedAt: string | null;
+            /** @description Where it is; null: it is not there */
+            location: string | null;
+            rows: number | null;
+            /** Format: date-time */
+            startedAt: string;
+            /** @description When it was restored into a scratch database and found complete */
+            verifiedAt: string | null;
         };
         Billing: {
             cancelAt: string | null;
@@ -2305,6 +2336,72 @@ export interface operations {
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["TokenRequired"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listBackups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most a hundred */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Backup"][];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The backup */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description One is being made, BACKUP_TO is not set, or it could not be made */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];

@@ -48,6 +48,7 @@ const FLOORS = [
   'src/billing',
   'src/reconcile',
   'src/recovery',
+  'src/backups',
   'src/http',
   'src/dashboard',
   'sandbox',

@@ -34,7 +34,8 @@ export async function checkPassphrase(database: Database, vault: Vault): Promise
   });
 }
 
-function opensCanary(vault: Vault, canary: Buffer): boolean {
+/** Whether the passphrase is that of the installation whose canary this is. */
+export function opensCanary(vault: Vault, canary: Buffer): boolean {
   try {
     return vault.openText(CANARY_ID, canary) === CANARY_TEXT;
   } catch {

@@ -12,6 +12,7 @@ import { showLedger } from '../http/agents/show-ledger.ts';
 import { showReceipt } from '../http/agents/show-receipt.ts';
 import { listAudit, verifyAudit } from '../http/audit.ts';
 import { createAuthentication } from '../http/authentication.ts';
+import { createBackup, showBackups } from '../http/backups.ts';
 import type { HttpDeps } from '../http/deps.ts';
 import { mount } from '../http/endpoint.ts';
 import { feed } from '../http/events.ts';
@@ -73,6 +74,8 @@ const OPERATOR_ROUTES = [
   buildImage,
   removeImages,
   rebuildStateRoute,
+  showBackups,
+  createBackup,
   listNotices,
   listAttention,
   listBreakers,

@@ -25,6 +25,7 @@ import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
 import { watchForLostState } from '../recovery/lost-state.ts';
 import { createApp } from './api.ts';
+import { openBackups } from './backing-up.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
 import { openClock } from './clock.ts';
 import { versionOf } from './engine.ts';
@@ -210,6 +211,7 @@ function serveHttp(parts: ServeParts): { url: string; port: number } {
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
     rebuildState: openRebuilding(parts),
+    makeBackup: openBackups(parts),
     ...pageSettings(parts),
     stopping,
     isTraced,

@@ -24,6 +24,7 @@ import { startHealthMonitor } from '../reconcile/health-monitor.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
 import { openControllerNode } from '../tailnet/controller-node.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
+import { startBackingUp } from './backing-up.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
 import { runsDir } from './engine.ts';
@@ -88,6 +89,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const key = deriveAuditKey(connections.pulumi.passphrase);
   const unmoved = openUnmovedReport(deps);
   const records = startRecords(deps);
+  const backups = startBackingUp(deps);
   const folding = startFolding(deps);
   const sealing = startSealing({ database, log, key }, { isDue: () => pulse.isDue('audit') });
   return {
@@ -102,6 +104,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         sealing.stop(),
         unmoved.stop(),
         records?.stop(),
+        backups?.stop(),
         folding.stop(),
         pulse.stop(),
       ]);

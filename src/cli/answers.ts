@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { agentJson } from '../http/agents/agent-json.ts';
 import { receiptJson } from '../http/agents/receipt-json.ts';
 import { auditJson, verificationJson } from '../http/audit-json.ts';
+import { backupJson, backupsJson } from '../http/backup-json.ts';
 import { imageJson, imagesJson, prunedJson } from '../http/image-json.ts';
 import { attentionJson } from '../http/limits/attention-json.ts';
 import { breakerJson, heldChangeJson } from '../http/limits/breaker-json.ts';
@@ -35,6 +36,8 @@ const ANSWERS: Record<string, z.ZodType> = {
   'POST /api/images': imageJson,
   'POST /api/images/prune': prunedJson,
   'POST /api/rebuild-state': rebuiltJson,
+  'GET /api/backups': backupsJson,
+  'POST /api/backups': backupJson,
   'GET /api/proposals': pageOf(proposalJson),
   'POST /api/proposals': proposalJson,
 };

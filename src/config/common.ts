@@ -2,6 +2,7 @@ import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
+import { type BackupConfig, readBackups } from './backups.ts';
 import { type BillingConfig, readBilling } from './billing.ts';
 import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
 import { readHetznerProjectId } from './consoles.ts';
@@ -72,6 +73,7 @@ export interface CommonConfig {
   /** Where traces and metrics go. */
   telemetry: TelemetryConfig;
   billing: BillingConfig;
+  backups: BackupConfig;
   buyerPage: BuyerPage;
   /** The number of the Hetzner project, for links to its console. */
   hetznerProjectId: string | undefined;
@@ -116,6 +118,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     outgoing: readNotices(reader),
     telemetry: readTelemetry(reader),
     billing: readBilling(reader),
+    backups: readBackups(reader),
     buyerPage: readBuyerPage(reader),
     hetznerProjectId: readHetznerProjectId(reader),
     childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),

@@ -114,13 +114,13 @@ export async function migrateDatabase(url: Secret): Promise<void> {
 }
 
 /**
- * Migrates the database to this code's schema. Concurrent starts wait for each other (Kysely holds a lock).
+ * Migrates the database to this code's schema, or an empty one to that of an earlier version (`to`). Concurrent starts wait for each other (Kysely holds a lock).
  * @throws Error if the database is newer than the code, because an old program must not write to it, or if
  * another session keeps a table locked for too long
  */
 export async function migrate(
   database: Database,
-  { lockTimeoutMs = LOCK_TIMEOUT_MS }: { lockTimeoutMs?: number } = {},
+  { lockTimeoutMs = LOCK_TIMEOUT_MS, to }: { lockTimeoutMs?: number; to?: string } = {},
 ): Promise<void> {
   const version = await databaseVersion(database);
   if (version !== undefined && version > SCHEMA_VERSION) {
@@ -130,7 +130,7 @@ export async function migrate(
     );
   }
   const migrator = new Migrator({ db: database as Kysely<unknown>, provider: createProvider(lockTimeoutMs) });
-  const { error } = await migrator.migrateToLatest();
+  const { error } = await (to === undefined ? migrator.migrateToLatest() : migrator.migrateTo(to));
   if (isLockTimeout(error)) throw new Error(LOCKED, { cause: error });
   if (error) throw error;
 }

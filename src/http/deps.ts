@@ -49,6 +49,8 @@ export interface HttpDeps {
   publicUrl: string;
   /** The version of the playbook that new servers are configured with; undefined if it is not known here. */
   playbookVersion?: string | undefined;
+  /** Makes a backup; undefined: it is not configured where to. */
+  makeBackup?: (() => Promise<{ backupId: number }>) | undefined;
   /** Rebuilds rows from what is in the clouds; undefined: they cannot be asked from here. */
   rebuildState?: ((request: { actor: string; apply: boolean }) => Promise<Rebuilt>) | undefined;
   /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */

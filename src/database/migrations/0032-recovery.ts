@@ -27,6 +27,19 @@ const STATEMENTS = [
      delete from cloud_records where owner_id = coalesce(new.agent_id, old.agent_id);
      return null;
    end $$`,
+  // Kept when what it is about is removed: it says that there was one.
+  `create table backups (
+     backup_id bigint generated always as identity primary key,
+     started_at timestamptz not null default now(),
+     finished_at timestamptz,
+     -- Where it is, without credentials.
+     location text check (length(location) between 1 and 1500),
+     bytes bigint check (bytes >= 0),
+     row_count bigint check (row_count >= 0),
+     verified_at timestamptz,
+     error text check (length(error) between 1 and 2000),
+     check (verified_at is null or location is not null))`,
+
   `create trigger holds_forget_cloud_record after insert or delete on holds
      for each row execute function forget_cloud_record()`,
 ];

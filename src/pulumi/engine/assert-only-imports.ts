@@ -12,8 +12,9 @@ export async function assertOnlyImports(stack: Stack, signal: AbortSignal): Prom
   const changes = new Set<string>();
   const onEvent = ({ resourcePreEvent }: EngineEvent) => {
     if (resourcePreEvent === undefined) return;
-    const { op, urn, diffs } = resourcePreEvent.metadata;
-    if (HARMLESS.includes(op)) return;
+    const { op, urn, type, diffs } = resourcePreEvent.metadata;
+    // A provider is nothing at a cloud.
+    if (HARMLESS.includes(op) || type.startsWith('pulumi:providers:')) return;
     const what = (diffs ?? []).join(', ');
     changes.add(`${op} ${urn.split('::').at(-1)}${what === '' ? '' : ` (${what})`}`);
   };

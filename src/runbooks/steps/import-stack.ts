@@ -1,4 +1,4 @@
-import { toServerName } from '../../../stacks/inputs.ts';
+import { agentName, toServerName } from '../../../stacks/inputs.ts';
 import type { AgentProgram } from '../../../stacks/program.ts';
 import type { AgentOutputs } from '../../agents/outputs.ts';
 import { PermanentError } from '../../errors.ts';
@@ -9,12 +9,13 @@ import { toSeed } from '../../pulumi/seed.ts';
 import { recorded, toProgram } from './agent-program.ts';
 import { agentOutputs } from './outputs.ts';
 import { findResources } from './own-server.ts';
-import { bringUpToDate, withLockRecovery } from './recovery.ts';
+import { clearPending, withLockRecovery } from './recovery.ts';
 
 /**
  * Makes the agent's stack from what exists: a state that begins with what no cloud can be asked for, into
  * which the engine imports its server and its SSH key. A state that is there already stays if it says the
  * same; one that differs, e.g. from an old backup, is made anew: everything in it can be imported.
+ * `owner`: the slot that the agent runs on, whose stack it is until it is adopted.
  * @returns the stack's outputs; undefined while the agent is hibernated
  * @throws PermanentError if the server is gone, or if even then something would be changed
  */
@@ -24,15 +25,15 @@ export async function importStack(parts: RunbookParts, attempt: Attempt): Promis
   const key = await findKeyId(parts, program);
   const seed = toSeed(program, { tailnetKeyId: key, serverId: program.found?.serverId });
   // Clears the lock and what a killed attempt had begun to import.
-  if (attempt.operation.attempt > 1) await bringUpToDate(parts.executor, attempt).catch(() => {});
+  if (attempt.operation.attempt > 1) await clearPending(parts.executor, attempt, stackName).catch(() => {});
   const run = () =>
-    withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
+    withLockRecovery(parts.executor, attempt, stackName, () =>
       parts.executor.importStack(attempt, program, seed),
     );
   const result = await run().catch(async (error: unknown) => {
     if (!(error instanceof StackDiffersError)) throw error;
-    attempt.log(`The state of ${attempt.agent.stack_name} is not what exists: making it anew`);
-    await parts.state.forget(attempt.agent.stack_name);
+    attempt.log(`The state of ${stackName} is not what exists: making it anew`);
+    await parts.state.forget(stackName);
     return run();
   });
   if (program.inputs.hibernated !== undefined) return undefined;
@@ -43,14 +44,16 @@ export async function importStack(parts: RunbookParts, attempt: Attempt): Promis
 async function toImported(
   parts: RunbookParts,
   attempt: Attempt,
+  owner: string,
 ): Promise<AgentProgram & { found: NonNullable<AgentProgram['found']> }> {
   const { agent } = attempt;
   const { known, keys } = recorded(parts.vault, attempt);
   // Agents' stacks copy the foundation's secrets provider, so its state comes first.
   const firewallId = await parts.ensureFoundation(attempt, agent.project);
-  const inputs = { ...known, firewallId };
+  const own = { ...known, firewallId };
+  const inputs = { ...own, agentId: owner };
   if (firewallId !== known.firewallId)
-    await parts.recordInputs(attempt, { inputs, secrets: parts.vault.seal(agent.agent_id, keys) });
+    await parts.recordInputs(attempt, { inputs: own, secrets: parts.vault.seal(agent.agent_id, keys) });
   const found = await findResources(parts.hetzner, agent);
   const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = agent;
   if (found.sshKeyId === undefined) throw new PermanentError('Its SSH key is no longer at Hetzner');
