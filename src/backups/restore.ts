@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import type pg from 'pg';
 import { opensCanary } from '../agents/canary.ts';
 import type { Vault } from '../agents/secrets.ts';

@@ -19,9 +19,14 @@ import { clearPending, withLockRecovery } from './recovery.ts';
  * @returns the stack's outputs; undefined while the agent is hibernated
  * @throws PermanentError if the server is gone, or if even then something would be changed
  */
-export async function importStack(parts: RunbookParts, attempt: Attempt): Promise<AgentOutputs | undefined> {
+export async function importStack(
+  parts: RunbookParts,
+  attempt: Attempt,
+  { owner = attempt.agent.agent_id }: { owner?: string } = {},
+): Promise<AgentOutputs | undefined> {
   attempt.step('importing');
-  const program = await toImported(parts, attempt);
+  const program = await toImported(parts, attempt, owner);
+  const stackName = agentName(owner);
   const key = await findKeyId(parts, program);
   const seed = toSeed(program, { tailnetKeyId: key, serverId: program.found?.serverId });
   // Clears the lock and what a killed attempt had begun to import.
