@@ -145,5 +145,5 @@ async function settle(service: pg.Client): Promise<void> {
   for (const table of ['slots', 'images'])
     await service.query(`update ${table} set ${nobody} where lease_until is not null`);
   await service.query('update foundations set holder_operation = null, holder_attempt = null');
-  await service.query(`update installation set recovery = 'needed'`);
+  await service.query(`update installation set recovery = 'needed', data_dir = null`);
 }

@@ -12,7 +12,7 @@ import { list, orders } from './commands/lists.ts';
 import { mcp } from './commands/mcp.ts';
 import { cancel, operationCommands, retry } from './commands/operations.ts';
 import { audit, notices, open, receipt } from './commands/records.ts';
-import { rebuildState } from './commands/recovery.ts';
+import { backup, rebuildState, restore } from './commands/recovery.ts';
 import { ssh } from './commands/ssh.ts';
 import { watch } from './commands/watch.ts';
 import { UsageError } from './connection.ts';
@@ -45,6 +45,8 @@ function createCommands(candidates: Candidates): Command[] {
     audit(shared),
     receipt(shared),
     image,
+    backup,
+    restore,
     rebuildState,
     mcp,
   ];

@@ -81,6 +81,8 @@ const PROPOSAL_CURE =
   'Approve or reject it under Attention on the dashboard. Undecided, it expires after a day.';
 const IMAGE_CURE =
   'Mend the cause, and build another (npm run agents -- image build); that removes this one. Without an image, new servers take longer.';
+const BACKUP_CURE =
+  'It is tried again every quarter of an hour. Mend the cause, and make one at once: npm run agents -- backup.';
 const RECOVERY_CURE =
   'Restore the newest backup (npm run agents -- restore), then rebuild the rest: npm run agents -- rebuild-state. Without a backup the second alone.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
@@ -151,6 +153,9 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
       'This database is new, and the Hetzner project has servers that an earlier one has made. Nothing is made or removed, and orders are not accepted, until they are known again.',
       ${sql.lit(RECOVERY_CURE)}
     from installation where recovery = 'needed'`,
+  sql`select 'configuration', b.started_at, null, 'backup', 'The last backup failed: ' || b.error, ${sql.lit(BACKUP_CURE)}
+    from backups b where b.error is not null and not exists (
+      select 1 from backups l where l.backup_id > b.backup_id and (l.error is not null or l.location is not null))`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
 import { countImages } from '../../images/listing.ts';
 import { listBreakers } from '../../limits/listing.ts';
@@ -20,13 +21,14 @@ export async function readDatabaseFamilies({
   /** Business time. */
   at: Date;
 }): Promise<Family[]> {
-  const [tallies, counts, steps, pools, images, breakers] = await Promise.all([
+  const [tallies, counts, steps, pools, images, breakers, backups] = await Promise.all([
     readTallies(database),
     countFamilies(database),
     meanStepSeconds(database),
     poolFamilies(database),
     imageFamilies(database),
     breakerFamilies(database, at),
+    backupFamilies(database),
   ]);
   return [
     ...tallyFamilies(tallies),
@@ -38,6 +40,25 @@ export async function readDatabaseFamilies({
       { labels: {}, value: missingKeys.length === 0 ? 1 : 0 },
     ]),
     ...breakers,
+    ...backups,
+  ];
+}
+
+/** Nothing where no backup was ever made: an alert on its absence is the operator's choice. */
+async function backupFamilies(database: Database): Promise<Family[]> {
+  const { rows } = await sql<{ age: number; size: number; isVerified: boolean }>`
+    select extract(epoch from now() - started_at)::float8 as age, bytes::float8 as size,
+      verified_at is not null as "isVerified"
+    from backups where location is not null and error is null order by backup_id desc limit 1`.execute(
+    database,
+  );
+  const [last] = rows;
+  if (last === undefined) return [];
+  const one = (value: number) => [{ labels: {}, value }];
+  return [
+    gauge('backup_age_seconds', 'Seconds since the last backup began', one(last.age)),
+    gauge('backup_bytes', 'Size of the last backup', one(last.size)),
+    gauge('backup_verified', 'Whether the last backup was restored as a check', one(last.isVerified ? 1 : 0)),
   ];
 }
 
