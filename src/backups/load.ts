@@ -96,7 +96,7 @@ function parse<T>(
   return parsed.data as T;
 }
 
-/** Writes rows in batches. Keys of Pulumi's state begin with its database's name, which may be another now. */
+/** Writes rows in batches. Keys of Pulumi's state begin with its database's name, which may have changed. */
 function createWriter({ service, state }: Targets, header: Header) {
   const counts = new Map<string, number>();
   const tables = new Map<pg.Client, Promise<Table[]>>();

@@ -41,7 +41,7 @@ export interface Made {
 /**
  * Makes a backup of both databases, puts it where backups are kept, restores it into a scratch database, and
  * removes those that are no longer wanted. A kill leaves a row without an end and at most a file of this
- * process's own; the next backup begins anew.
+ * process's own; the next backup begins from the start.
  * @throws BackupError, ConflictError if one is being made
  */
 export async function makeBackup(deps: BackupDeps): Promise<Made> {

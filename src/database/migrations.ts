@@ -114,7 +114,8 @@ export async function migrateDatabase(url: Secret): Promise<void> {
 }
 
 /**
- * Migrates the database to this code's schema, or an empty one to that of an earlier version (`to`). Concurrent starts wait for each other (Kysely holds a lock).
+ * Migrates the database to this code's schema, or an empty one to an earlier version's (`to`). Concurrent
+ * starts wait for each other (Kysely holds a lock).
  * @throws Error if the database is newer than the code, because an old program must not write to it, or if
  * another session keeps a table locked for too long
  */

@@ -99,7 +99,6 @@ export interface InstallationTable {
   executor: Defaulted<ExecutorName>;
   /** How far the sandbox's clock is ahead, as Postgres writes an interval; `business_now()` adds it. */
   clock_offset: Defaulted<unknown>;
-  /** Whether servers of an earlier database have to be found again before anything is made or removed. */
   recovery: Defaulted<RecoveryState>;
   created_at: DefaultTimestamp;
 }

@@ -27,7 +27,7 @@ export interface RecordDeps {
 }
 
 const LOOK_SECONDS = 5;
-/** What has just changed is written at once; what an earlier version left out, one at a time: calls are few. */
+/** What has just changed is written at once; what an earlier version left out, one at a time. */
 const FRESH = { limit: 5, withinSeconds: 600 };
 const RETRY_SECONDS = 300;
 const LONGEST_ERROR = 2_000;

@@ -61,13 +61,8 @@ export async function openSdk(
       const host = await providers?.startProviderHost(providerOptions(task));
       signal.addEventListener('abort', () => void host?.abort(), { once: true });
       try {
-        return await runTask(task, {
-          command: counted,
-          workDir,
-          tell,
-          signal,
-          debugProviders: host?.debugProviders,
-        });
+        const debugProviders = host?.debugProviders;
+        return await runTask(task, { command: counted, workDir, tell, signal, debugProviders });
       } catch (error) {
         throw pulumiError(error);
       } finally {
@@ -245,7 +240,7 @@ function countingCommand(command: PulumiCommand): CountingCommand {
 }
 
 function extraOptions([verb, subverb]: string[]): string[] {
-  // Plugins are served by this process or already installed, so the CLI need not look for them.
+  // Plugins are served by this process or installed, so the CLI need not look for them.
   if (verb === 'destroy') return ['--remove', '--skip-plugin-pre-install'];
   if (verb === 'up' || verb === 'refresh' || verb === 'preview') return ['--skip-plugin-pre-install'];
   return verb === 'stack' && subverb === 'init' ? ['--no-select'] : [];

@@ -48,7 +48,7 @@ export async function adoptSlot(parts: RunbookParts, attempt: Attempt): Promise<
   return outputs;
 }
 
-/** A slot that was found again after its stack was lost: the stack is made from what exists, as the slot's. */
+/** A slot that was found again after its stack was lost: that is made from what exists, as the slot's. */
 async function importSlot(parts: RunbookParts, attempt: Attempt, slotId: string): Promise<void> {
   await importStack(parts, attempt, { owner: slotId });
   await renameStack(parts, attempt, agentName(slotId));

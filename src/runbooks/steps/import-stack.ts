@@ -14,7 +14,7 @@ import { clearPending, withLockRecovery } from './recovery.ts';
 /**
  * Makes the agent's stack from what exists: a state that begins with what no cloud can be asked for, into
  * which the engine imports its server and its SSH key. A state that is there already stays if it says the
- * same; one that differs, e.g. from an old backup, is made anew: everything in it can be imported.
+ * same; one that differs, e.g. from an old backup, is made again: everything in it can be imported.
  * `owner`: the slot that the agent runs on, whose stack it is until it is adopted.
  * @returns the stack's outputs; undefined while the agent is hibernated
  * @throws PermanentError if the server is gone, or if even then something would be changed
@@ -37,7 +37,7 @@ export async function importStack(
     );
   const result = await run().catch(async (error: unknown) => {
     if (!(error instanceof StackDiffersError)) throw error;
-    attempt.log(`The state of ${stackName} is not what exists: making it anew`);
+    attempt.log(`The state of ${stackName} is not what exists: making it again`);
     await parts.state.forget(stackName);
     return run();
   });
