@@ -3,15 +3,22 @@ import { audit } from '../agents/audit.ts';
 import { KEPT_STATUSES } from '../agents/states.ts';
 import { lockAgent, markDestroyed, markDestroying } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
+import { ConflictError } from '../errors.ts';
 import { endUnfinished } from '../operations/endings.ts';
+import type { Unclear } from './plan.ts';
 import type { Survey } from './survey.ts';
 
 /**
  * Agents of a restored backup that were destroyed since: neither a server, a snapshot nor an SSH key of
  * theirs exists, which lasts as long as its agent. Their rows say so from now on, and nothing is made again.
- * @returns their ids
+ * If that would be most of them, it is left to a person: the project or the backup may be the wrong one.
+ * @throws ConflictError if nothing of any of several agents exists
  */
-export async function destroyGone(database: Database, survey: Survey, actor: string): Promise<string[]> {
+export async function destroyGone(
+  database: Database,
+  survey: Survey,
+  actor: string,
+): Promise<{ destroyed: string[]; unclear: Unclear[] }> {
   const rows = await database
     .selectFrom('agents')
     .select(['agent_id', 'server_id', 'snapshot_id', 'inputs'])
@@ -26,7 +33,13 @@ export async function destroyGone(database: Database, survey: Survey, actor: str
     const isLeft = servers.has(row.server_id ?? '') || servers.has(name) || keys.has(name);
     return !isLeft && !snapshots.has(row.snapshot_id ?? '');
   });
-  for (const { agent_id: agentId } of gone)
+  const ids = gone.map((row) => row.agent_id);
+  if (ids.length > 1 && ids.length === rows.length)
+    throw new ConflictError(
+      `Nothing of any of the ${rows.length} agents exists in this Hetzner project: start with the HCLOUD_TOKEN of the one in which they were created`,
+    );
+  if (ids.length * 2 > rows.length) return { destroyed: [], unclear: ids.map(toUnclear) };
+  for (const agentId of ids)
     await database.transaction().execute(async (trx) => {
       await lockAgent(trx, agentId);
       await endUnfinished(trx, agentId);
@@ -34,5 +47,12 @@ export async function destroyGone(database: Database, survey: Survey, actor: str
       await markDestroyed(trx, agentId);
       await audit(trx, { actor, action: 'recovery.destroyed', agentId });
     });
-  return gone.map((row) => row.agent_id);
+  return { destroyed: ids, unclear: [] };
 }
+
+const toUnclear = (agentId: string): Unclear => ({
+  key: `${agentId} gone`,
+  agentId,
+  cause: `Nothing of agent ${agentId} exists at Hetzner, as of most agents of this backup.`,
+  cure: 'If it was destroyed since the backup, destroy it once more.',
+});

@@ -1,4 +1,4 @@
-import { agentName, IMAGE_ID } from '../../stacks/inputs.ts';
+import { agentName, IMAGE_ID, SLOT_ID } from '../../stacks/inputs.ts';
 import { chooseAddress } from '../../stacks/tailnet.ts';
 import type { CloudRecord } from '../agents/cloud-record.ts';
 import { stopsAgent } from '../agents/holds.ts';
@@ -71,7 +71,9 @@ export function planRebuild(survey: Survey, opened: readonly Opened[]): Plan {
 function planRecord(survey: Survey, name: string, record: CloudRecord): Found | Unclear {
   const server = findServer(survey, name, record);
   const named = server === undefined ? null : labelledFor(server);
-  if (server !== undefined && named !== null && named !== record.id)
+  // An agent runs on its slot's server for a while before that gets its labels.
+  const isFormer = record.kind === 'agent' && SLOT_ID.test(named ?? '');
+  if (server !== undefined && named !== null && named !== record.id && !isFormer)
     return {
       key: `${record.id} labels`,
       agentId: null,

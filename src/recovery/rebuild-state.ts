@@ -57,9 +57,12 @@ export async function rebuildState(
       const action = await tryToRestore({ ...deps, actor, overwrites }, found, unclear);
       tell(rebuilt, found, action);
     }
-    if (overwrites)
-      for (const agentId of await destroyGone(deps.database, survey, actor))
+    if (overwrites) {
+      const gone = await destroyGone(deps.database, survey, actor);
+      for (const agentId of gone.destroyed)
         rebuilt.agents.push({ agentId, status: 'destroyed', action: 'destroyed' });
+      unclear.push(...gone.unclear);
+    }
     if (bought !== undefined) {
       const { restored, unclear: others } = await restoreOrders(deps.database, bought);
       rebuilt.orders = restored;
