@@ -2541,7 +2541,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description `open` once, then `status` and `step` with the ids of their operation and agent */
+            /** @description `open` once, then `status` and `step` with the ids of their operation and agent, and `change` when something else has changed: an agent’s health or holds, a breaker, a finding, a proposal, a check, a worker */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -12,6 +12,7 @@ import { createNetworkRouter, type Network } from './network.ts';
 import type { SandboxSettings } from './settings.ts';
 import { createCheckoutRouter } from './stripe/checkout.ts';
 import { createStripeControlsRouter } from './stripe/controls.ts';
+import { createInvoicePageRouter } from './stripe/invoice-page.ts';
 import { createPortalRouter } from './stripe/portal.ts';
 import { createStripeRouter } from './stripe/router.ts';
 import type { ControlServer } from './tailscale/control-server.ts';
@@ -53,10 +54,12 @@ export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   app.use('/sandbox/machines', faults.middleware('machines'));
   app.use('/sandbox', createMachinesRouter(database));
 
-  app.use(['/checkout', '/portal', '/sandbox'], refuseOtherUsers(deps.users ?? []));
-  app.use('/checkout', createCheckoutRouter({ database, homeUrl: new URL('/', webhookUrl).href }));
+  app.use(['/checkout', '/portal', '/invoice', '/sandbox'], refuseOtherUsers(deps.users ?? []));
+  const homeUrl = new URL('/', webhookUrl).href;
+  app.use('/checkout', createCheckoutRouter({ database, homeUrl }));
 
   app.use('/portal', createPortalRouter({ database }));
+  app.use('/invoice', createInvoicePageRouter({ database }));
 
   app.use('/sandbox', faults.router);
   app.use('/sandbox', createNetworkRouter(deps.network ?? (() => ({ machines: 'simulated' }))));

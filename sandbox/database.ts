@@ -26,6 +26,10 @@ export function createSandboxDatabase(pool: pg.Pool): SandboxDatabase {
   return new Kysely<SandboxTables>({ dialect: new PostgresDialect({ pool }) });
 }
 
+/** Bigints are texts here, also in a process whose other pools read them as numbers. */
+const getTypeParser: typeof pg.types.getTypeParser = (type: number, format?: 'text' | 'binary') =>
+  type === pg.types.builtins.INT8 ? String : pg.types.getTypeParser(type, format as 'text');
+
 /**
  * Opens the sandbox's own database and creates the missing tables: the foundation's and those of `schemas`.
  * @throws Error if the database holds a newer version of an area's tables than this code knows.
@@ -34,7 +38,7 @@ export async function openSandboxDatabase(
   url: string,
   schemas: readonly SandboxSchema[] = [],
 ): Promise<SandboxDatabase> {
-  const pool = new pg.Pool({ connectionString: url, max: 20 });
+  const pool = new pg.Pool({ connectionString: url, max: 20, types: { getTypeParser } });
   // An idle connection that breaks (the database restarts) must not end the process: the pool opens another.
   pool.on('error', () => undefined);
   const database = createSandboxDatabase(pool);

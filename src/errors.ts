@@ -8,6 +8,7 @@ export const LIMIT_REACHED = 'limit-reached';
 export const CREDENTIAL_REFUSED = 'credential-refused';
 export const SOLD_OUT = 'sold-out';
 export const CONFIGURE_FAILED = 'configure-failed';
+export const TAGS_REFUSED = 'tags-refused';
 
 /** Retrying may help, for example after a timeout, a temporary refusal or a fault on the other side. */
 export class RetryableError extends Error {

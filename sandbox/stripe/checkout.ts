@@ -17,8 +17,8 @@ const LONGEST_WAIT_MS = 10_000;
 const WAIT_POLL_MS = 50;
 
 /**
- * Creates the pages that a buyer sees. Mount at `/checkout`. Orders placed with this form lead to `homeUrl`
- * after the payment.
+ * Creates the pages that a buyer sees. Mount at `/checkout`. Orders placed with this form lead to the buyer's
+ * page of the service at `homeUrl` after the payment, as a shop's `success_url` would.
  */
 export function createCheckoutRouter({
   database,
@@ -33,13 +33,13 @@ export function createCheckoutRouter({
     response.type('css').send(STYLE);
   });
   router.get('/', (_request, response) => {
-    sendPage(response, { title: 'Order an agent', body: orderForm() });
+    sendPage(response, { title: 'Order an agent', body: html`${orderForm()}${homeLink(homeUrl)}` });
   });
   router.post('/', (request, response) => placeOrder(database, homeUrl, request, response));
   router.get('/:id', async (request, response) => {
-    showSession(response, await readSession(database, request.params.id));
+    showSession(response, await readSession(database, request.params.id), { homeUrl });
   });
-  router.post('/:id', (request, response) => pay(database, request, response));
+  router.post('/:id', (request, response) => pay(database, homeUrl, request, response));
   router.use(answerPageError());
   return router;
 }
@@ -51,22 +51,29 @@ async function placeOrder(database: SandboxDatabase, homeUrl: string, request: R
     const problem = `${issue?.path.join('.')}: ${issue?.message}`;
     response.status(400);
     if (wantsJson(request)) response.json({ error: problem });
-    else sendPage(response, { title: 'Order an agent', body: orderForm(problem) });
+    else
+      sendPage(response, {
+        title: 'Order an agent',
+        body: html`${orderForm(problem)}${homeLink(homeUrl)}`,
+      });
     return;
   }
-  const parameters = toSessionParameters(order.data, homeUrl);
+  const parameters = toSessionParameters(order.data, `${homeUrl}status?session={CHECKOUT_SESSION_ID}`);
   const session = await transact(database, [], (trx) => createSession(trx, parameters));
   if (wantsJson(request)) response.status(201).json(withUrl(session, toBaseUrl(request)));
   else response.redirect(303, `/checkout/${session.id}`);
 }
 
-async function pay(database: SandboxDatabase, request: Request, response: Response) {
+async function pay(database: SandboxDatabase, homeUrl: string, request: Request, response: Response) {
   const id = String(request.params.id);
   const { card, refusal } = readCard(request.body ?? {});
   if (refusal !== undefined) {
     response.status(402);
     if (wantsJson(request)) response.json({ error: refusal });
-    else showSession(response, await readSession(database, id), `${refusal} Nothing was bought.`);
+    else {
+      const problem = `${refusal} Nothing was bought.`;
+      showSession(response, await readSession(database, id), { homeUrl, problem });
+    }
     return;
   }
   const paid = request.body?.outcome !== 'later';
@@ -108,13 +115,22 @@ async function readSession(database: SandboxDatabase, id: string): Promise<Sessi
   return { session: row.body, items: row.hidden.lineItems.map((item) => item.description ?? 'Subscription') };
 }
 
-function showSession(response: Response, { session, items }: SessionView, problem?: string): void {
+/** Leads from the sandbox's shop to the service's dashboard. */
+const homeLink = (homeUrl: string) => html`<p><a href="${homeUrl}">Back to the dashboard</a></p>`;
+
+function showSession(
+  response: Response,
+  { session, items }: SessionView,
+  { homeUrl, problem }: { homeUrl: string; problem?: string },
+): void {
   const summary = orderSummary(session, items);
   if (session.status === 'complete') {
-    const body = html`<p>This order is ${session.payment_status === 'paid' ? 'paid' : 'placed; its payment is pending'}.</p>${summary}<p><a href="${successUrl(session)}">Continue</a></p>${portalForm(session)}`;
+    const body = html`<p>This order is ${session.payment_status === 'paid' ? 'paid' : 'placed; its payment is pending'}.</p>${summary}<p><a href="${successUrl(session)}">To your agent’s page</a></p>${portalForm(session)}${homeLink(homeUrl)}`;
     sendPage(response, { title: 'Thank you', body });
   } else if (session.status === 'expired') {
-    sendPage(response, { title: 'Expired', body: html`<p>This order has expired.</p>${summary}` });
+    const again = html`<p><a href="/checkout">Order again</a></p>`;
+    const body = html`<p>This order has expired.</p>${summary}${again}${homeLink(homeUrl)}`;
+    sendPage(response, { title: 'Expired', body });
   } else {
     const body = html`${problem === undefined ? '' : html`<p class="problem" role="alert">${problem}</p>`}
 ${summary}
@@ -124,7 +140,8 @@ ${summary}
 <button type="submit" name="outcome" value="pay">Pay (sandbox)</button>
 <button type="submit" name="outcome" value="later">Pay by bank debit (settles later)</button>
 <button type="submit" name="outcome" value="fail">Payment fails</button>
-</form>`;
+</form>
+<p><a href="/checkout">Change the order</a></p>${homeLink(homeUrl)}`;
     sendPage(response, {
       title: 'Pay for your order',
       body,

@@ -47,7 +47,15 @@ export const invoices: Resource<Invoice> = {
     test_clock: 'test_helpers.test_clock',
   },
   includes: { payments: listInvoicePayments },
+  present: withHostedUrl,
 };
+
+/** Adds the page on which the customer can pay it: at Stripe each finalized invoice has one. */
+function withHostedUrl(invoice: Invoice, baseUrl: string): Invoice {
+  return invoice.status === 'draft'
+    ? invoice
+    : { ...invoice, hosted_invoice_url: `${baseUrl}/invoice/${invoice.id}` };
+}
 
 export function mountInvoices(endpoints: Endpoints): void {
   mountResource(endpoints, invoices);

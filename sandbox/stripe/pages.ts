@@ -88,7 +88,9 @@ label { display: block; margin-top: .9rem; font-weight: 600; }
 small { display: block; }
 input, select, button { font: inherit; padding: .5rem .7rem; min-height: 2.75rem; box-sizing: border-box; }
 input, select { width: 100%; }
-button { margin-top: 1.2rem; margin-right: .6rem; cursor: pointer; }
+button { margin-top: 1.2rem; margin-right: .6rem; cursor: pointer; border: 1px solid #818b98; border-radius: .4rem; }
+main > form > button:first-of-type { color: #fff; background: #0550ae; border-color: #0550ae; }
+select, input { border: 1px solid #818b98; border-radius: .4rem; }
 :focus-visible { outline: 3px solid #2563eb; outline-offset: 2px; }
 `;
 

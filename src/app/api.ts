@@ -40,6 +40,7 @@ import { recordRoute } from '../http/runner/record.ts';
 import { measured } from '../http/webhook-metrics.ts';
 import { receiveGithubCallback } from '../http/webhooks/github.ts';
 import { receiveStripeEvent } from '../http/webhooks/stripe.ts';
+import { createSharedFeed } from '../operations/events/shared-feed.ts';
 
 export type { HttpDeps } from '../http/deps.ts';
 
@@ -97,8 +98,9 @@ const described = describe([...OPEN_ROUTES, ...OPERATOR_ROUTES]);
 export const { document: API_DOCUMENT } = described;
 
 /** Creates the service's HTTP app. Express tries the routes in the order in which they are mounted here. */
-export function createApp(deps: HttpDeps): Express {
+export function createApp(given: HttpDeps): Express {
   const app = express();
+  const deps = { ...given, feed: createSharedFeed(given) };
   const authentication = createAuthentication(deps);
   app.disable('x-powered-by');
   app.set('trust proxy', deps.trustedProxies ?? false);

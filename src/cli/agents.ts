@@ -91,7 +91,13 @@ function createTerminal(): Terminal {
     print: say,
     printStyled: sayStyled,
     redraw: isTerminal ? redraw : undefined,
-    width: isTerminal ? process.stdout.columns : undefined,
+    // A person may change the window's size while a command runs.
+    get width() {
+      return isTerminal ? process.stdout.columns : undefined;
+    },
+    get height() {
+      return isTerminal ? process.stdout.rows : undefined;
+    },
     confirm: confirmation(),
     untilInterrupted: () => {
       const interrupt = new AbortController();

@@ -10,10 +10,12 @@ export interface Terminal {
   print(line: string): void;
   /** Prints lines with colours; undefined where there are none. */
   printStyled?: ((lines: readonly Line[]) => void) | undefined;
-  /** Clears the terminal and prints at its top; undefined if the output is no terminal. */
+  /** Prints at the terminal's top, over what is there; undefined if the output is no terminal. */
   redraw?: ((lines: readonly Line[]) => void) | undefined;
-  /** The terminal's width in characters; undefined if the output is none. */
-  width?: number | undefined;
+  /** The terminal's width in characters now; undefined if the output is none. */
+  readonly width?: number | undefined;
+  /** How many lines the terminal has now; undefined if the output is none. */
+  readonly height?: number | undefined;
   /** Asks a person to confirm; undefined without an interactive terminal. */
   confirm: ((question: string) => Promise<boolean>) | undefined;
   /** A signal that Ctrl-C aborts, instead of ending the process; for what a person ends so. */

@@ -79,7 +79,7 @@ function itemTable(items: readonly AttentionItem[]): Html {
 
 function itemRow({ class: name, agentId, cause, cure, since }: AttentionItem): Html {
   return html`<tr><th scope="row">${WORDS[name]}${
-    agentId !== null && html` <a href="/agents/${agentId}">${agentId}</a>`
+    agentId !== null && html` <a class="below" href="/agents/${agentId}">${agentId}</a>`
   }</th>
 <td data-label="Cause">${cause}</td><td data-label="What to do">${cure}</td>
 <td data-label="Since">${when(since.toISOString())}</td></tr>`;

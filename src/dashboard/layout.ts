@@ -11,42 +11,49 @@ export interface Page {
   machines?: 'simulated' | 'real' | undefined;
   /** Whether the operator is signed in, which adds navigation and live updates. */
   operator?: boolean;
+  /** Whether an operator's page follows what happens; default: yes. What a form was answered does not. */
+  isLive?: boolean;
   place?: Place | undefined;
   /** Whether the page has a search of its own, so that the header needs none. */
   searches?: boolean;
   /** The page looks for changes after so many seconds; without scripts the browser reloads it. */
   reloadSeconds?: number | undefined;
+  /** Whether it is another page that is waited for, so that all of it is loaded, once it is answered. */
+  reloadsWhole?: boolean;
   /** Whose page it is, if not the service's own, and the style sheet with their colours. */
   brand?: { site: string; style: string | undefined } | undefined;
 }
 
 const NOTICES = {
-  simulated: html`<p class="notice"><strong>Sandbox, simulated machines.</strong> No cloud is called and nothing is
-    billed. The servers exist only in the sandbox’s API, and their health is simulated too.</p>`,
-  real: html`<p class="notice"><strong>Sandbox.</strong> No cloud is called and nothing is billed. The servers are
-    machines on this host.</p>`,
+  simulated: html`<strong>Sandbox, simulated machines.</strong> No cloud is called and nothing is
+    billed. The servers exist only in the sandbox’s API, and their health is simulated too.`,
+  real: html`<strong>Sandbox.</strong> No cloud is called and nothing is billed. The servers are
+    machines on this host.`,
 };
+
+/** Says what the sandbox is. Who buys in it operates it too, so a buyer's page leads to the dashboard. */
+const notice = (machines: 'simulated' | 'real', isOthers: boolean) =>
+  html`<p class="notice">${NOTICES[machines]}${isOthers && html` <a href="/">Dashboard</a>`}</p>`;
 
 const STYLES = ['tokens.css', 'parts.css', 'agent.css', 'pages.css'].map(
   (name) => html`<link rel="stylesheet" href="${assetUrl(name)}">
 `,
 );
-const SCRIPTS = ['live.js', 'log.js', 'copy.js', 'keys.js'].map(
-  (name) => html`<script type="module" src="${assetUrl(name)}"></script>
-`,
-);
+const script = (name: string) => html`<script type="module" src="${assetUrl(name)}"></script>
+`;
+const SCRIPTS = ['copy.js', 'keys.js'].map(script);
+const LIVE_SCRIPTS = ['live.js', 'feed.js', 'log.js'].map(script);
 
 /** What keeps a page up to date that has no events. */
 const following = (seconds: number) =>
   html`<noscript><meta http-equiv="refresh" content="${seconds}"></noscript>
 ${FOLLOW}`;
-const FOLLOW = html`<script type="module" src="${assetUrl('follow.js')}"></script>
-`;
+const FOLLOW = script('follow.js');
 
 export function layout(page: Page): Html {
-  const { title, main, machines, operator = false, reloadSeconds, brand } = page;
+  const { title, main, machines, operator = false, isLive = operator, reloadSeconds, brand } = page;
   return html`<!doctype html>
-<html lang="en"${reloadSeconds !== undefined && html` data-reload-seconds="${reloadSeconds}"`}>
+<html lang="en"${reloadSeconds !== undefined && html` data-reload-seconds="${reloadSeconds}"`}${page.reloadsWhole === true && html` data-reloads-whole`}>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -57,12 +64,12 @@ ${STYLES}${
   brand?.style !== undefined &&
   html`<link rel="stylesheet" href="${brand.style}">
 `
-}${operator && SCRIPTS}${reloadSeconds !== undefined && following(reloadSeconds)}</head>
+}${isLive && LIVE_SCRIPTS}${operator && SCRIPTS}${reloadSeconds !== undefined && following(reloadSeconds)}</head>
 <body>
 <a class="skip" href="#main">Skip to content</a>
 ${operator && header(page)}
 <main id="main">
-${machines !== undefined && NOTICES[machines]}
+${machines !== undefined && notice(machines, !operator)}
 ${main}
 </main>
 ${operator && FOOTER}

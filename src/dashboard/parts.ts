@@ -12,6 +12,12 @@ export function agentCrumb(agentId: string): Html {
 `;
 }
 
+/** Renders the way back to the dashboard, above the title of a page that is not part of it. */
+export function homeCrumb(): Html {
+  return html`<p class="crumbs"><a href="/">Agent stacks</a> ›</p>
+`;
+}
+
 /** Renders the agent's state, with the step of its provision, its holds and its protection. */
 export function agentState(agent: AgentJson): Html {
   const underWay = agent.status === 'provisioning' && agent.step !== null;

@@ -18,15 +18,15 @@ import { addAttentionRoutes } from './attention-routes.ts';
 import { addBuyerRoutes } from './buyer/buyer-routes.ts';
 import { confirmPage } from './confirm-page.ts';
 import { designPage } from './design/design-page.ts';
+import { errorPage } from './error-page.ts';
 import { addHoldRoutes } from './hold-routes.ts';
-import { html } from './html.ts';
 import { addOperationRoutes } from './operation/operation-routes.ts';
 import { showOverview } from './overview/overview-route.ts';
 import { needsInput } from './parts.ts';
 import { addProposalRoutes } from './proposal-routes.ts';
 import { addReferenceRoutes } from './reference/reference-routes.ts';
 import { form, parseAgentId, refuseNamedPrograms, refusePrograms, sendPage } from './requests.ts';
-import { createSignIn } from './sign-in.ts';
+import { createSignIn, isShownToOperator } from './sign-in.ts';
 import { capitalized } from './words.ts';
 
 /**
@@ -61,6 +61,7 @@ export function createDashboard(deps: HttpDeps, authentication: Authentication, 
   router.get('/agents/:agentId/:kind', operator, confirm(deps));
   router.post('/agents/:agentId/retry', operator, form, retry(deps));
   router.post('/agents/:agentId/:kind', operator, form, ask(deps));
+  router.use(showUnknown);
   router.use(showError(deps));
   return router;
 }
@@ -115,14 +116,24 @@ function parseKind(kind: unknown): Requestable {
   return operation;
 }
 
+/** A browser that goes astray gets a page; programs get the API's problem. */
+const showUnknown: RequestHandler = (request, _response, next) => {
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  if (!isRead || request.path.startsWith('/api/') || request.accepts(['json', 'html']) !== 'html')
+    return next();
+  throw new NotFoundError(`There is no page ${request.path.slice(0, 200)}`);
+};
+
 function showError(deps: HttpDeps): ErrorRequestHandler {
   return (error, request, response, next) => {
     if (response.headersSent) return next(error);
     const refusal = toRefusal(error);
     logRefusal(deps.log, request, refusal, error);
-    const main = html`<div class="narrow"><h1>Something went wrong</h1><p class="problem" role="alert">${refusal.detail}</p>
-<p><a href="/">All agents</a></p></div>`;
     response.status(refusal.status).set(refusal.headers);
-    sendPage(response, deps, { title: 'Something went wrong', main });
+    sendPage(response, deps, {
+      ...errorPage(error, refusal),
+      operator: isShownToOperator(response),
+      isLive: false,
+    });
   };
 }

@@ -1,4 +1,4 @@
-import express, { type RequestHandler } from 'express';
+import express, { type RequestHandler, type Response } from 'express';
 import { z } from 'zod';
 import type { Authentication } from '../http/authentication.ts';
 import type { HttpDeps } from '../http/deps.ts';
@@ -21,6 +21,10 @@ interface SignIn {
   submit: RequestHandler[];
   signOut: RequestHandler;
 }
+
+/** Whether `redirectStrangers` has let this request through. */
+export const isShownToOperator = ({ locals }: Pick<Response, 'locals'>): boolean =>
+  locals.isOperator === true;
 
 /** Creates the handlers of the sign-in page, which exchanges the operator's token for a session cookie. */
 export function createSignIn({ machines }: HttpDeps, authentication: Authentication): SignIn {
@@ -46,7 +50,8 @@ export function createSignIn({ machines }: HttpDeps, authentication: Authenticat
   };
   return {
     redirectStrangers: async (request, response, next) => {
-      if (await authentication.isOperator(request, response)) next();
+      response.locals.isOperator = await authentication.isOperator(request, response);
+      if (response.locals.isOperator === true) next();
       else response.redirect(303, `/sign-in?next=${encodeURIComponent(request.originalUrl)}`);
     },
     show: (request, response) => {

@@ -30,6 +30,7 @@ import * as proposals from './migrations/0028-proposals.ts';
 import * as images from './migrations/0029-images.ts';
 import * as imageDoubts from './migrations/0030-image-doubts.ts';
 import * as recovery from './migrations/0032-recovery.ts';
+import * as toldChanges from './migrations/0034-told-changes.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -61,6 +62,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0029-images': images,
   '0030-image-doubts': imageDoubts,
   '0032-recovery': recovery,
+  '0034-told-changes': toldChanges,
 };
 
 /**

@@ -7,6 +7,7 @@ import type { Database } from '../database/connect.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
 import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
+import type { SharedFeed } from '../operations/events/shared-feed.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Rebuilt } from '../recovery/rebuild-state.ts';
@@ -23,6 +24,8 @@ export interface HttpDeps {
   /** The time of business decisions; default: the system's. */
   clock?: Clock | undefined;
   events: EventHub;
+  /** Shared by all who listen to this process; default: everyone has one of their own. */
+  feed?: SharedFeed | undefined;
   apiToken: Secret;
   /** A token that only reads; undefined: there is none. */
   viewerToken?: Secret | undefined;

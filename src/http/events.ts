@@ -1,12 +1,6 @@
-import { setTimeout as wait } from 'node:timers/promises';
-import { openFeed } from '../operations/events/feed.ts';
+import { createSharedFeed, type News } from '../operations/events/shared-feed.ts';
 import { endpoint } from './endpoint.ts';
-import { answersHead, eventSchema, openEventStream } from './event-stream.ts';
-import { createWakeUp } from './wake-up.ts';
-
-const LOOK_ANYWAY_MS = 10_000;
-/** Log lines also wake the reader, and come in bursts. */
-const GATHER_MS = 100;
+import { answersHead, eventSchema, openEventStream, type ServerSentEvent } from './event-stream.ts';
 
 export const feed = endpoint({
   id: 'feed',
@@ -16,40 +10,33 @@ export const feed = endpoint({
   access: 'operator',
   answers: {
     200: {
-      description: '`open` once, then `status` and `step` with the ids of their operation and agent',
+      description:
+        '`open` once, then `status` and `step` with the ids of their operation and agent, and `change` when something else has changed: ' +
+        'an agent’s health or holds, a breaker, a finding, a proposal, a check, a worker',
       contentType: 'text/event-stream',
       schema: eventSchema,
     },
   },
-  handle: async ({ request, response, deps: { database, events, stopping } }) => {
+  handle: async ({ request, response, deps }) => {
     if (answersHead(request, response)) return;
-    const wakeUp = createWakeUp();
-    const woken = { ids: new Set<string>(), any: false };
-    const unsubscribe = events.subscribe('*', (operationId) => {
-      if (operationId === undefined) woken.any = true;
-      else woken.ids.add(operationId);
-      wakeUp.wake();
-    });
+    const listener = await (deps.feed ?? createSharedFeed(deps)).listen();
     try {
-      const source = await openFeed(database);
-      const stream = openEventStream(request, response, stopping);
-      const { signal } = stream;
+      const stream = openEventStream(request, response, deps.stopping);
       await stream.send([{ event: 'open', data: {} }]);
-      while (!signal.aborted) {
-        await wakeUp.sleep(LOOK_ANYWAY_MS, signal);
-        await wait(GATHER_MS, undefined, { signal }).catch(() => {});
-        if (signal.aborted) break;
-        const wanted = woken.any || woken.ids.size === 0 ? 'any' : [...woken.ids];
-        woken.any = false;
-        woken.ids.clear();
-        const found = await source.next(wanted);
-        await stream.send(
-          found.map(({ type, data, ...ids }) => ({ event: type, data: { ...data, ...ids } })),
-        );
+      for (;;) {
+        const news = await listener.next(stream.signal);
+        if (news === undefined) break;
+        await stream.send(news.map(toServerSentEvent));
       }
       stream.end();
     } finally {
-      unsubscribe();
+      listener.close();
     }
   },
 });
+
+function toServerSentEvent(news: News): ServerSentEvent {
+  if (news === 'change') return { event: 'change', data: {} };
+  const { type, data, ...ids } = news;
+  return { event: type, data: { ...data, ...ids } };
+}

@@ -4,6 +4,7 @@ import type { Database } from '../database/connect.ts';
 import { PermanentError, RetryableError } from '../errors.ts';
 import type { Server, Snapshot } from '../hetzner/hetzner.ts';
 import type { Attempt } from '../operations/attempt.ts';
+import type { RecordEnd } from '../operations/behind-fence.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { poll } from '../processes/poll.ts';
 import { bringServerUp } from '../runbooks/provision.ts';
@@ -34,14 +35,14 @@ const OFF_WITHIN_SECONDS = 120;
 /**
  * Makes the image: a server with a stack of its own, the playbook without an agent, a cleaned disk, its
  * snapshot. At every end the server is gone. A snapshot that an earlier attempt began is used; otherwise an
- * attempt begins from nothing, because nobody knows how far the one before had cleaned.
+ * attempt begins from nothing, because nobody knows how far the one before had cleaned. @returns what records the image as available
  */
 export async function buildImage(
   deps: BuildDeps,
   attempt: Attempt,
   image: ImageRow,
   work: ImageWork,
-): Promise<void> {
+): Promise<RecordEnd> {
   const { database, parts } = deps;
   const begun = await findBegun(parts, image);
   if (begun === undefined && image.attempt > 1) await removeEverything(parts, attempt);
@@ -52,23 +53,24 @@ export async function buildImage(
   if (!isComplete(snapshot)) throw new RetryableError(`Snapshot ${snapshot.id} is not complete`);
   await recordImageSnapshot(database, work, snapshot);
   const evidence = await removeEverything(parts, attempt);
-  await markImageAvailable(database, work);
-  await database.transaction().execute((trx) =>
-    audit(trx, {
-      actor: 'service',
-      action: 'image.built',
-      details: { imageId: image.image_id, snapshotId: snapshot.id, sizeGb: snapshot.sizeGb, ...evidence },
-    }),
-  );
+  return () =>
+    database.transaction().execute(async (trx) => {
+      await markImageAvailable(trx, work);
+      await audit(trx, {
+        actor: 'service',
+        action: 'image.built',
+        details: { imageId: image.image_id, snapshotId: snapshot.id, sizeGb: snapshot.sizeGb, ...evidence },
+      });
+    });
 }
 
-/** Removes the image, and what its build has left. */
+/** Removes the image, and what its build has left. @returns what records that */
 export async function removeImage(
   { database, parts }: BuildDeps,
   attempt: Attempt,
   image: ImageRow,
   work: ImageWork,
-) {
+): Promise<RecordEnd> {
   await removeEverything(parts, attempt);
   attempt.step('deleting_snapshots');
   const listed = await parts.hetzner.listSnapshots(image.image_id);
@@ -78,7 +80,7 @@ export async function removeImage(
     assertHeld(attempt);
     await parts.hetzner.deleteSnapshot(id);
   }
-  await markImageRemoved(database, work);
+  return () => markImageRemoved(database, work);
 }
 
 const isNamed = ({ name }: Snapshot, image: ImageRow) => name === image.image_id;

@@ -71,7 +71,7 @@ async function buildOrRemove(
     step: (step: string) => void recordImageStep(database, work, step).catch(() => {}),
     log: (line: string) => log.debug({ event: 'image.log', imageId, attempt }, line),
   };
-  await behindFence({ fence, log, what: 'an image' }, owned, { signal, lease, ...told }, async (run) => {
+  await behindFence({ fence, log, what: 'an image' }, owned, { signal, lease, ...told }, (run) => {
     const { images: _, slots: __, ...others } = deps.parts;
     const parts: RunbookParts = {
       ...others,
@@ -81,6 +81,6 @@ async function buildOrRemove(
         Object.assign(run.agent, prepared);
       },
     };
-    await (owned.makes ? buildImage : removeImage)({ ...deps, parts }, run, image, work);
+    return (owned.makes ? buildImage : removeImage)({ ...deps, parts }, run, image, work);
   });
 }

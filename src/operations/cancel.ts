@@ -8,6 +8,18 @@ import { askToEnd, cancelQueued } from './endings.ts';
 import { followHolds, leavePayments } from './follow-holds.ts';
 import { findOperation } from './registry.ts';
 import { getOperation, lockOperation } from './requests.ts';
+import type { OperationKind } from './states.ts';
+
+/** Why operations of a kind cannot be cancelled; undefined: they can. */
+export function whyNeverCancelled(kind: OperationKind): string | undefined {
+  const definition = findOperation(kind);
+  if (definition?.freesResources) return `A ${kind} cannot be cancelled: it frees billed resources`;
+  if (definition?.adopts)
+    return `An ${kind} cannot be cancelled: the server that the agent runs on has to become its own`;
+  if (definition?.followsHolds)
+    return `A ${kind} cannot be cancelled: it follows the agent's holds. Place or release one instead`;
+  return undefined;
+}
 
 /** Cancels an unfinished operation. @throws NotFoundError, ConflictError if it is over or frees resources */
 export async function cancelOperation(
@@ -21,19 +33,8 @@ export async function cancelOperation(
     throw new ConflictError(`Operation ${operation.operation_id} is already ${operation.status}`);
   }
   const definition = findOperation(operation.kind);
-  if (definition?.freesResources) {
-    throw new ConflictError(`A ${operation.kind} cannot be cancelled: it frees billed resources`);
-  }
-  if (definition?.adopts) {
-    throw new ConflictError(
-      `An ${operation.kind} cannot be cancelled: the server that the agent runs on has to become its own`,
-    );
-  }
-  if (definition?.followsHolds) {
-    throw new ConflictError(
-      `A ${operation.kind} cannot be cancelled: it follows the agent's holds. Place or release one instead`,
-    );
-  }
+  const refusal = whyNeverCancelled(operation.kind);
+  if (refusal !== undefined) throw new ConflictError(refusal);
   if (operation.status === 'active') await askToEnd(trx, operation.operation_id);
   else {
     await cancelQueued(trx, operation);

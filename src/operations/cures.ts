@@ -1,4 +1,4 @@
-import { CONFIGURE_FAILED, CREDENTIAL_REFUSED, LIMIT_REACHED, SOLD_OUT } from '../errors.ts';
+import { CONFIGURE_FAILED, CREDENTIAL_REFUSED, LIMIT_REACHED, SOLD_OUT, TAGS_REFUSED } from '../errors.ts';
 import { NOT_JOINED } from '../pulumi/errors.ts';
 
 /** What a person does about an operation that has failed, by the code of its failure. */
@@ -12,5 +12,7 @@ export const CURES_BY_CODE: Readonly<Record<string, string>> = {
   [NOT_JOINED]:
     'The server came up and did not join the tailnet. Look whether the tailnet has room for another device and lets tag:agent join, in Tailscale’s console. Then press Retry.',
   [CONFIGURE_FAILED]:
-    'The last lines of the operation’s log say which of Ansible’s tasks failed. Mend what it needs, then press Retry.',
+    'The last lines of the operation’s log say which of Ansible’s tasks failed or hung. Mend what it needs, then press Retry.',
+  [TAGS_REFUSED]:
+    'The tailnet’s policy does not let the service tag a device. In Tailscale’s console, under Access controls, make tag:controller (or the tag of the OAuth client) an owner of tag:agent in tagOwners; docs/tailnet-policy.hujson has the whole policy. Then press Retry.',
 };

@@ -72,9 +72,12 @@ async function makeOrRemove(
     log: (line: string) => log.debug({ event: 'slot.log', slotId, attempt }, line),
   };
   await behindFence({ fence, log, what: 'a slot' }, owned, { signal, lease, ...told }, async (run) => {
-    if (owned.makes) return markSlotReady(database, work, await makeServer(parts, run));
+    if (owned.makes) {
+      const outputs = await makeServer(parts, run);
+      return () => markSlotReady(database, work, outputs);
+    }
     await removeEverything(parts, run);
-    await markSlotRemoved(database, work);
+    return () => markSlotRemoved(database, work);
   });
 }
 

@@ -60,12 +60,17 @@ export function sayStyled(lines) {
   console.log(styled(lines));
 }
 
+/** Clears the rest of the line. */
+const END_OF_LINE = '\u001b[K';
+
 /**
- * Clears the terminal and prints these lines at its top.
+ * Prints these lines at the terminal's top in place of what is there. Each is written over the one before it,
+ * because a terminal that is cleared first flickers.
  * @param {readonly (readonly Piece[])[]} lines
  */
 export function redraw(lines) {
-  console.log(`\u001b[H\u001b[2J${styled(lines)}`);
+  const text = styled(lines).replaceAll('\n', `${END_OF_LINE}\n`);
+  console.log(`\u001b[H${text}${END_OF_LINE}\u001b[J`);
 }
 
 /** @param {readonly (readonly Piece[])[]} lines */

@@ -9,6 +9,7 @@ import {
   RetryableError,
   reportedError,
   SOLD_OUT as SOLD_OUT_CODE,
+  TAGS_REFUSED,
 } from '../errors.ts';
 import { errorMessages } from './diagnostics.ts';
 import { missingPlugin } from './plugins.ts';
@@ -69,6 +70,8 @@ const PERMANENT_STATUS = /^[^\n]*[^\s:] \((400|401|403|422)\)\s*$/m;
 
 /** Of the permanent ones, those that reject the credential. */
 const CREDENTIAL = /\((unauthorized|forbidden|token_readonly)(,|\))|\b401\b|\((401|403)\)/;
+/** The tailnet's policy does not let the credential give a device its tag. */
+const TAGS = /requested tags \[[^\]\n]*\] are invalid or not permitted/;
 /** Hetzner's limit of a project: a person raises it, or frees something. */
 const LIMIT = /\(resource_limit_exceeded(,|\))/;
 
@@ -103,7 +106,7 @@ export function pulumiError(cause: unknown): Error {
   if (PERMANENT.test(text) || (PERMANENT_STATUS.test(text) && inOurTerms(said) === undefined))
     return new PermanentError(summary(said), {
       cause,
-      failureCode: CREDENTIAL.test(text) ? CREDENTIAL_REFUSED : undefined,
+      failureCode: permanentCodeOf(text),
     });
   // Not a CancelledError: a stopping host signals the CLI too, and our own cancellations are handled by the
   // canceller.
@@ -116,6 +119,11 @@ export function pulumiError(cause: unknown): Error {
   if (NO_DEVICE.test(said)) return new NotJoinedError(summary(said), { cause });
   if (SOLD_OUT.test(text)) return new SoldOutError(summary(said), { cause });
   return new RetryableError(summary(said), { cause, failureCode: codeOf(text) });
+}
+
+function permanentCodeOf(text: string): string | undefined {
+  if (TAGS.test(text)) return TAGS_REFUSED;
+  return CREDENTIAL.test(text) ? CREDENTIAL_REFUSED : undefined;
 }
 
 function codeOf(text: string): string | undefined {

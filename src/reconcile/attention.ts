@@ -69,6 +69,8 @@ const DESTROYING_CURE =
   'The service tries again by itself, and its server may be billed until then. If the cause stays, mend it and press Retry.';
 const UNHEALTHY_CURE =
   'Look at it on its server (npm run agents -- ssh). Press Restart, Reconfigure or, if its data may be lost, Rebuild.';
+const SILENT_CURE =
+  'The end of its log says what it does. Mend what it waits for: it goes on, or is ended and tried again when its time is over. If it is not to be waited for, press Cancel.';
 const SUPPLY_CURE =
   'It is tried again by itself. If it lasts, name other server types or a higher price for the plan in BILLING_PLANS, or refund the payment.';
 const WORKER_CURE =
@@ -86,6 +88,14 @@ const BACKUP_CURE =
 const RECOVERY_CURE =
   'Restore the newest backup (npm run agents -- restore), then rebuild the rest: npm run agents -- rebuild-state. Without a backup the second alone.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
+
+/** An operation under way that says nothing; its id follows in the item's key. */
+export const SILENT = 'silent ';
+/**
+ * Each task of Ansible, resource and step is an event, so five minutes without one are not normal. A snapshot
+ * of a large disk takes longer, and a runner in a GitHub job tells only its steps.
+ */
+const SILENT_MINUTES = sql`case when o.kind in ('hibernate', 'wake') then 60 when o.executor = 'local' then 5 else 15 end`;
 
 /** Each source: its class, since when, a key that is unique within the class, cause and cure. */
 const SOURCES: readonly RawBuilder<unknown>[] = [
@@ -106,6 +116,12 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
   sql`select 'unhealthy', unhealthy_since, agent_id, agent_id, coalesce(error, 'It does not answer.'),
       ${sql.lit(UNHEALTHY_CURE)}
     from agents where unhealthy_since is not null and status not in ('failed', 'destroying', 'destroyed')`,
+  sql`select 'unhealthy', last.at, o.agent_id, ${sql.lit(SILENT)} || o.operation_id,
+      'Its ' || o.kind || ' is under way and says nothing any more, in the step ' || coalesce(o.step, 'queued') || '.',
+      ${sql.lit(SILENT_CURE)}
+    from operations o, lateral (select at from operation_events e where e.operation_id = o.operation_id
+      order by sequence desc limit 1) last
+    where o.status = 'active' and last.at < now() - make_interval(mins => ${SILENT_MINUTES})`,
   sql`select 'breaker', tripped_at, null, name,
       cause || ' ' || (select count(*) from held_changes h where h.breaker = breakers.name)
         || ' changes wait, and a person has approved '

@@ -8,6 +8,11 @@ export const CLAIMS_CHANNEL = 'slot_claims';
 
 /** A slot that has not answered for this long is given to nobody. */
 const FRESH_SECONDS = 20;
+/**
+ * What is not of the newest release is claimed only while a worker that wants it has said so within this
+ * time: workers do every second, and one that was killed must not keep an old release for sale.
+ */
+const PRESENT_SECONDS = 3;
 /** After a claim what can wait does for so long: more orders may come at the same moment. */
 const QUIET_SECONDS = 3;
 
@@ -49,12 +54,14 @@ async function tryToClaim(
 ): Promise<{ isClaimed: boolean; isLocked: boolean }> {
   const { rows } = await sql<{ isClaimed: boolean; isLocked: boolean }>`
     with wanted as materialized (
-      select fingerprint, max(since) as since from pool_demands
+      select fingerprint, max(since) as since,
+        max(since) = max(max(since)) over () or max(seen_at) > now() - make_interval(secs => ${PRESENT_SECONDS}) as sells
+      from pool_demands
       where project = ${project} and location = ${location} and plan = ${plan} and size > 0 and ${isLive}
       group by fingerprint),
     fitting as materialized (
       select s.slot_id, w.since, s.ready_at from slots s join wanted w using (fingerprint)
-      where s.status = 'ready' and s.project = ${project} and s.location = ${location} and s.plan = ${plan}
+      where w.sells and s.status = 'ready' and s.project = ${project} and s.location = ${location} and s.plan = ${plan}
         and s.checked_at > now() - make_interval(secs => ${FRESH_SECONDS})),
     chosen as materialized (
       select s.slot_id from slots s join fitting f using (slot_id) where s.status = 'ready'

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AnswerFields, amount, listOf, optionalTime, reference, stripeId, time } from './answer-fields.ts';
+import { toPayPage } from './pay-page.ts';
 import { INVOICE_STATUSES, type Invoice } from './subscription-view.ts';
 
 const status = z.enum(INVOICE_STATUSES).exclude(['unrecognized']);
@@ -10,21 +11,22 @@ export interface ListedInvoice extends Invoice {
 }
 
 /**
- * Reads a list of invoices. One that cannot be understood is `unrecognized`, which nobody owes.
+ * Reads a list of invoices. One that cannot be understood is `unrecognized`, which nobody owes. `apiUrl`: of
+ * what stands in for Stripe.
  * @throws RetryableError for an answer that is no list
  */
 export function readInvoices(
   answer: unknown,
-  oddities: string[],
+  { oddities, apiUrl }: { oddities: string[]; apiUrl?: string | undefined },
 ): { invoices: ListedInvoice[]; complete: boolean } {
   const list = new AnswerFields('invoices', { answer }, oddities).require('answer', listOf);
   return {
-    invoices: list.data.map((invoice) => readInvoice(new AnswerFields('invoice', invoice, oddities))),
+    invoices: list.data.map((invoice) => readInvoice(new AnswerFields('invoice', invoice, oddities), apiUrl)),
     complete: list.has_more !== true,
   };
 }
 
-function readInvoice(fields: AnswerFields): ListedInvoice {
+function readInvoice(fields: AnswerFields, apiUrl: string | undefined): ListedInvoice {
   const odd = fields.oddities.length;
   const createdAt = fields.read('created', time, new Date(0));
   const dueAt = fields.read('due_date', optionalTime, null);
@@ -44,6 +46,7 @@ function readInvoice(fields: AnswerFields): ListedInvoice {
     attempted: fields.read('attempted', z.boolean().nullish(), null) === true,
     billingReason: fields.read('billing_reason', z.string().nullish(), null) ?? null,
     periodEnd: fields.read('period_end', optionalTime, null),
+    payPage: toPayPage(fields.read('hosted_invoice_url', z.unknown(), null), apiUrl),
     priceIds: readPrices(fields),
     paymentIds: readPayments(fields),
   };

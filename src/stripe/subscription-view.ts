@@ -62,6 +62,8 @@ export interface Invoice {
   attempted: boolean;
   billingReason: string | null;
   periodEnd: Date | null;
+  /** Where Stripe lets the customer pay it, once it is finalized; null where Stripe does not say. */
+  payPage: string | null;
   /** Prices of the lines that charge something (credits of a plan change do not). */
   priceIds: string[];
 }

@@ -34,7 +34,7 @@ export async function readSubscription(
       expand: ['data.payments'],
     }),
   );
-  const { invoices, complete } = readInvoices(list, oddities);
+  const { invoices, complete } = readInvoices(list, { oddities, apiUrl: account.apiUrl });
   const disputes = await readDisputes(stripe, summary.customerId, invoices, oddities);
   return {
     ...summary,

@@ -5,9 +5,13 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sealAudit } from '../../src/audit/seal.ts';
+import { UsageError } from '../../src/cli/connection.ts';
+import { describeError } from '../../src/cli/errors.ts';
+import { parseCommand } from '../../src/cli/parse.ts';
+import { compileCache } from '../support/commands.ts';
 import { API_TOKEN, AUDIT_KEY, startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
-import { understand } from '../support/run-command.ts';
+import { createTestTerminal, runCommand, understand } from '../support/run-command.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
 let service: TestService;
@@ -34,7 +38,7 @@ interface Ended {
 /** Runs the command as a separate process; `said` resolves once it has printed a text. */
 function start(args: string[], environment: Record<string, string> = { DATA_DIR: dataDir }) {
   const child = spawn(process.execPath, ['src/cli/agents.ts', ...args], {
-    env: { PATH: process.env.PATH, ...environment },
+    env: { PATH: process.env.PATH, ...compileCache, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let out = '';
@@ -52,6 +56,20 @@ function start(args: string[], environment: Record<string, string> = { DATA_DIR:
 }
 
 const agents = (...args: string[]): Promise<Ended> => start(args).ended;
+
+/** What a command prints, without a process of its own. */
+async function printed(...args: string[]): Promise<string> {
+  const { terminal, printed } = createTestTerminal(service.url);
+  expect(await runCommand(terminal, args)).toBe(true);
+  return printed.join('\n');
+}
+
+/** What a command that is refused says. */
+const refused = (...args: string[]): Promise<string> =>
+  runCommand(createTestTerminal(service.url).terminal, args).then(
+    () => 'done',
+    (error: Error) => describeError(error, false),
+  );
 
 async function create(): Promise<{ agentId: string; operationId: string }> {
   const response = await service.ask('/api/agents', { json: { userId: 'user-1', region: 'eu-west' } });
@@ -121,14 +139,10 @@ describe('npm run agents', { timeout: 90_000 }, () => {
   it('requests lifecycle operations, a rebuild only when confirmed', async () => {
     const { agentId, operationId } = await create();
     await finishProvision(service.database, { agentId, operationId });
-    expect(await agents('rebuild', agentId)).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('rebuild needs --yes'),
-    });
-    const resize = await agents('resize', agentId, '--plan', 'pro', '--json');
-    expect(JSON.parse(resize.out)).toMatchObject({ kind: 'resize', status: 'queued' });
-    const stop = await agents('stop', agentId);
-    expect(stop).toMatchObject({ code: 1, err: expect.stringContaining('A resize of agent') });
+    expect(await refused('rebuild', agentId)).toContain('rebuild needs --yes');
+    const resize = await printed('resize', agentId, '--plan', 'pro', '--json');
+    expect(JSON.parse(resize)).toMatchObject({ kind: 'resize', status: 'queued' });
+    expect(await refused('stop', agentId)).toContain('A resize of agent');
   });
 
   it.each(['start', 'stop', 'restart', 'reconfigure', 'refresh'])('knows %s', async (name) => {
@@ -210,11 +224,11 @@ describe('npm run agents', { timeout: 90_000 }, () => {
     const good = paidCheckout();
     await deliver(service.url, bad);
     await deliver(service.url, good);
-    const { out } = await agents('orders', '--attention');
+    const out = await printed('orders', '--attention');
     expect(out).toContain(String(bad.data.object.id));
     expect(out).toContain('metadata.region is unknown');
     expect(out).not.toContain(String(good.data.object.id));
-    expect(JSON.parse((await agents('orders', '--json')).out)).toHaveLength(2);
+    expect(JSON.parse(await printed('orders', '--json'))).toHaveLength(2);
   });
 
   it.each([
@@ -231,10 +245,23 @@ describe('npm run agents', { timeout: 90_000 }, () => {
     [['resize', 'a'], 'Missing option --plan'],
     [['destroy', 'a', '--yes=1'], '--yes'],
   ])('rejects %j and names the help', async (args, message) => {
-    const { code, err, out } = await agents(...args);
-    expect({ code, out }).toEqual({ code: 2, out: '' });
-    expect(err).toContain(message);
-    expect(err).toMatch(/See: agents (\w+ )?--help\n$/);
+    const error = await parseCommand(args).then(
+      () => undefined,
+      (thrown: Error) => thrown,
+    );
+    expect(error).toBeInstanceOf(UsageError);
+    const text = describeError(error!, false);
+    expect(text).toContain(message);
+    expect(text).toMatch(/See: agents (\w+ )?--help$/);
+    expect(text).not.toMatch(/\n$/);
+  });
+
+  it('prints what it rejects as an error, and exits 2', async () => {
+    for (const args of [[], ['list', '--bogus']]) {
+      const { code, err, out } = await agents(...args);
+      expect({ code, out }).toEqual({ code: 2, out: '' });
+      expect(err).toMatch(/See: agents (list )?--help\n$/);
+    }
   });
 
   it('reports a service that is missing, does not answer or rejects the token', async () => {

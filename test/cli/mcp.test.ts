@@ -2,6 +2,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Secret } from '../../src/secret.ts';
+import { compileCache } from '../support/commands.ts';
 import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, tell } from '../support/operation-progress.ts';
 
@@ -22,7 +23,7 @@ async function connect(token: string): Promise<Client> {
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: ['src/cli/agents.ts', 'mcp'],
-    env: { PATH: process.env.PATH ?? '', PUBLIC_URL: service.url, API_TOKEN: token },
+    env: { PATH: process.env.PATH ?? '', ...compileCache, PUBLIC_URL: service.url, API_TOKEN: token },
   });
   const client = new Client({ name: 'test', version: '1' });
   await client.connect(transport);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createCandidates } from '../../src/cli/candidates.ts';
 import { describeError } from '../../src/cli/errors.ts';
 import { parseCommand } from '../../src/cli/parse.ts';
-import { runToEnd } from '../support/commands.ts';
+import { compileCache, runToEnd } from '../support/commands.ts';
 import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
 import { finishProvision } from '../support/operation-progress.ts';
 import { createTestTerminal, runCommand } from '../support/run-command.ts';
@@ -22,6 +22,7 @@ afterAll(() => service.stop());
 
 const environment = (more: NodeJS.ProcessEnv = {}) => ({
   PATH: process.env.PATH,
+  ...compileCache,
   PUBLIC_URL: service.url,
   API_TOKEN,
   ...more,

@@ -75,6 +75,7 @@ const PATHS = [
   '/agents/waits',
   '/operations/OPERATION',
   '/operations/OPERATION?line=3#L3',
+  '/operations/OPERATION/cancel',
   '/operations/OPERATION?q=other',
   '/operations/OPERATION?q=nothing-like-it',
   '/agents/fails/destroy',

@@ -79,29 +79,60 @@ test('the numbers of a chart stay open while the page is updated', async () => {
   expect(browser.complaints).toEqual([]);
 });
 
-test('the overview gathers events for two seconds before it is asked for again', async () => {
+test('more tabs than a browser has connections are all live, also after the one that listens was closed', async () => {
+  const tabs = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const tab = await browser.context.newPage();
+      await tab.goto(`${service.url}/agents?q=ada-11`);
+      await tab.getByText('Live', { exact: true }).waitFor();
+      return tab;
+    }),
+  );
+  const protect = (isProtected: boolean) =>
+    service.ask('/api/agents/ada-11', { method: 'PATCH', json: { protected: isProtected } });
+  await protect(true);
+  await Promise.all(tabs.map((tab) => tab.getByText('Protected', { exact: true }).waitFor()));
+  // Whichever listens: the test's first page is open as long as its browser.
+  await page.goto('about:blank');
+  await tabs[0]!.close();
+  const left = tabs.slice(1);
+  await protect(false);
+  await Promise.all(
+    left.map((tab) => tab.getByText('Protected', { exact: true }).waitFor({ state: 'detached' })),
+  );
+  expect(browser.complaints).toEqual([]);
+  for (const tab of left) await tab.close();
+});
+
+test('a page asks again only after twice as long as its last answer took', async () => {
   const tab = await browser.context.newPage();
   // The tab's clock stands still but for `runFor`, so that nothing depends on the machine's pace.
   await tab.clock.install({ time: new Date('2026-12-01T08:00:00Z') });
   await tab.clock.pauseAt(new Date('2026-12-01T08:00:01Z'));
-  let asked = 0;
-  tab.on('request', (request) => {
-    if (request.resourceType() === 'fetch') asked += 1;
+  const asked: (() => Promise<void>)[] = [];
+  await tab.route(`${service.url}/`, (route) => {
+    if (route.request().resourceType() !== 'fetch') return route.continue();
+    asked.push(() => route.continue());
+    return undefined;
   });
+  const askedTimes = async (count: number) => {
+    await expect.poll(() => asked.length, { timeout: 30_000 }).toBe(count);
+  };
   await tab.goto(service.url);
   await tab.getByText('Live', { exact: true }).waitFor();
-  const answered = tab.waitForResponse((response) => response.request().resourceType() === 'fetch');
   await tab.clock.runFor(300);
-  await answered;
-  expect(asked).toBe(1);
+  await askedTimes(1);
   await service.ask('/api/agents/ada-9/refresh', { method: 'POST' });
   await tab.locator('#announcement', { hasText: 'ada-9: refresh queued' }).waitFor({ state: 'attached' });
-  await tab.clock.runFor(1_000);
-  expect(await tab.evaluate('document.title')).toContain('Overview');
-  expect(asked).toBe(1);
-  await tab.clock.runFor(1_500);
+  // Its answer takes 400 ms of the tab's time.
+  await tab.clock.runFor(400);
+  await asked[0]!();
   await tab.getByRole('link', { name: 'Refresh of ada-9' }).waitFor();
-  expect(asked).toBe(2);
+  await tab.clock.runFor(350);
+  expect(await tab.evaluate('document.title')).toContain('Overview');
+  expect(asked).toHaveLength(1);
+  await tab.clock.runFor(200);
+  await askedTimes(2);
   await tab.close();
 });
 

@@ -65,7 +65,7 @@ test('what a program proposes is on the page and printed, and not among the APIâ
     json: { agentId: 'b1', kind: 'destroy', reason: 'it mines' },
   });
   expect(proposed.status).toBe(201);
-  expect(await page('/attention')).toMatch(/<th scope="row">Proposal <a href="\/agents\/b1">/);
+  expect(await page('/attention')).toMatch(/<th scope="row">Proposal <a class="below" href="\/agents\/b1">/);
   expect(await agents('attention')).toMatch(
     /^proposal {2}b1 {2}since .*\n {2}operator proposes to destroy it: it mines/m,
   );

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { NO_BUYER_PAGE } from '../../src/config/buyer-page.ts';
+import { type DatabaseProxy, startProxy } from '../support/database-proxy.ts';
 import { startService, type TestService } from '../support/http-service.ts';
 import { finishProvision } from '../support/operation-progress.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
@@ -161,6 +162,40 @@ describe('what is unpaid', () => {
     expect((await visit(service, session)).markup).not.toContain('billing-title');
   });
 
+  test('what is open is paid on Stripe’s page of the latest open invoice, else where the operator says', async () => {
+    const { session, agentId } = await buy(branded);
+    const link = async () =>
+      /href="([^"]*)" rel="noreferrer">Pay now/.exec((await visit(branded, session)).markup)?.[1];
+    const owe = (view: object | null) =>
+      sql`insert into subscriptions (subscription_id, agent_id, governs, state, demand, view)
+        values (${`s_${agentId}`}, ${agentId}, true, 'past_due', 'run', ${view === null ? null : JSON.stringify(view)})
+        on conflict (subscription_id) do update set view = excluded.view`.execute(branded.database);
+    const invoice = (name: string, changes: object = {}) => ({
+      status: 'open',
+      amountRemaining: 1000,
+      payPage: `https://invoice.stripe.com/i/${name}`,
+      ...changes,
+    });
+    await sql`delete from subscriptions where agent_id = ${agentId}`.execute(branded.database);
+    await owe(null);
+    const configured = 'https://billing.example.com/pay';
+    expect(await link()).toBe(configured);
+    await owe({
+      invoices: [
+        invoice('paid', { status: 'paid', amountRemaining: 0 }),
+        invoice('newest'),
+        invoice('older'),
+      ],
+    });
+    expect(await link()).toBe('https://invoice.stripe.com/i/newest');
+    for (const payPage of [null, 'javascript:alert(1)', undefined]) {
+      await owe({ invoices: [invoice('x', { payPage })] });
+      expect(await link()).toBe(configured);
+    }
+    await sql`update subscriptions set state = 'paid' where agent_id = ${agentId}`.execute(branded.database);
+    expect(await link()).toBeUndefined();
+  });
+
   test('a hold of the operator’s is no matter of payments', async () => {
     const { session, agentId } = await fresh();
     await sql`insert into holds (agent_id, reason, since, by_whom, note)
@@ -195,4 +230,45 @@ test('only the configured sites may embed it, and only this page', async () => {
   const plain = await visit(service, newSession());
   expect(plain.headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
   expect(plain.headers.get('x-frame-options')).not.toBeNull();
+});
+
+test('a page that cannot be shown says so to a buyer without a word of the reason, and tries again', async () => {
+  let isAway = false;
+  let proxy: DatabaseProxy | undefined;
+  const away = await startService(
+    { buyerPage: { ...NO_BUYER_PAGE, name: 'Nimbus' } },
+    {
+      databaseUrl: async (url) => {
+        proxy = await startProxy(url);
+        return proxy.url;
+      },
+    },
+  );
+  try {
+    await proxy!.cut();
+    isAway = true;
+    const { status, markup } = await visit(away, newSession());
+    expect(status).toBe(503);
+    expect(markup).toContain('One moment, please');
+    expect(markup).toContain('data-reload-seconds="3"');
+    expect(markup).not.toMatch(/database|Postgres|All agents|Overview/i);
+    const operators = await away.ask('/');
+    expect(operators.status).toBe(503);
+    const page = await operators.text();
+    expect(page).toContain('The database is unavailable');
+    expect(page).toContain('data-reloads-whole');
+  } finally {
+    if (isAway) await proxy!.restore();
+    await away.stop();
+    await proxy!.cut();
+  }
+});
+
+test('a link that opens nothing leads nowhere but to help', async () => {
+  const { markup, status } = await visit(branded, 'cs_x');
+  expect(status).toBe(403);
+  expect(markup).toMatch(
+    /<p class="muted"><a href="mailto:help@example\.com" rel="noreferrer">Get help<\/a><\/p>/,
+  );
+  expect((await visit(service, 'cs_x')).markup).not.toContain('Get help');
 });

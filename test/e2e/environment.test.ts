@@ -42,8 +42,8 @@ it('behind a proxy and with Postgres settings in the environment, an agent is pr
   await installation.untilAgent(agentId, 'running');
   expect(installation.terminal()).toContain('PGHOST, PGOPTIONS, PGSSLMODE, PGUSER: ignored');
   // The commands too: the list over HTTP, the Pulumi CLI over gRPC and the state's database.
-  expect(await installation.npm(['agents', '--', 'list'])).toMatchObject({ code: 0 });
-  const preview = await installation.npm(['pulumi', '--', 'preview', '-s', `agent-${agentId}`]);
+  expect(await installation.run(['agents', '--', 'list'])).toMatchObject({ code: 0 });
+  const preview = await installation.run(['pulumi', '--', 'preview', '-s', `agent-${agentId}`]);
   expect(preview).toMatchObject({ code: 0 });
   // No connection between our own processes used the proxy, and in sandbox mode there are no others.
   expect(proxy.seen).toEqual([]);

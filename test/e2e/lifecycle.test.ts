@@ -15,7 +15,7 @@ useInstallation((started) => {
 
 /** Runs an operator's command that waits for its operation. @returns what it printed */
 async function agents(...words: string[]): Promise<string> {
-  const { code, stdout, stderr } = await installation.npm(['agents', '--', ...words, '--wait']);
+  const { code, stdout, stderr } = await installation.run(['agents', '--', ...words, '--wait']);
   expect(stderr).toBe('');
   expect(code, stdout).toBe(0);
   return stdout;
@@ -27,7 +27,7 @@ const agent = async () => (await installation.ask(`/api/agents/${agentId}`)).bod
 async function expectNoChanges(): Promise<void> {
   for (const verb of [['preview'], ['refresh', '--yes']]) {
     const words = ['pulumi', '--', ...verb, '-s', stack, '--expect-no-changes'];
-    const { code, stdout } = await installation.npm(words);
+    const { code, stdout } = await installation.run(words);
     expect(stdout).toMatch(/5 unchanged/);
     expect(code, stdout).toBe(0);
   }
@@ -124,7 +124,7 @@ describe('an agent between its provision and its end', () => {
     const [device] = await devices();
     expect(device!.id).not.toBe(before!.id);
     expect(device!.addresses).toContain(after.tailnetIp);
-    const output = await installation.npm(['pulumi', '--', 'stack', 'output', 'tailnetIp', '-s', stack]);
+    const output = await installation.run(['pulumi', '--', 'stack', 'output', 'tailnetIp', '-s', stack]);
     expect(output.stdout.trim()).toBe(after.tailnetIp);
     await expectNoChanges();
   }, 120_000);
@@ -153,7 +153,7 @@ describe('an agent between its provision and its end', () => {
       hetzner('POST', `/servers/${first.serverId}/actions/change_protection`, { delete: on, rebuild: on });
     await protect(true);
     const before = await agent();
-    const { code, stdout } = await installation.npm(['agents', '--', 'rebuild', agentId, '--yes', '--wait']);
+    const { code, stdout } = await installation.run(['agents', '--', 'rebuild', agentId, '--yes', '--wait']);
     expect(code).not.toBe(0);
     expect(stdout).toContain('protected at Hetzner');
     const [operation] = (await installation.ask(`/api/agents/${agentId}/operations`)).body.items;

@@ -173,7 +173,7 @@ it('after a week a snapshot takes the place of its server, and its stack stays t
     kind: 'hibernate',
     body: { evidence: { removed: [{ kind: 'server' }] } },
   });
-  const preview = await installation.npm([
+  const preview = await installation.run([
     'pulumi',
     '--',
     'preview',
@@ -203,10 +203,10 @@ it('every change is in an audit log that is whole', async () => {
   await eventually(
     'the log is sealed',
     async () =>
-      (await installation.npm(['agents', '--', 'audit', 'verify'])).stdout.includes(' 0 not sealed'),
+      (await installation.run(['agents', '--', 'audit', 'verify'])).stdout.includes(' 0 not sealed'),
     { withinSeconds: 60 },
   );
-  const { stdout } = await installation.npm(['agents', '--', 'audit', AGENT]);
+  const { stdout } = await installation.run(['agents', '--', 'audit', AGENT]);
   for (const action of ['hold.place', 'agent.suspend', 'agent.hibernate', 'hold.release', 'agent.wake'])
     expect(stdout).toContain(action);
 }, 90_000);

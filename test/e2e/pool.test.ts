@@ -29,7 +29,7 @@ const order = (agentId: string) =>
 describe('a server that waits', () => {
   it('is made, configured and healthy before there is a customer', async () => {
     await untilReady(2);
-    const { stdout } = await installation.npm(['pulumi', '--', 'stack', 'ls']);
+    const { stdout } = await installation.run(['pulumi', '--', 'stack', 'ls']);
     expect(stdout.match(/^slot-[0-9a-f]{24}/gm)).toHaveLength(2);
     const { body } = await installation.ask('/api/agents');
     expect(body.items).toEqual([]);
@@ -62,9 +62,9 @@ describe('a server that waits', () => {
       tailnetKeys: [],
       devices: [name],
     });
-    const { stdout } = await installation.npm(['pulumi', '--', 'stack', 'ls']);
+    const { stdout } = await installation.run(['pulumi', '--', 'stack', 'ls']);
     expect(stdout).toMatch(new RegExp(`^${name}\\b`, 'm'));
-    const preview = await installation.npm(['pulumi', '--', 'preview', '-s', name, '--expect-no-changes']);
+    const preview = await installation.run(['pulumi', '--', 'preview', '-s', name, '--expect-no-changes']);
     expect(preview.code, preview.stdout + preview.stderr).toBe(0);
     const { body: agent } = await installation.ask(`/api/agents/${first}`);
     expect(agent).toMatchObject({ status: 'running', tailnetName: expect.stringMatching(`^${name}\\.`) });
@@ -72,7 +72,7 @@ describe('a server that waits', () => {
 
   it('is replaced by another one, and the agent is destroyed like any other', async () => {
     await untilReady(2);
-    const destroyed = await installation.npm(['agents', '--', 'destroy', first, '--yes', '--wait']);
+    const destroyed = await installation.run(['agents', '--', 'destroy', first, '--yes', '--wait']);
     expect(destroyed.stdout).toMatch(/destroy succeeded/);
     expect(await getHoldings(installation.connection, first)).toEqual({
       servers: [],

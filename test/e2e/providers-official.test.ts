@@ -97,7 +97,7 @@ it('starts those in PULUMI_HOME, and brings an agent to running with the same st
       PULUMI_HOME: at('home'),
     });
   }
-  const preview = await installation.npm([
+  const preview = await installation.run([
     'pulumi',
     '--',
     'preview',

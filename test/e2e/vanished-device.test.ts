@@ -33,7 +33,7 @@ it('an agent whose device was removed while it was hibernated wakes as a new dev
   expect(await fleet.serversOf(agentId)).toEqual([after.serverId]);
   for (const verb of [['preview'], ['refresh', '--yes']]) {
     const words = ['pulumi', '--', ...verb, '-s', `agent-${agentId}`, '--expect-no-changes'];
-    const { code, stdout, stderr } = await installation.npm(words);
+    const { code, stdout, stderr } = await installation.run(words);
     expect(code, `${verb[0]}: ${stdout}${stderr}`).toBe(0);
   }
 }, 400_000);

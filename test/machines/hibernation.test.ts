@@ -25,7 +25,7 @@ async function billed(agentId: string) {
 async function expectNoChanges(agentId: string): Promise<void> {
   for (const verb of [['preview'], ['refresh', '--yes']]) {
     const words = ['pulumi', '--', ...verb, '-s', `agent-${agentId}`, '--expect-no-changes'];
-    const { code, stdout, stderr } = await installation.npm(words);
+    const { code, stdout, stderr } = await installation.run(words);
     expect(code, `${verb[0]}: ${stdout}${stderr}`).toBe(0);
   }
 }

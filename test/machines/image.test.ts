@@ -14,7 +14,7 @@ const images = async (): Promise<ImageJson[]> => (await installation.ask('/api/i
 
 /** Builds an image and waits until servers are made from it. */
 async function build(): Promise<ImageJson> {
-  const { code, stdout, stderr } = await installation.npm(['agents', '--', 'image', 'build', '--json']);
+  const { code, stdout, stderr } = await installation.run(['agents', '--', 'image', 'build', '--json']);
   expect(code, stderr).toBe(0);
   const { imageId } = JSON.parse(stdout.slice(stdout.indexOf('{')));
   let image: ImageJson | undefined;
@@ -59,7 +59,7 @@ describeWithMachines('images on real machines', () => {
     const { ssh_keys: keys } = await fleet.hetzner<{ ssh_keys: object[] }>('GET', '/ssh_keys');
     expect({ servers, keys }).toEqual({ servers: [], keys: [] });
     expect((await fleet.devices()).filter(({ tags }) => tags.includes('tag:agent'))).toEqual([]);
-    const { stdout } = await installation.npm(['agents', '--', 'image', 'list']);
+    const { stdout } = await installation.run(['agents', '--', 'image', 'list']);
     expect(stdout).toMatch(new RegExp(`${image.imageId} +available +yes`));
   }, 400_000);
 
@@ -119,7 +119,7 @@ describeWithMachines('images on real machines', () => {
       expect(await fleet.operation(agentId)).toMatchObject({ status: 'succeeded', retryCount: 1 });
       expect(await fleet.serversOf(agentId)).toEqual([agent.serverId]);
     }
-    const { stdout } = await installation.npm(['agents', '--', 'attention']);
+    const { stdout } = await installation.run(['agents', '--', 'attention']);
     expect(stdout).toContain(`${image!.imageId} is bad: The server did not join the tailnet in time`);
     expect(stdout).toContain('image build');
   }, 600_000);
@@ -136,6 +136,6 @@ describeWithMachines('images on real machines', () => {
     );
     expect(snapshots.map(({ id }) => String(id))).toEqual([image.snapshotId]);
     expect(bad!.snapshotId).not.toBe(image.snapshotId);
-    expect((await installation.npm(['agents', '--', 'attention'])).stdout).not.toContain(bad!.imageId);
+    expect((await installation.run(['agents', '--', 'attention'])).stdout).not.toContain(bad!.imageId);
   }, 400_000);
 });

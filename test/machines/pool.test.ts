@@ -74,7 +74,7 @@ describeWithMachines('a pool of real machines', () => {
       hostKeys.set(slot.server_id, await fleet.screen(slot.server_id).say(`cat ${HOST_KEY}.pub`));
     }
     expect(hostKeys.size).toBeGreaterThanOrEqual(SIZE);
-    const { stdout } = await installation.npm(['pulumi', '--', 'stack', 'ls']);
+    const { stdout } = await installation.run(['pulumi', '--', 'stack', 'ls']);
     expect(stdout.match(/^slot-[0-9a-f]{24}/gm)?.length).toBeGreaterThanOrEqual(SIZE);
   }, 60_000);
 
@@ -154,10 +154,10 @@ describeWithMachines('a pool of real machines', () => {
       expect(log).toMatch(/^agent-\S+ +: ok=\d+ +changed=0 +unreachable=0 +failed=0/m);
       expect(await since()).toBe(before);
       const name = `agent-${agent.agentId}`;
-      const preview = await installation.npm(['pulumi', '--', 'preview', '-s', name, '--expect-no-changes']);
+      const preview = await installation.run(['pulumi', '--', 'preview', '-s', name, '--expect-no-changes']);
       expect(preview.code, preview.stdout + preview.stderr).toBe(0);
     }
-    const { stdout } = await installation.npm(['pulumi', '--', 'stack', 'ls']);
+    const { stdout } = await installation.run(['pulumi', '--', 'stack', 'ls']);
     expect(stdout.match(/^(agent|slot)-\S+/gm)).toEqual(
       expect.arrayContaining(['agent-warm-a', 'agent-warm-b', expect.stringMatching(/^slot-[0-9a-f]{24}/)]),
     );

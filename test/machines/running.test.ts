@@ -3,12 +3,16 @@ import { eventually } from '../support/eventually.ts';
 import { type Agent, createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import { findMachineProcesses, reachable, type Screen } from '../support/machine.ts';
+import { type Collector, startCollector } from '../support/otlp-collector.ts';
 import { sweepInstallation } from '../support/sweep-now.ts';
+import { testOtherUsers } from './running/other-users.ts';
+import { testTrace } from './running/trace.ts';
 
 const BOUGHT = 4;
 /** How long headscale keeps a silent ephemeral device. */
 const EPHEMERAL_SECONDS = 75;
 
+let collector: Collector;
 let site: Site;
 let installation: Installation;
 let fleet: Fleet;
@@ -19,10 +23,13 @@ let stopped = 0;
 
 describeWithMachines('agents on real machines', () => {
   beforeAll(async () => {
+    collector = await startCollector();
     site = await makeSite({
       SANDBOX_MACHINES: 'real',
       SANDBOX_DEMO_ORDER: 'on',
       WORKER_CONCURRENCY: String(BOUGHT + 1),
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint,
+      OTEL_METRIC_EXPORT_INTERVAL: '2000',
     });
     installation = await startInstallation(site);
     fleet = createFleet(installation);
@@ -31,6 +38,7 @@ describeWithMachines('agents on real machines', () => {
   afterAll(async () => {
     await installation?.stop();
     await site?.remove();
+    await collector?.close();
   }, 90_000);
 
   it('five bought at the same moment all run', async () => {
@@ -56,6 +64,16 @@ describeWithMachines('agents on real machines', () => {
     }
   }, 300_000);
 
+  testTrace(() => ({
+    collector,
+    installation,
+    fleet,
+    agentId: agents.find(({ agentId }) => agentId.startsWith('real-'))!.agentId,
+    running: BOUGHT + 1,
+  }));
+
+  testOtherUsers(() => installation);
+
   it('on a booted Debian, as an unprivileged user, at the address that the control server lists', async () => {
     const devices = await fleet.devices();
     for (const [index, agent] of agents.entries()) {
@@ -69,7 +87,7 @@ describeWithMachines('agents on real machines', () => {
       expect(device[0]?.addresses).toContain(agent.tailnetIp);
     }
     const [{ agentId, tailnetIp, tailnetName }] = agents as [Agent];
-    const outputs = await installation.npm([
+    const outputs = await installation.run([
       'pulumi',
       '--',
       'stack',
@@ -88,7 +106,7 @@ describeWithMachines('agents on real machines', () => {
   }, 60_000);
 
   it('the operation’s log says what each task did, and for how long', async () => {
-    const { code, stdout } = await installation.npm(['agents', '--', 'logs', agents[0]!.agentId]);
+    const { code, stdout } = await installation.run(['agents', '--', 'logs', agents[0]!.agentId]);
     expect(code).toBe(0);
     expect(stdout).toMatch(
       /▸ configuring[\s\S]*base : Write the system's settings, and create the agent's account: changed \(\d+\.\d s\)/,
@@ -260,7 +278,7 @@ describeWithMachines('agents on real machines', () => {
 
   it('npm run agents -- ssh: a command on its server, by the key from the vault and the pinned host key', async () => {
     const { agentId, serverName } = agents[0]!;
-    const ssh = (...words: string[]) => installation.npm(['agents', '--', 'ssh', ...words]);
+    const ssh = (...words: string[]) => installation.run(['agents', '--', 'ssh', ...words]);
     const asked = await ssh(agentId, 'hostname; id -un; exit 7');
     expect(asked).toMatchObject({ code: 7, stdout: `${serverName}\nops\n` });
     expect(await ssh('nobody', 'true')).toMatchObject({ code: 1, stderr: 'There is no agent nobody\n' });

@@ -10,6 +10,7 @@ import { findPostmaster } from '../../sandbox/host/postmaster.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { claimFolder } from '../../src/processes/claims.mjs';
 import { StoppedError, waitFor } from '../../src/processes/waiting.ts';
+import { compileCache } from '../support/commands.ts';
 
 const main = join(import.meta.dirname, '../../src/main.ts');
 const never = new Promise<never>(() => {});
@@ -23,7 +24,7 @@ function folder(): string {
 /** Starts the service; `heard` resolves once it has printed something. */
 function startService(environment: Record<string, string>) {
   const child = spawn(process.execPath, [main], {
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', ...environment },
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', ...compileCache, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));

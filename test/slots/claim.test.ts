@@ -120,7 +120,7 @@ describe('an order', () => {
   });
 
   test('gets one of an old release only while a worker still wants it, and the newest first', async () => {
-    await addPool(at, 2);
+    await addPool(at, 3);
     const demand = {
       project: 'default',
       location: 'nbg1',
@@ -133,15 +133,25 @@ describe('an order', () => {
       .insertInto('pool_demands')
       .values({ ...demand, worker_id: 'w2', since })
       .execute();
-    for (let made = 0; made < 2; made++) await addSlot(at, vault);
+    for (let made = 0; made < 3; made++) await addSlot(at, vault);
     const next = await addSlot(at, vault, { fingerprint: 'the next' });
     await order('a1');
     expect(await claims()).toEqual([{ slot_id: next, agent_id: 'a1' }]);
+    const seen = (ago: string) =>
+      at.database
+        .updateTable('pool_demands')
+        .set({ seen_at: sql`now() - ${ago}::interval` })
+        .where('worker_id', '=', 'w1')
+        .execute();
+    await seen('0 s');
     await order('a2');
     expect(await claims()).toHaveLength(2);
-    await at.database.deleteFrom('pool_demands').where('worker_id', '=', 'w1').execute();
+    // It may have been killed: its slots are kept for it, and sold only while it surely lives.
+    await seen('5 s');
     await order('a3');
-    expect(await misses()).toEqual(['a3']);
+    await at.database.deleteFrom('pool_demands').where('worker_id', '=', 'w1').execute();
+    await order('a4');
+    expect(await misses()).toEqual(['a3', 'a4']);
   });
 
   test('does not claim from a pool that no worker keeps, and of another plan', async () => {

@@ -83,7 +83,7 @@ test('reads a subscription with its invoices, with the pinned version of the API
     '/v1/subscriptions/sub_1': subscription(),
     '/v1/invoices?': list([
       invoice(),
-      invoice({ id: 'in_2', created: T + 50, status: 'paid', amount_remaining: 0 }),
+      invoice({ id: 'in_2', created: T + 50, status: 'paid', amount_remaining: 0, hosted_invoice_url: 'x' }),
     ]),
     '/v1/charges?': list([{ id: 'ch_1', payment_intent: 'pi_1', disputed: false }]),
   });
@@ -101,7 +101,7 @@ test('reads a subscription with its invoices, with the pinned version of the API
     oddities: [],
   });
   expect(read?.invoices).toMatchObject([
-    { invoiceId: 'in_2', paid: true, amountRemaining: 0 },
+    { invoiceId: 'in_2', paid: true, amountRemaining: 0, payPage: null },
     {
       invoiceId: 'in_1',
       paid: false,

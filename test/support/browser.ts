@@ -1,9 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { API_TOKEN } from './http-service.ts';
 
@@ -21,25 +18,25 @@ const FLAGS = [
 /** Why tests in a browser have to be skipped; undefined if they need not. */
 export const whyNoBrowser = existsSync(CHROMIUM) ? undefined : `no ${CHROMIUM}: apt-get install chromium`;
 
-/** The system's Chromium with a fresh profile. */
+/** A context of its own in the system's Chromium. */
 export interface TestBrowser {
   context: BrowserContext;
   /** What scripts and the content policy complained about so far. */
   complaints: string[];
-  /** Opens a page and signs in as the operator. */
-  signIn(url: string): Promise<Page>;
+  /** Opens a page and signs in as the operator; by default of a service of the tests. */
+  signIn(url: string, token?: string): Promise<Page>;
   close(): Promise<void>;
 }
 
+/** Chromium runs as long as anything is open in it: to start it takes longer than most tests. */
+let running: Promise<Browser> | undefined;
+let opened = 0;
+
 export async function openBrowser(options: { javaScriptEnabled?: boolean } = {}): Promise<TestBrowser> {
-  const profile = await mkdtemp(join(tmpdir(), 'agents-browser-'));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: CHROMIUM,
-    headless: true,
-    args: FLAGS,
-    viewport: { width: 1200, height: 900 },
-    ...options,
-  });
+  opened += 1;
+  running ??= chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
+  const browser = await running;
+  const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, ...options });
   const complaints: string[] = [];
   context.on('weberror', (error) => complaints.push(error.error().message));
   context.on('console', (message) => {
@@ -48,17 +45,20 @@ export async function openBrowser(options: { javaScriptEnabled?: boolean } = {})
   return {
     context,
     complaints,
-    signIn: async (url) => {
+    signIn: async (url, token = API_TOKEN) => {
       const page = await context.newPage();
       await page.goto(url);
-      await page.getByLabel('Operator token').fill(API_TOKEN);
+      await page.getByLabel('Operator token').fill(token);
       await page.getByRole('button', { name: 'Sign in' }).click();
       await page.getByRole('navigation', { name: 'Main' }).waitFor();
       return page;
     },
     close: async () => {
       await context.close();
-      await rm(profile, { recursive: true, force: true });
+      opened -= 1;
+      if (opened > 0) return;
+      running = undefined;
+      await browser.close();
     },
   };
 }

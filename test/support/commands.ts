@@ -13,6 +13,12 @@ export interface Outcome {
 const NOT_INHERITED =
   /^(MODE|HOST|PORT|PUBLIC_URL|DATA_DIR|DATABASE_URL|API_TOKEN|VIEWER_TOKEN|PROGRAM_TOKEN|EXECUTOR|WORKER_CONCURRENCY|PROVIDERS|NODE_ENV|TEST|DEV|PROD|NODE_OPTIONS|AGENT_STACKS_TEST_RECORD|(SANDBOX|STRIPE|HCLOUD|TAILSCALE|PULUMI|GITHUB|VITEST)_?.*)$/;
 
+const { NODE_COMPILE_CACHE } = process.env;
+
+/** Where programs of Node keep compiled code. Without it their start takes twice the processor time. */
+export const compileCache: Record<string, string> =
+  NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
+
 /** The environment of a person who sets these variables, with this machine's caches and certificates. */
 export function createEnvironment(variables: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !NOT_INHERITED.test(name));

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const POLL_MS = 100;
+/** What takes minutes is looked at less often: a look takes processor time from what it waits for. */
+const toPollMs = (withinSeconds: number) => Math.min(400, Math.max(100, withinSeconds * 4));
 
 /**
  * Polls until `probe` returns something other than false or undefined, and returns that; an error that it
@@ -9,7 +10,7 @@ const POLL_MS = 100;
 export async function eventually<T>(
   what: string,
   probe: () => T | Promise<T>,
-  { withinSeconds, describe, pollMs = POLL_MS }: EventuallyOptions,
+  { withinSeconds, describe, pollMs = toPollMs(withinSeconds) }: EventuallyOptions,
 ): Promise<Exclude<T, false | undefined>> {
   const deadline = Date.now() + withinSeconds * 1000;
   for (;;) {

@@ -1,12 +1,13 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { hostPostgres } from '../../sandbox/host/postgres.ts';
 import { clusterPaths } from '../../sandbox/host/postgres-cluster.ts';
 import { findPostmaster, stopPostmaster } from '../../sandbox/host/postmaster.ts';
 import { processIdentity } from '../../src/processes/alive.mjs';
 import { killProcesses } from '../../src/processes/find.ts';
+import { memoryFolder } from './memory-folder.ts';
 import { makeTemplates } from './templates.ts';
 
 declare module 'vitest' {
@@ -23,7 +24,7 @@ const prefix = 'agent-stacks-test-';
 /** Starts one Postgres for the whole run in a temporary folder; each test file creates databases in it. */
 export default async function startPostgresForTests(project: TestProject): Promise<() => Promise<void>> {
   await clearInterruptedRuns();
-  const dataDir = await mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
+  const dataDir = await mkdtemp(join(memoryFolder, `${prefix}${process.pid}-`));
   const postgres = await hostPostgres({ dataDir, durable: false });
   await makeTemplates(postgres.adminUrl);
   const records = join(dataDir, 'answers');
@@ -56,10 +57,14 @@ async function sumUp(records: string): Promise<string | undefined> {
 
 /** A killed run stops nothing: the next one ends its processes and server and removes its folder. */
 async function clearInterruptedRuns(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
+  const folders = [...new Set([tmpdir(), memoryFolder])];
+  const names = await Promise.all(
+    folders.map(async (folder) => (await readdir(folder)).map((name) => join(folder, name))),
+  );
+  for (const folder of names.flat()) {
+    const name = basename(folder);
     const [, pid] = name.startsWith(prefix) ? (/^(\d+)-/.exec(name.slice(prefix.length)) ?? []) : [];
     if (pid === undefined || processIdentity(Number(pid)) !== null) continue;
-    const folder = join(tmpdir(), name);
     if ((await stat(folder)).uid !== process.getuid?.()) continue;
     await killProcesses((environment) => environment.get('TMPDIR')?.startsWith(folder) === true);
     const postmaster = findPostmaster(clusterPaths(folder).cluster);

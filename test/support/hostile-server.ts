@@ -95,7 +95,8 @@ export const BEHAVIOURS = {
 } satisfies Record<string, Behaviour>;
 export type BehaviourName = keyof typeof BEHAVIOURS;
 
-const bomb = gzipSync(Buffer.alloc(256 * 1024 * 1024));
+/** Members of a gzip file unpack one after the other: to pack one of them is enough. */
+const bomb = Buffer.concat(Array(256).fill(gzipSync(Buffer.alloc(1024 * 1024))));
 
 export interface HostileServer {
   port: number;

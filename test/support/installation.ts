@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,9 +10,13 @@ import { recordAnswers } from './answer-records.ts';
 import { createEnvironment, type Outcome, runToEnd } from './commands.ts';
 import { eventually } from './eventually.ts';
 import { untilAllExited } from './installation-processes.ts';
+import { memoryFolder } from './memory-folder.ts';
 import { deliver, type SignOptions } from './stripe-events.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  scripts: Record<string, string>;
+};
 const START_SECONDS = 120;
 const STOP_SECONDS = 60;
 
@@ -27,7 +32,9 @@ export interface Site {
  * environment.
  */
 export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site> {
-  const dataDir = await mkdtemp(join(tmpdir(), `agent-stacks-test-${process.pid}-`));
+  // The disks of real machines are large.
+  const parent = variables.SANDBOX_MACHINES === 'real' ? tmpdir() : memoryFolder;
+  const dataDir = await mkdtemp(join(parent, `agent-stacks-test-${process.pid}-`));
   await chmod(dataDir, 0o700);
   const temporary = join(dataDir, 'tmp');
   await mkdir(temporary);
@@ -75,11 +82,15 @@ export interface Installation {
   query(sql: string, parameters?: unknown[], database?: 'agents' | 'pulumi' | 'sandbox'): Promise<any[]>;
   /** Runs `npm run --silent <words>` on this installation and waits for its end. */
   npm(words: string[], variables?: NodeJS.ProcessEnv): Promise<Outcome>;
+  /** The same without npm, which takes as long to start as what it runs. */
+  run(words: string[], variables?: NodeJS.ProcessEnv): Promise<Outcome>;
   /** Returns the agent once it has that status. Throws at once if it has failed instead. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   untilAgent(agentId: string, status: string, withinSeconds?: number): Promise<any>;
   /** Ctrl-C: SIGINT to the whole group, as a terminal sends it. Resolves when the command has ended. */
   stop(): Promise<void>;
+  /** Kills every process of the command at once, as a crash of the host would. */
+  kill(): Promise<void>;
 }
 
 export interface StartOptions {
@@ -131,6 +142,11 @@ export async function startInstallation(site: Site, options: StartOptions = {}):
         stopped ??= stop();
         return stopped;
       },
+      kill: async () => {
+        stopped ??= Promise.resolve();
+        command.signalGroup('SIGKILL');
+        await command.ended(STOP_SECONDS);
+      },
     };
   }
 }
@@ -143,6 +159,11 @@ export interface StartCommand {
   signalGroup(signal: NodeJS.Signals): void;
   ended(withinSeconds: number): Promise<number | null>;
 }
+
+const running = new Set<StartCommand['signalGroup']>();
+process.once('exit', () => {
+  for (const signalGroup of running) signalGroup('SIGTERM');
+});
 
 export function startCommand(site: Site, { args = [], variables = {} }: StartOptions = {}): StartCommand {
   const child = spawn('npm', ['start', ...(args.length > 0 ? ['--', ...args] : [])], {
@@ -167,7 +188,8 @@ export function startCommand(site: Site, { args = [], variables = {} }: StartOpt
   const signalGroup = (signal: NodeJS.Signals) => {
     if (code === undefined && child.pid !== undefined) process.kill(-child.pid, signal);
   };
-  process.once('exit', () => signalGroup('SIGTERM'));
+  running.add(signalGroup);
+  void closed.then(() => running.delete(signalGroup));
   return {
     child,
     said: () => text,
@@ -214,6 +236,13 @@ function doors(site: Site, connection: SandboxFile, url: string) {
         cwd: ROOT,
         env: { ...site.environment, ...variables },
       }),
+    run: ([name, ...words]: string[], variables: NodeJS.ProcessEnv = {}) => {
+      const [program, ...args] = scripts[name!]!.split(' ');
+      return runToEnd(program!, [...args, ...(words[0] === '--' ? words.slice(1) : words)], {
+        cwd: ROOT,
+        env: { ...site.environment, ...variables },
+      });
+    },
     untilAgent: async (agentId: string, status: string, withinSeconds = 90) => {
       let last: { status: number; body: Record<string, unknown> } | undefined;
       await eventually(

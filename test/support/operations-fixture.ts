@@ -24,6 +24,36 @@ export interface OperationsFixture {
   close(): Promise<void>;
 }
 
+/** In an order in which their rows can be deleted. */
+const TABLES = [
+  'pgboss.job',
+  'idempotency_keys',
+  'unresolved_signals',
+  'findings',
+  'subscriptions',
+  'billing_runs',
+  'receipts',
+  'notices',
+  'audit_log',
+  'foundations',
+  'operation_events',
+  'orders',
+  'tailnet_join_names',
+  'server_names',
+  'pool_misses',
+  'slots',
+  'pool_demands',
+  'pools',
+  'images',
+  'stack_resources',
+  'agent_changes',
+  'operations',
+  'stripe_events',
+  'agents',
+  'workers',
+  'installation',
+];
+
 export async function openOperations(): Promise<OperationsFixture> {
   const testDatabase = await createDatabase('service');
   const url = new Secret(testDatabase.url);
@@ -38,36 +68,11 @@ export async function openOperations(): Promise<OperationsFixture> {
     queue,
     log,
     logged,
+    // One message to the database, because this runs before most tests; each table in its own transaction,
+    // which cannot get into the way of what a test left running.
     empty: async () => {
-      await sql`delete from pgboss.job`.execute(database);
-      for (const table of [
-        'idempotency_keys',
-        'unresolved_signals',
-        'findings',
-        'subscriptions',
-        'billing_runs',
-        'receipts',
-        'notices',
-        'audit_log',
-        'foundations',
-        'operation_events',
-        'orders',
-        'tailnet_join_names',
-        'server_names',
-        'pool_misses',
-        'slots',
-        'pool_demands',
-        'pools',
-        'images',
-        'stack_resources',
-        'agent_changes',
-        'operations',
-        'stripe_events',
-        'agents',
-        'workers',
-        'installation',
-      ] as const)
-        await database.deleteFrom(table).execute();
+      const deletes = TABLES.map((table) => `delete from ${table}; commit;`);
+      await sql.raw(`do $$ begin ${deletes.join(' ')} end $$`).execute(database);
     },
     close: async () => {
       await queue.stop();

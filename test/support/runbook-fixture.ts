@@ -22,6 +22,9 @@ import { type OperationsFixture, OUTPUTS } from './operations-fixture.ts';
 
 type Verb = 'up' | 'renew-key' | 'import' | 'refresh' | 'destroy' | 'unlock';
 
+/** Once for all: to derive its key takes as long as a test. */
+const vault = createVault(new Secret('passphrase'));
+
 /** Fakes of all that a runbook uses. They record calls in order and answer as configured. */
 export function createRunbookFixture(at: OperationsFixture) {
   const calls: string[] = [];
@@ -55,7 +58,6 @@ export function createRunbookFixture(at: OperationsFixture) {
   /** Where a server type is sold, by its name. */
   const offers: Record<string, ServerOffer[]> = {};
   const takenNames = new Set<string>();
-  const vault = createVault(new Secret('passphrase'));
   const tailnetKeys: { id: string; description?: string }[] = [];
   const reach = async (call: string, key: keyof typeof answers = call as Verb): Promise<void> => {
     calls.push(call);

@@ -14,6 +14,7 @@ import { createGithubRouter } from '../../sandbox/github/router.ts';
 import { githubSchema } from '../../sandbox/github/schema.ts';
 import { startRunner } from '../../sandbox/github/workflow-runner.ts';
 import { type SandboxSettings, sandboxSettingsSchema } from '../../sandbox/settings.ts';
+import { compileCache } from './commands.ts';
 import { eventually } from './eventually.ts';
 import { createDatabase } from './postgres.ts';
 
@@ -82,7 +83,7 @@ export async function optionsFor(
     checkout,
     dir: join(folder, 'github'),
     logDir: join(folder, 'logs'),
-    environment: { PATH: process.env.PATH!, HOME: process.env.HOME ?? folder },
+    environment: { PATH: process.env.PATH!, HOME: process.env.HOME ?? folder, ...compileCache },
     secrets: { CALLBACK_SECRET: 'the callback secret' },
     variables: {},
     ...change,

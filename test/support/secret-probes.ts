@@ -41,6 +41,8 @@ export interface ProcessWatch {
 }
 
 const LOOK_MS = 30;
+/** A process that has kept its arguments for so many looks seldom gets others: it is read at every tenth. */
+const SETTLED_LOOKS = 60;
 
 /** Polls all processes of this machine. */
 export function watchProcesses(variables: string[]): ProcessWatch {
@@ -49,18 +51,25 @@ export function watchProcesses(variables: string[]): ProcessWatch {
     environments: new Map(variables.map((name) => [name, new Set()])),
     stop: () => clearInterval(timer),
   };
-  const known = new Set<string>();
-  const timer = setInterval(() => {
-    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-      const words = read(pid, 'cmdline');
-      if (known.has(`${pid} ${words}`)) continue;
-      known.add(`${pid} ${words}`);
-      seen.arguments.add(words);
-      for (const entry of read(pid, 'environ').split('\0')) {
-        const [name = ''] = entry.split('=', 1);
-        seen.environments.get(name)?.add(entry.slice(name.length + 1));
-      }
+  let known = new Map<string, { words: string; looks: number }>();
+  let count = 0;
+  const look = (pid: string) => {
+    const before = known.get(pid);
+    if (before !== undefined && before.looks > SETTLED_LOOKS && (count + Number(pid)) % 10 !== 0)
+      return before;
+    const words = read(pid, 'cmdline');
+    if (words === before?.words) return { words, looks: before.looks + 1 };
+    seen.arguments.add(words);
+    for (const entry of read(pid, 'environ').split('\0')) {
+      const [name = ''] = entry.split('=', 1);
+      seen.environments.get(name)?.add(entry.slice(name.length + 1));
     }
+    return { words, looks: 0 };
+  };
+  const timer = setInterval(() => {
+    count += 1;
+    const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+    known = new Map(pids.map((pid) => [pid, look(pid)]));
   }, LOOK_MS);
   return seen;
 }

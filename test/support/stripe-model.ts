@@ -301,6 +301,7 @@ export class StripeModel {
         attempted: bill.attempted,
         billingReason: bill.reason,
         periodEnd: null,
+        payPage: null,
         priceIds: [bill.price],
       })),
       invoicesComplete: true,

@@ -25,6 +25,7 @@ export function invoiceView(dueDay: number, changes: Partial<Invoice> = {}): Inv
     attempted: true,
     billingReason: 'subscription_cycle',
     periodEnd: day(dueDay),
+    payPage: null,
     priceIds: ['price_starter'],
     ...changes,
   };

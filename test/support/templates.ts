@@ -17,6 +17,8 @@ export async function makeTemplates(adminUrl: string): Promise<void> {
     const url = new URL(adminUrl);
     url.pathname = `/${templateName(template)}`;
     await fill(url.href);
+    // The session after the last change writes what all sessions of all copies begin with.
+    await execute(url.href, 'select 1');
   };
   await Promise.all([
     make('service', async (address) => {

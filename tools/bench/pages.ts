@@ -2,7 +2,9 @@ import { sql } from 'kysely';
 import type { Database } from '../../src/database/connect.ts';
 import { createDatabase, createPool } from '../../src/database/connect.ts';
 import { Secret } from '../../src/secret.ts';
+import { type BrowserResult, measureInBrowser } from './browser.ts';
 import { type FillCounts, fillDatabase, LARGE, LONG_LOG_LINES, SESSION_OF_BUYER } from './filled-database.ts';
+import { type LiveResult, measureLive } from './live.ts';
 import { type PagesService, startPagesService } from './pages-service.ts';
 import { median, quantile } from './statistics.ts';
 
@@ -10,6 +12,8 @@ export interface PageResult {
   name: string;
   medianMs: number;
   slowMs: number;
+  /** The first visit over fresh connections: their sessions know nothing of the tables yet. */
+  freshMs: number;
   /** Of the answer, uncompressed. */
   bytes: number;
   /** Large tables that it read as a whole, with how often in one visit. */
@@ -20,9 +24,13 @@ export interface PagesResult {
   filled: FillCounts;
   visits: number;
   pages: PageResult[];
+  live: LiveResult;
+  /** Undefined where there is no Chromium. */
+  browser: BrowserResult | undefined;
 }
 
-const WARM_UP = 5;
+/** Enough that every connection has seen every statement. */
+const WARM_UP = 20;
 const VISITS = 100;
 
 const PAGES: readonly [name: string, path: string][] = [
@@ -38,6 +46,22 @@ const PAGES: readonly [name: string, path: string][] = [
   ['one agent', '/agents/agent-9907'],
   ['metrics', '/metrics'],
 ];
+
+/** The kinds of page that a browser loads; the others are the same with another content. */
+const IN_BROWSER = [
+  'overview',
+  'agents',
+  'attention',
+  'one agent',
+  'an operation, the end of its log',
+  'the buyer’s page',
+];
+const OTHERS: readonly [name: string, path: string][] = [
+  ['destroy?', '/agents/agent-9907/destroy'],
+  ['the API’s reference', '/reference'],
+  ['design', '/design'],
+];
+const LIVE_PAGES = 50;
 
 /** The operation with the longest log, and the buyer's page of a running agent by its order. */
 async function operationPages(database: Database): Promise<[name: string, path: string][]> {
@@ -86,11 +110,19 @@ export async function measurePages(deps: {
   const watch = createDatabase(createPool(new Secret(service.databaseUrl), 1, 'bench watch'));
   defer(() => watch.destroy());
   const pages: PageResult[] = [];
-  for (const [name, path] of [...PAGES, ...(await operationPages(service.database))]) {
+  const kinds = [...PAGES, ...(await operationPages(service.database))];
+  for (const [name, path] of kinds) {
     pages.push(await measurePage(service, watch, { name, path }));
     tell(`${name}: ${pages.at(-1)!.slowMs.toFixed(0)} ms`);
   }
-  return { filled: LARGE, visits: VISITS, pages };
+  tell('loading each kind of page in a browser');
+  const browser = await measureInBrowser(service, folder, [
+    ...kinds.filter(([name]) => IN_BROWSER.includes(name)),
+    ...OTHERS,
+  ]);
+  tell(`changes on ${LIVE_PAGES} open pages`);
+  const live = await measureLive(service, LIVE_PAGES);
+  return { filled: LARGE, visits: VISITS, pages, live, browser };
 }
 
 async function measurePage(
@@ -98,23 +130,26 @@ async function measurePage(
   watch: Database,
   { name, path }: { name: string; path: string },
 ): Promise<PageResult> {
-  for (let count = 0; count < WARM_UP; count += 1) await visit(service, path);
+  await visit(service, path);
   const before = await countScans(watch);
-  const milliseconds: number[] = [];
-  let bytes = 0;
-  for (let count = 0; count < VISITS; count += 1) {
+  const timed = async () => {
     const start = performance.now();
-    bytes = await visit(service, path);
-    milliseconds.push(performance.now() - start);
-  }
+    const bytes = await visit(service, path);
+    return { ms: performance.now() - start, bytes };
+  };
+  const { ms: freshMs, bytes } = await timed();
+  for (let count = 0; count < WARM_UP; count += 1) await timed();
+  const milliseconds: number[] = [];
+  for (let count = 0; count < VISITS; count += 1) milliseconds.push((await timed()).ms);
   const after = await countScans(watch);
   const scans = LARGE_TABLES.map(
-    (table) => [table, (after.get(table)! - before.get(table)!) / VISITS] as const,
+    (table) => [table, (after.get(table)! - before.get(table)!) / (1 + WARM_UP + VISITS)] as const,
   );
   return {
     name,
     medianMs: median(milliseconds),
     slowMs: quantile(milliseconds, 0.95),
+    freshMs,
     bytes,
     fullScans: Object.fromEntries(scans.filter(([, count]) => count > 0)),
   };

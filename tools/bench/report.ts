@@ -7,6 +7,7 @@ import type { PoolResult } from './pool.ts';
 import type { Phase, Round } from './provision.ts';
 import type { RecoveryResult } from './recovery.ts';
 import { machinesText } from './report-machines.ts';
+import { pagesText } from './report-pages.ts';
 import { median, spread, summarize } from './statistics.ts';
 import type { SweepResult } from './sweep.ts';
 import { table } from './table.ts';
@@ -174,20 +175,5 @@ function sweepText(result: SweepResult): string {
   return [
     `Sweep over ${result.agents} agents (${result.compared} resources compared, ${result.seconds.length} sweeps):`,
     `  ${spread(summarize(result.seconds), 2)} s; ${result.calls.join(' + ')} API calls, ${result.hetznerCalls.toFixed(0)} of them to Hetzner`,
-  ].join('\n');
-}
-
-function pagesText({ filled, visits, pages }: PagesResult): string {
-  const { agents, operations, events } = filled;
-  const rows = pages.map(({ name, medianMs, slowMs, bytes, fullScans }) => [
-    name,
-    medianMs.toFixed(0),
-    slowMs.toFixed(0),
-    (bytes / 1000).toFixed(0),
-    Object.keys(fullScans).join(', ') || 'none',
-  ]);
-  return [
-    `Pages, with ${agents} agents, ${operations} operations, ${events} events; ${visits} visits each`,
-    table(['page', 'median ms', '95 % ms', 'kB', 'large tables read as a whole'], rows),
   ].join('\n');
 }

@@ -17,7 +17,7 @@ import { until } from './until.ts';
 const PULUMI = fileURLToPath(new URL('../../src/cli/pulumi.ts', import.meta.url));
 
 export interface InstallationOptions {
-  /** Environment of the tools: PATH, HOME, AGENT_STACKS_PULUMI, AGENT_STACKS_ANSIBLE. */
+  /** Environment of the tools: PATH, HOME, TMPDIR, AGENT_STACKS_PULUMI, AGENT_STACKS_ANSIBLE. */
   tools: Record<string, string>;
   leaseSeconds: number;
   workerConcurrency: number;
@@ -54,7 +54,7 @@ export class Installation {
   }
 
   static async create(options: InstallationOptions): Promise<Installation> {
-    const folder = realpathSync(mkdtempSync(join(tmpdir(), 'agent-stacks-faults-')));
+    const folder = realpathSync(mkdtempSync(join(options.tools.TMPDIR ?? tmpdir(), 'agent-stacks-faults-')));
     mkdirSync(join(folder, 'logs'));
     const port = await freePort(null);
     const installation = new Installation(folder, {

@@ -29,13 +29,14 @@ export function findChildren(installation: string): Child[] {
 
 function readChild(pid: number, installation: string): Child | undefined {
   try {
+    const text = readFileSync(`/proc/${pid}/environ`, 'utf8');
+    // Most processes are others': they are asked about often, and taken apart never.
+    if (!text.includes(`${INSTALLATION_TAG}=${installation}`)) return undefined;
     const environment = new Map(
-      readFileSync(`/proc/${pid}/environ`, 'utf8')
-        .split('\0')
-        .map((entry) => {
-          const equals = entry.indexOf('=');
-          return [entry.slice(0, equals), entry.slice(equals + 1)] as const;
-        }),
+      text.split('\0').map((entry) => {
+        const equals = entry.indexOf('=');
+        return [entry.slice(0, equals), entry.slice(equals + 1)] as const;
+      }),
     );
     const worker = environment.get(WORKER_TAG);
     if (environment.get(INSTALLATION_TAG) !== installation || worker === undefined || isZombie(pid))

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
 import { errorMessage } from '../../src/errors.ts';
 import { signal } from '../../src/processes/find.ts';
 import { checkHeld, guardData } from './held-data.ts';
@@ -16,6 +17,7 @@ import {
   readOperations,
   type ScenarioContext,
 } from './scenario-context.ts';
+import { withClient } from './snapshot.ts';
 import { until } from './until.ts';
 
 export const TARGETS = ['everything', 'worker', 'runner', 'cli', 'configure', 'ansible'] as const;
@@ -93,25 +95,32 @@ export async function measurePhase(
 /** A claim takes less than a second: between two looks its end must not get lost. */
 const LOOK_MS = 50;
 
-async function watch(context: ScenarioContext, agentId: string, phase: PhaseName): Promise<Measured> {
-  const { wanted } = PHASES[phase];
-  const startedAt = performance.now();
-  const seen: Measured['seen'] = {};
-  for (let lookedAt = 0; ; ) {
-    const now = performance.now() - startedAt;
-    for (const { kind } of context.installation.children())
-      seen[kind] = { firstMs: seen[kind]?.firstMs ?? now, lastMs: now };
-    if (now - lookedAt > LOOK_MS) {
-      const agent = await readAgent(context, agentId);
-      const operation = await lastOperation(context, agentId, phase);
-      if (agent.status === wanted && operation?.status === 'succeeded')
-        return { lengthMs: Math.round(now), seen };
-      if (now > LIMIT_SECONDS * 1000)
-        throw new Error(`${agentId} is ${agent.status}, not ${wanted}: ${agent.error}`);
-      lookedAt = performance.now() - startedAt;
+/** One connection for all its looks: nothing is killed meanwhile. */
+function watch(context: ScenarioContext, agentId: string, phase: PhaseName): Promise<Measured> {
+  return withClient(context.installation.file.databaseUrl, async (client) => {
+    const startedAt = performance.now();
+    const seen: Measured['seen'] = {};
+    for (let lookedAt = 0; ; ) {
+      const now = performance.now() - startedAt;
+      for (const { kind } of context.installation.children())
+        seen[kind] = { firstMs: seen[kind]?.firstMs ?? now, lastMs: now };
+      if (now - lookedAt > LOOK_MS) {
+        if (await isOver(client, agentId, phase)) return { lengthMs: Math.round(now), seen };
+        if (now > LIMIT_SECONDS * 1000) throw new Error(`the ${phase} of ${agentId} does not end`);
+        lookedAt = performance.now() - startedAt;
+      }
+      await sleep(15);
     }
-    await sleep(15);
-  }
+  });
+}
+
+async function isOver(client: pg.Client, agentId: string, phase: PhaseName): Promise<boolean> {
+  const { rows } = await client.query<{ status: string; last: string | null }>(
+    `select status, (select status from operations where agent_id = $1 and kind = $2
+       order by sequence desc limit 1) as last from agents where agent_id = $1`,
+    [agentId, kindOf(phase)],
+  );
+  return rows[0]?.status === PHASES[phase].wanted && rows[0].last === 'succeeded';
 }
 
 /**

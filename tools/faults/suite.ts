@@ -143,7 +143,7 @@ async function checkAtQuiet(
 ): Promise<void> {
   const since = Date.now();
   await Promise.all(context.later);
-  await becomeQuiet(context, { workers, ...limits });
+  await becomeQuiet(context, { workers, slotsAnswer: context.pool > 0, ...limits });
   const snapshot = await takeSnapshot(context.installation, context.clouds);
   progress.checks += 1;
   progress.violations.push(

@@ -5,11 +5,12 @@ import pg from 'pg';
 import { readConfig } from '../../src/config/config.ts';
 import { useOwnEnvironment } from '../../src/config/process-environment.ts';
 import { createDatabase, createPool } from '../../src/database/connect.ts';
-import { readLedger } from '../../src/operations/ledger.ts';
+import { type Ledger, readLedger } from '../../src/operations/ledger.ts';
 import { readTraceRows } from '../../src/operations/traces/read-trace.ts';
 import { toTrace } from '../../src/operations/traces/to-trace.ts';
 import { say } from '../../src/processes/terminal-text.mjs';
 import { Secret } from '../../src/secret.ts';
+import type { Trace } from '../../src/telemetry/span.ts';
 import { openInstallation } from '../bench/installation.ts';
 import { drawTrace } from './draw-trace.ts';
 
@@ -35,6 +36,8 @@ export async function renewPicture(file: string): Promise<void> {
         ...config.childEnvironment,
         ...toolsEnvironment(config),
         SANDBOX_MACHINES: 'real',
+        // The picture is that of a new server.
+        POOL: 'none',
         AGENT_STACKS_MACHINE_TOOLS: JSON.stringify(machines),
         OTEL_EXPORTER_OTLP_ENDPOINT: NO_COLLECTOR,
       },
@@ -62,6 +65,20 @@ function toolsEnvironment({ cacheDir, tools }: ReturnType<typeof readConfig>): R
   };
 }
 
+const MOST_APART = 0.01;
+
+/** @throws Error if the spans of the waiting and of the steps are not what the ledger says */
+function assertAddsUp({ spans }: Trace, { seconds }: Ledger): void {
+  const steps = spans.filter(({ attributes }) => attributes?.['agent_stacks.ledger.step'] !== undefined);
+  const total = steps.reduce(
+    (sum, span) => sum + (span.endedAt.getTime() - span.startedAt.getTime()) / 1000,
+    0,
+  );
+  const text = `ledger ${seconds?.toFixed(3)} s, spans ${total.toFixed(3)} s`;
+  if (seconds === null || Math.abs(total - seconds) > MOST_APART * seconds) throw new Error(text);
+  say(text);
+}
+
 async function draw(databaseUrl: string): Promise<string> {
   // A count beyond 2^53 does not occur; as in the service.
   pg.types.setTypeParser(pg.types.builtins.INT8, Number);
@@ -70,7 +87,9 @@ async function draw(databaseUrl: string): Promise<string> {
     const ledger = await readLedger(database, AGENT);
     const rows = ledger && (await readTraceRows(database, ledger.operationId));
     if (ledger === undefined || rows === undefined) throw new Error(`${AGENT} has no trace`);
-    return drawTrace(toTrace(rows, ''), ledger);
+    const trace = toTrace(rows, '');
+    assertAddsUp(trace, ledger);
+    return drawTrace(trace, ledger);
   } finally {
     await database.destroy();
   }

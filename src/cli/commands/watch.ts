@@ -32,6 +32,8 @@ export const watch = ({ agent }: Arguments): Command =>
         }
         await pause(LOOK_EVERY_MS, undefined, { signal: interrupted }).catch(() => {});
       }
+      // The terminal has shown ^C on the line after the list: the shell's prompt goes below it.
+      if (terminal.redraw !== undefined && !asJson) terminal.print('');
       return true;
     },
   });
@@ -63,9 +65,10 @@ interface Seen {
 }
 
 function show(terminal: Terminal, { agents, known, asJson }: Seen): Map<string, string> {
-  const { print, redraw, width } = terminal;
+  const { print, redraw, width, height } = terminal;
   if (redraw !== undefined && !asJson) {
-    redraw([...tableLines(AGENT_COLUMNS, agents.map(agentRow), width), [], hint()]);
+    const table = tableLines(AGENT_COLUMNS, agents.map(agentRow), width);
+    redraw([...fitHeight(table, height), [], hint()]);
     return new Map();
   }
   const now = new Map(agents.map((one) => [one.agentId, stateOf(one)]));
@@ -82,6 +85,17 @@ function changeLine(agent: AgentJson, known: ReadonlyMap<string, string>): strin
   const words = [status, status === 'provisioning' && step, health !== 'unknown' && health].filter(Boolean);
   const mark = known.has(agentId) ? '→' : '·';
   return `${updatedAt.slice(0, 19)}  ${agentId}  ${mark} ${words.join(', ')}`;
+}
+
+/** The empty line, the hint and the cursor's. */
+const BELOW = 3;
+
+/** What would scroll the heading out of sight is counted instead. */
+function fitHeight(table: readonly Line[], height = Infinity): readonly Line[] {
+  const room = Math.max(3, height - BELOW);
+  if (table.length <= room) return table;
+  const shown = table.slice(0, room - 1);
+  return [...shown, [{ text: `… and ${table.length - shown.length} more`, format: 'dim' }]];
 }
 
 const hint = (): Line => [

@@ -5,6 +5,7 @@ import { badge } from '../design/badge.ts';
 import { patterns } from '../design/strip.ts';
 import { when } from '../design/when.ts';
 import { type Html, html } from '../html.ts';
+import { cancelButton } from '../operation/cancel-page.ts';
 import { logBox } from '../operation/log-box.ts';
 import { problem } from '../operation/operation-page.ts';
 import { type Timeline, timelineSection } from '../operation/timeline.ts';
@@ -23,7 +24,7 @@ export function latestSection({ timeline, log }: LatestOperation): Html {
   const { operationId } = operation;
   return html`${patterns()}<section aria-labelledby="operation-title">
 <div id="operation" data-live data-operation="${operationId}">
-<h2 id="operation-title">${capitalized(operation.kind)} ${badge(operation.status)}</h2>
+<div class="title"><h2 id="operation-title">${capitalized(operation.kind)} ${badge(operation.status)}</h2>${cancelButton(operation)}</div>
 ${problem(operation)}
 ${timelineSection(timeline)}
 <div class="title"><h3>Log</h3><span class="actions"><a class="button" href="/operations/${operationId}">Whole log</a>

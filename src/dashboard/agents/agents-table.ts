@@ -45,7 +45,7 @@ const healthCell = ({ health, unhealthySince }: AgentJson) =>
   html`${badge(health)}${unhealthySince !== null && html` <span class="muted">since ${when(unhealthySince)}</span>`}`;
 
 const userCell = ({ userId, subscriptionId }: AgentJson) =>
-  html`${userId}${subscriptionId !== null && html` <span class="muted below">${subscriptionId}</span>`}`;
+  html`${userId}${subscriptionId !== null && html` <span class="muted below cut" title="${subscriptionId}">${subscriptionId}</span>`}`;
 
 const serverCell = ({ serverName, ipv4 }: AgentJson) =>
   html`${serverName ?? '–'}${ipv4 !== null && html` <span class="muted below">${ipv4}</span>`}`;

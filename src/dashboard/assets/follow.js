@@ -1,6 +1,7 @@
 // @ts-nocheck: this file runs in the browser, and the DOM's types must stay out of the rest of the project.
 
-// Keeps the buyer's page up to date while something happens. Without scripts the browser reloads it instead.
+// Keeps the buyer's page up to date while something happens, and any page while the database is away. Without
+// scripts the browser reloads it instead.
 
 const root = document.documentElement;
 
@@ -14,6 +15,7 @@ async function look() {
     const response = await fetch(location.href);
     // Something between us and the service answered: look again.
     if (response.status >= 500) return lookLater();
+    if (root.dataset.reloadsWhole !== undefined) return location.reload();
     const fresh = new DOMParser().parseFromString(await response.text(), 'text/html');
     show(fresh.getElementById('main'));
     document.title = fresh.title;

@@ -5,8 +5,8 @@
 
 const REFRESH_EVERY_MS = 10_000;
 const GATHER_MS = 250;
-/** The overview counts the whole fleet and changes with every event: each tab asks for it less often. */
-const APART_MS = location.pathname === '/' ? 2_000 : 0;
+/** A page takes this share of the time at most: a slower service is asked less often. */
+const SHARE = 1 / 2;
 
 const connection = document.getElementById('connection');
 const announcement = document.getElementById('announcement');
@@ -16,13 +16,13 @@ let pending;
 function refreshSoon() {
   isDue = true;
   if (pending !== undefined) return;
-  pending = setTimeout(refresh, Math.max(GATHER_MS, refreshedAt + APART_MS - performance.now()));
+  pending = setTimeout(refresh, Math.max(GATHER_MS, nextAt - performance.now()));
 }
 /** A search of a log reads all of it, and what changes here is only the timeline. */
 function freshAddress() {
   return location.pathname.startsWith('/operations/') ? location.pathname : location.href;
 }
-let refreshedAt = -APART_MS;
+let nextAt = 0;
 /** Something has happened since the last refresh began. */
 let isDue = false;
 
@@ -30,7 +30,7 @@ let isDue = false;
 let lastRefresh = 0;
 async function refresh() {
   lastRefresh += 1;
-  refreshedAt = performance.now();
+  const began = performance.now();
   isDue = false;
   const own = lastRefresh;
   try {
@@ -42,6 +42,7 @@ async function refresh() {
   } catch {
     // The service is unreachable. The event stream reconnects on its own and refreshes then.
   } finally {
+    nextAt = began + (performance.now() - began) / SHARE;
     pending = undefined;
     if (isDue) refreshSoon();
   }
@@ -107,21 +108,19 @@ document.addEventListener('change', ({ target }) => {
   if (ticked !== null) ticked.textContent = `${ticksIn(document).filter((box) => box.checked).length} ticked`;
 });
 
-const feed = new EventSource('/api/events');
-feed.addEventListener('open', () => {
-  connection.textContent = 'Live';
-  refreshSoon();
-});
-feed.addEventListener('error', () => {
-  connection.textContent = 'Disconnected, reconnecting…';
-});
-feed.addEventListener('step', refreshSoon);
-feed.addEventListener('status', (event) => {
-  const { agentId, kind, status } = JSON.parse(event.data);
-  announcement.textContent = `${agentId}: ${kind} ${status}`;
-  refreshSoon();
+document.addEventListener('news', ({ detail: { type, data } }) => {
+  if (type === 'away') connection.textContent = 'Disconnected, reconnecting…';
+  else {
+    // After `open` too: what happened while nobody listened is on the fresh page.
+    connection.textContent = 'Live';
+    refreshSoon();
+  }
+  if (type === 'status') announcement.textContent = `${data.agentId}: ${data.kind} ${data.status}`;
 });
 // Ages and durations change even without events.
 setInterval(() => {
   if (document.visibilityState === 'visible') refreshSoon();
 }, REFRESH_EVERY_MS);
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible') refreshSoon();
+});

@@ -3,7 +3,10 @@
 // Appends new lines to the log of an operation. Nothing that is shown is ever replaced, so a selection stays.
 // While Follow is ticked, the log stays at its end; only the reader unticks it.
 
+const REOPEN_MS = 2_000;
+
 let source;
+let reopening;
 
 function isSelecting(log) {
   const selection = getSelection();
@@ -25,6 +28,7 @@ function part(name, className, text) {
 /** As log-lines.ts renders it. */
 function append(log, event, className, text) {
   const number = event.lastEventId;
+  log.dataset.last = number;
   if (document.getElementById(`L${number}`) !== null) return;
   const line = part('div', `entry ${className}`, '');
   line.id = `L${number}`;
@@ -39,9 +43,9 @@ function append(log, event, className, text) {
 const words = (text) => text.charAt(0).toUpperCase() + text.slice(1).replaceAll('_', ' ');
 
 function start() {
-  source?.close();
+  stop();
   const log = document.getElementById('log');
-  if (log?.dataset.last === undefined) return;
+  if (log?.dataset.last === undefined || log.dataset.ended !== undefined) return;
   keepAtEnd(log);
   const { operation, last } = log.dataset;
   const own = new EventSource(`/api/operations/${operation}/events?lastEventId=${last}`);
@@ -57,11 +61,28 @@ function start() {
     append(log, event, 'status', `${words(status)}${error === undefined ? '' : `: ${error}`}`),
   );
   // The operation has finished. An open EventSource would reconnect forever.
-  own.addEventListener('end', () => own.close());
+  own.addEventListener('end', () => {
+    log.dataset.ended = 'yes';
+    own.close();
+  });
+  own.addEventListener('error', () => {
+    // An answer other than 200, as while the service starts, ends a source for good.
+    if (own === source && own.readyState === EventSource.CLOSED) reopening = setTimeout(start, REOPEN_MS);
+  });
+}
+
+function stop() {
+  clearTimeout(reopening);
+  source?.close();
 }
 
 document.addEventListener('newlog', start);
 document.addEventListener('change', ({ target }) => {
   if (target.id === 'follow') keepAtEnd(document.getElementById('log'));
+});
+// A browser has six connections to a site: a log that nobody sees keeps none. It continues where it was.
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible') start();
+  else stop();
 });
 start();

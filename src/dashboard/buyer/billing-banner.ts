@@ -1,20 +1,24 @@
 import { REASONS_OF_PEOPLE } from '../../agents/holds.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
-import type { BuyerPage } from '../../http/deps.ts';
 import { type Html, html } from '../html.ts';
 import { day } from './words.ts';
 
 /**
  * Renders what a buyer has to know about their payments, with the days; undefined while nothing is to be
- * said.
+ * said. `payUrl`: where they pay.
  */
-export function billingBanner(agent: AgentJson, brand: BuyerPage): Html | undefined {
+export function billingBanner(agent: AgentJson, payUrl: string | undefined): Html | undefined {
   if (agent.status === 'destroying' || agent.status === 'destroyed') return undefined;
   const { title, text, pays } = bannerFor(agent) ?? {};
   if (title === undefined || text === undefined) return undefined;
   return html`<section class="problem" aria-labelledby="billing-title"><h2 id="billing-title">${title}</h2>
 <p>${text}</p>
-${pays === true && brand.payUrl !== undefined && html`<p><a class="button primary" href="${brand.payUrl}" rel="noreferrer">Pay now</a></p>`}</section>`;
+${pays === true && payUrl !== undefined && html`<p><a class="button primary" href="${payUrl}" rel="noreferrer">Pay now</a></p>`}</section>`;
+}
+
+/** Whether the page offers to pay: only then it is looked up where. */
+export function isPaymentMissing(agent: AgentJson): boolean {
+  return agent.status !== 'destroying' && agent.status !== 'destroyed' && bannerFor(agent)?.pays === true;
 }
 
 interface Banner {

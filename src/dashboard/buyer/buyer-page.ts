@@ -14,6 +14,8 @@ export interface BuyerView {
   expected: ExpectedSeconds | undefined;
   /** Seconds since the order. */
   elapsed: number;
+  /** Stripe's page for what is open; undefined: nothing is, or it is not known. */
+  payPage: string | undefined;
 }
 
 const SOON_SECONDS = 3;
@@ -46,7 +48,7 @@ export function buyerPage(view: BuyerView, brand: BuyerPage): Html {
   return frame(
     brand,
     html`<h1>${TITLES[agent.status] ?? 'Your agent'}</h1>
-${billingBanner(agent, brand)}
+${billingBanner(agent, view.payPage ?? brand.payUrl)}
 <p role="status">${buyerText(brand, textKey(agent))}</p>
 ${isUnderWay && progress(view, brand)}
 ${(isUnderWay || agent.status === 'running') && steps(view, brand)}
@@ -60,8 +62,7 @@ const textKey = ({ status }: AgentJson): keyof BuyerTexts => (status === 'hibern
 /** Renders the operator's name and logo around the content. */
 export function frame({ name, logo }: BuyerPage, content: Renderable): Html {
   const image =
-    logo !== undefined &&
-    html`<img src="${'url' in logo ? logo.url : '/brand/logo'}" alt="${name === undefined ? '' : ''}" height="32">`;
+    logo !== undefined && html`<img src="${'url' in logo ? logo.url : '/brand/logo'}" alt="" height="32">`;
   return html`<div class="buyer">
 ${(image || name !== undefined) && html`<p class="brand">${image}${name}</p>`}
 ${content}
@@ -69,8 +70,10 @@ ${content}
 }
 
 function help({ helpUrl }: BuyerPage): Renderable {
-  return helpUrl !== undefined && html` · <a href="${helpUrl}" rel="noreferrer">Get help</a>`;
+  return helpUrl !== undefined && html` · ${helpLink(helpUrl)}`;
 }
+
+const helpLink = (url: string) => html`<a href="${url}" rel="noreferrer">Get help</a>`;
 
 function progress({ agent, expected, elapsed }: BuyerView, brand: BuyerPage): Html {
   const done = reachedStep(agent);
@@ -98,10 +101,12 @@ function steps({ agent, provision }: BuyerView, brand: BuyerPage): Html {
     const seconds = provision?.timeline.findLast((entry) => entry.step === step)?.seconds;
     return html`<li class="${state}"${state === 'current' && html` aria-current="step"`}><span>${buyerText(brand, step)}<span
 class="visually-hidden">, ${state}</span></span>
-<span class="number">${seconds !== undefined && seconds !== null && state === 'done' && duration(seconds)}</span></li>
+<span class="number">${seconds !== undefined && seconds !== null && state === 'done' && took(seconds)}</span></li>
 `;
   })}</ol>`;
 }
+
+const took = (seconds: number) => (seconds < 1 ? '< 1 s' : duration(seconds));
 
 /** Renders what a buyer sees whose payment has arrived and whose agent has not been ordered yet. */
 export function waitingPage(brand: BuyerPage): Html {
@@ -128,6 +133,16 @@ export function refusedPage(brand: BuyerPage): Html {
     brand,
     html`<h1>This link is not valid</h1>
 <p>It may have expired or be incomplete. Please use the link you were sent, or ask for a new one.</p>
-<p class="muted">${help(brand)}</p>`,
+${brand.helpUrl !== undefined && html`<p class="muted">${helpLink(brand.helpUrl)}</p>`}`,
+  );
+}
+
+/** Renders what a buyer sees while the page itself cannot be shown: it says nothing of the reason. */
+export function awayPage(brand: BuyerPage): Html {
+  return frame(
+    brand,
+    html`<h1>One moment, please</h1>
+<p role="status">This page cannot be shown just now. Your agent and your payment are not concerned.</p>
+<p class="muted">It tries again by itself${help(brand)}</p>`,
   );
 }

@@ -1,18 +1,22 @@
 import { createHash } from 'node:crypto';
-import type { RequestHandler, Response, Router } from 'express';
+import type { ErrorRequestHandler, RequestHandler, Response, Router } from 'express';
 import { z } from 'zod';
 import { findOrder } from '../../billing/orders.ts';
+import { findPayPage } from '../../billing/pay-page.ts';
 import { NotFoundError } from '../../errors.ts';
 import { findAgentJson } from '../../http/agents/present-agents.ts';
 import type { HttpDeps } from '../../http/deps.ts';
 import { type BuyerPage, NO_BUYER_PAGE } from '../../http/deps.ts';
 import { presentOperations } from '../../http/operations/present-operations.ts';
+import { logRefusal, toRefusal } from '../../http/problem.ts';
 import { createExpectedSeconds, type ExpectedSeconds } from '../../operations/expected.ts';
 import { findLatest } from '../../operations/listing.ts';
 import type { Page } from '../layout.ts';
 import { parseAgentId, sendPage } from '../requests.ts';
+import { isPaymentMissing } from './billing-banner.ts';
 import {
   attendedPage,
+  awayPage,
   type BuyerView,
   buyerPage,
   isOnItsWay,
@@ -48,6 +52,20 @@ export function addBuyerRoutes(router: Router, deps: HttpDeps): void {
   const buyers = { ...deps, expect: createExpectedSeconds(deps.database) };
   router.get('/status', showSession(buyers));
   router.get('/status/:agentId', showStatus(buyers));
+  router.use('/status', showAway(deps));
+}
+
+/** What an operator's page says about an error is not for buyers. */
+function showAway(deps: HttpDeps): ErrorRequestHandler {
+  const brand = deps.buyerPage ?? NO_BUYER_PAGE;
+  return (error, request, response, _next) => {
+    const refusal = toRefusal(error);
+    logRefusal(deps.log, request, refusal, error);
+    response.set(refusal.headers);
+    if (refusal.status < 500) return refuse(response, deps);
+    response.status(refusal.status);
+    send(response, deps, { main: awayPage(brand), reloadSeconds: CONFIRMATION_SECONDS });
+  };
 }
 
 function showStatus(deps: BuyerDeps): RequestHandler {
@@ -84,13 +102,14 @@ async function sendAgent(response: Response, deps: BuyerDeps, agentId: string): 
 
 async function readView({ database, expect }: BuyerDeps, agentId: string): Promise<BuyerView> {
   const agent = await findAgentJson(database, agentId);
-  const [row, expected] = await Promise.all([
+  const [row, expected, payPage] = await Promise.all([
     findLatest(database, { agentId, kind: 'provision' }),
     isOnItsWay(agent) ? expect(agent) : undefined,
+    isPaymentMissing(agent) ? findPayPage(database, agentId) : undefined,
   ]);
   const [provision] = await presentOperations(database, row === undefined ? [] : [row]);
   const orderedAt = Date.parse(provision?.createdAt ?? agent.createdAt);
-  return { agent, provision, expected, elapsed: (Date.now() - orderedAt) / 1000 };
+  return { agent, provision, expected, payPage, elapsed: (Date.now() - orderedAt) / 1000 };
 }
 
 function refuse(response: Response, deps: HttpDeps): void {

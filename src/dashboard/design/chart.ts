@@ -75,7 +75,7 @@ export function axes(labels: readonly string[], top: number, format: (value: num
   )}${labels.map(
     (label, index) =>
       index % every === 0 &&
-      html`<text x="${middle(index)}" y="${HEIGHT - 6}" text-anchor="middle">${label}</text>`,
+      html`<text x="${middle(index)}" y="${HEIGHT - 6}" text-anchor="${index === 0 ? 'start' : 'middle'}">${label}</text>`,
   )}`;
 }
 

@@ -40,7 +40,7 @@ export function designPage(now = Date.now()): Html {
 <button type="button" class="danger">Destroy</button><button type="button" class="quiet">Quiet</button>
 <a class="button" href="#buttons">A link</a></div>
 <h2>Times</h2>
-<p>${[-40, -500, -80_000, -2_000_000, 900].map((seconds) => html`${when(new Date(now + seconds * 1000).toISOString(), now)} `)}</p>
+<p>${[-40, -500, -80_000, -2_000_000, 900].map((seconds, index) => html`${index > 0 && ' · '}${when(new Date(now + seconds * 1000).toISOString(), now)}`)}</p>
 ${banners()}
 <h2>Counts</h2>
 ${tiles([

@@ -7,6 +7,7 @@ import { patterns } from '../design/strip.ts';
 import { type Html, html } from '../html.ts';
 import { agentCrumb } from '../parts.ts';
 import { capitalized, stepWords } from '../words.ts';
+import { cancelButton } from './cancel-page.ts';
 import { type LogBox, logBox } from './log-box.ts';
 import { fitLines, renderLines } from './log-lines.ts';
 import { type Timeline, timelineSection } from './timeline.ts';
@@ -25,7 +26,7 @@ export function operationPage({ timeline, search, log, last }: OperationPage): H
   const { operation } = timeline;
   const { agentId, kind, status, operationId } = operation;
   return html`${patterns()}${agentCrumb(agentId)}<div id="operation" data-live data-operation="${operationId}">
-<h1>${capitalized(kind)} ${badge(status)}</h1>
+<div class="title"><h1>${capitalized(kind)} ${badge(status)}</h1>${cancelButton(operation)}</div>
 ${problem(operation)}
 ${timelineSection(timeline)}
 </div>

@@ -4,9 +4,11 @@ import type { RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import { findAskers } from '../../audit/listing.ts';
 import { NotFoundError } from '../../errors.ts';
+import { actorOf } from '../../http/actor.ts';
 import type { HttpDeps } from '../../http/deps.ts';
 import { presentOperations } from '../../http/operations/present-operations.ts';
 import { searchText } from '../../http/search-text.ts';
+import { cancelOperation } from '../../operations/cancel.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { readCourse } from '../../operations/events/course.ts';
 import { readEvents } from '../../operations/events/events.ts';
@@ -14,8 +16,9 @@ import { LOG_LEVELS } from '../../operations/events/log-levels.ts';
 import { type LogPosition, readLogWindow, searchLog } from '../../operations/events/log-page.ts';
 import { toTextLine } from '../../operations/events/text-line.ts';
 import { getOperation } from '../../operations/requests.ts';
-import { sendPage } from '../requests.ts';
+import { form, sendPage } from '../requests.ts';
 import { capitalized } from '../words.ts';
+import { cancelPage } from './cancel-page.ts';
 import { operationPage } from './operation-page.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -37,6 +40,27 @@ const querySchema = z.object({
 export function addOperationRoutes(router: Router, deps: HttpDeps, operator: RequestHandler[]): void {
   router.get('/operations/:operationId', operator, showOperation(deps));
   router.get('/operations/:operationId/log.txt', operator, download(deps));
+  router.get('/operations/:operationId/cancel', operator, confirmCancel(deps));
+  router.post('/operations/:operationId/cancel', operator, form, cancel(deps));
+}
+
+function confirmCancel(deps: HttpDeps): RequestHandler {
+  return async (request, response) => {
+    const row = await findOperation(deps, request.params.operationId);
+    const [operation] = await presentOperations(deps.database, [row]);
+    const main = cancelPage(operation!);
+    sendPage(response, deps, { title: `Cancel the ${row.kind}?`, main, operator: true });
+  };
+}
+
+function cancel(deps: HttpDeps): RequestHandler {
+  const { database, queue } = deps;
+  return async (request, response) => {
+    const { operation_id: operationId } = await findOperation(deps, request.params.operationId);
+    const wanted = { operationId, actor: actorOf(request, response) };
+    await database.transaction().execute((trx) => cancelOperation(trx, queue, wanted));
+    response.redirect(303, `/operations/${operationId}`);
+  };
 }
 
 function showOperation(deps: HttpDeps): RequestHandler {

@@ -1,6 +1,7 @@
 import type { AttentionClass } from '../../database/vocabulary.ts';
 import type { BreakerState } from '../../limits/listing.ts';
 import type { Retryable } from '../../operations/retry-latest.ts';
+import { SILENT } from '../../reconcile/attention.ts';
 import type { InstallationCheck } from '../../reconcile/checks/store.ts';
 import type { NeedGroup } from '../../reconcile/needs.ts';
 import { breakerBanner } from '../attention-page.ts';
@@ -73,8 +74,11 @@ function titleOf(
     const title = blocks ? 'Orders are on hold until this is fixed' : ONE.configuration;
     return `${title}: ${capitalized(key)}`;
   }
+  const isSilent = key.startsWith(SILENT);
+  if (count > 1 && isSilent) return `${count.toLocaleString('en')} operations do not move`;
   if (count > 1) return `${count.toLocaleString('en')} ${SEVERAL[name]}`;
   const [agentId] = agentIds;
+  if (isSilent) return `An operation of agent ${agentId} does not move`;
   const concernsAgent = (name === 'failed' || name === 'unhealthy') && agentId !== undefined;
   return concernsAgent ? `Agent ${agentId} ${ONE[name]}` : ONE[name];
 }
@@ -91,13 +95,18 @@ function actionsFor(group: NeedGroup, retryable: Needs['retryable']): Renderable
   const [agentId] = agentIds;
   if (name === 'configuration') return undefined;
   if (count > 1)
-    return html`<a class="button primary" href="${LISTS[name] ?? '/attention'}">Show all ${count.toLocaleString('en')}</a>`;
+    return html`<a class="button primary" href="${group.key.startsWith(SILENT) ? '/attention' : (LISTS[name] ?? '/attention')}">Show all ${count.toLocaleString('en')}</a>`;
   if (agentId === undefined) return html`<a class="button primary" href="/attention">Show it</a>`;
+  if (group.key.startsWith(SILENT)) return silentActions(agentId, group.key.slice(SILENT.length));
   const retried = name === 'failed' ? retryable.get(agentId) : undefined;
   return html`${name === 'unhealthy' && form(agentId, 'restart', 'Restart')}${
     retried !== undefined && retryButton(retried)
   }<a class="button" href="/agents/${agentId}#operation">Open ${agentId}</a>`;
 }
+
+const silentActions = (agentId: string, operationId: string) =>
+  html`<a class="button primary" href="/operations/${operationId}">Its log</a>
+<a class="button danger" href="/operations/${operationId}/cancel">Cancel</a><a class="button" href="/agents/${agentId}">Open ${agentId}</a>`;
 
 function form(agentId: string, verb: string, text: string): Html {
   return html`<form method="post" action="/agents/${agentId}/${verb}"><button class="primary">${text}</button></form>`;

@@ -1,10 +1,11 @@
 import { PROBLEM_NAMES, PROBLEMS, type ProblemName, problemType } from '../../http/problems.ts';
 import { type Html, html } from '../html.ts';
+import { homeCrumb } from '../parts.ts';
 import { withCode } from './schema-text.ts';
 
 /** Renders `/problems`: every type of problem that the API answers. */
 export function problemsPage(): Html {
-  return html`<h1>Problems</h1>
+  return html`${homeCrumb()}<h1>Problems</h1>
 <p>Errors of <a href="/reference">the API</a> are problem details (RFC 9457). Their <code>type</code> is one of these
 addresses, and never changes its meaning.</p>
 <table><caption class="visually-hidden">Every type of problem</caption>

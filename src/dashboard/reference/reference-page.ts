@@ -1,4 +1,5 @@
 import { type Html, html } from '../html.ts';
+import { homeCrumb } from '../parts.ts';
 import { type Schema, separated, typeText, withCode } from './schema-text.ts';
 
 interface Parameter {
@@ -52,7 +53,7 @@ export function referencePage(document: ReferenceDocument): Html {
     ...groups.map(([tag, members]) => groupLink(`group-${tag}`, tag, members.length)),
     groupLink('schemas', 'Schemas', schemas.length),
   ];
-  return html`<h1>The API</h1>
+  return html`${homeCrumb()}<h1>The API</h1>
 <p>Every route, from <a href="/openapi.json">the OpenAPI document</a>. Errors are <a href="/problems">problems</a>.</p>
 <nav aria-label="Groups">${separated(links, ' · ')}</nav>
 ${groups.map(

@@ -36,6 +36,8 @@ export function typeText(schema: Schema | undefined): Html {
       ' · ',
     );
   if (schema.items !== undefined) return html`list of ${typeText(schema.items)}`;
+  if (schema.properties !== undefined && Object.keys(schema.properties).length === 0)
+    return html`an empty object`;
   if (schema.properties !== undefined) return html`object: ${fieldNames(schema.properties)}`;
   const names = [schema.type ?? 'anything'].flat().map((name) => (name === 'null' ? 'null' : name));
   return html`${names.join(' or ')}${limits(schema)}`;

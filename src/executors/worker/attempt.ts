@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { getAgentForOperation } from '../../agents/for-operation.ts';
 import { LEASE_SECONDS } from '../../config/timing.ts';
 import { type Database, isDatabaseUnavailable } from '../../database/connect.ts';
@@ -9,6 +8,7 @@ import type { AgentEffect, Runbooks } from '../../operations/attempt.ts';
 import type { Claim, OperationRow } from '../../operations/claims.ts';
 import type { IsStillWanted } from '../../operations/last-check.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
+import { persist } from '../../operations/persist.ts';
 import { limitSeconds } from '../../operations/registry.ts';
 import { runbookFor } from '../../operations/runbooks.ts';
 import { handBack, settleFailure, succeed } from '../../operations/settle.ts';
@@ -174,17 +174,5 @@ async function followRunbook(
         'could not close the attempt’s login to the Pulumi state',
       ),
     );
-  }
-}
-
-/** Retries a write while the database is unavailable and the lease holds: finished work must be recorded. */
-async function persist<T>(lease: Lease, write: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await write();
-    } catch (error) {
-      if (!isDatabaseUnavailable(error) || Date.now() > lease.until) throw error;
-      await sleep(500);
-    }
   }
 }

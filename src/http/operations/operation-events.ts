@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { readEvents, type StoredEvent } from '../../operations/events/events.ts';
 import { getOperation } from '../../operations/requests.ts';
+import { createWakeUp } from '../../processes/wake-up.ts';
 import type { HttpDeps } from '../deps.ts';
 import { endpoint, read } from '../endpoint.ts';
 import {
@@ -10,7 +11,6 @@ import {
   openEventStream,
   type ServerSentEvent,
 } from '../event-stream.ts';
-import { createWakeUp } from '../wake-up.ts';
 import { operationParams } from './operation-json.ts';
 
 /** Notifications wake the loop at once; polling covers those lost with a connection. */

@@ -11,7 +11,10 @@ export type Wake = (operationId: string | undefined) => void;
 
 /** Wakes subscribers when there may be new events. They read the events themselves from the table. */
 export interface EventHub {
-  /** `*` subscribes to all operations, `WORK_KEY` to other work. @returns a function that unsubscribes */
+  /**
+   * `*` subscribes to all operations, `WORK_KEY` to other work, `PAGES_KEY` to what pages show besides.
+   * @returns a function that unsubscribes
+   */
   subscribe(operationId: string | '*', wake: Wake): () => void;
   close(): Promise<void>;
 }
@@ -20,8 +23,11 @@ export interface EventHub {
 export const WORK_KEY = ' work';
 /** The key of those who hand over slots. They are woken with the id of a provision. */
 export const CLAIMS_KEY = ' claims';
-/** Triggers of the database notify it (migration 0018). */
+/** The key of those who show what changes without an operation: an agent's health, a breaker, a finding. */
+export const PAGES_KEY = ' pages';
+/** Triggers of the database notify these (migrations 0018 and 0034). */
 const WORK_CHANNEL = 'work_waits';
+const PAGES_CHANNEL = 'pages_changed';
 
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
@@ -46,6 +52,7 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
     },
     onWork: () => wakeAll(WORK_KEY, undefined),
     onClaim: (operationId) => wakeAll(CLAIMS_KEY, operationId),
+    onPages: () => wakeAll(PAGES_KEY, undefined),
     onConnected: () => {
       for (const key of [...subscribers.keys()]) wakeAll(key, undefined);
     },
@@ -73,6 +80,7 @@ interface Listening {
   onEvent(operationId: string): void;
   onWork(): void;
   onClaim(operationId: string): void;
+  onPages(): void;
   onConnected(): void;
 }
 
@@ -114,6 +122,7 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
   signal.addEventListener('abort', () => end(), { once: true, signal: over.signal });
   client.on('notification', ({ channel, payload }) => {
     if (channel === WORK_CHANNEL) options.onWork();
+    else if (channel === PAGES_CHANNEL) options.onPages();
     else if (channel === CLAIMS_CHANNEL) options.onClaim(payload ?? '');
     else if (payload) options.onEvent(payload);
   });
@@ -121,6 +130,7 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
     await client.connect();
     await client.query(`listen ${EVENTS_CHANNEL}`);
     await client.query(`listen ${WORK_CHANNEL}`);
+    await client.query(`listen ${PAGES_CHANNEL}`);
     await client.query(`listen ${CLAIMS_CHANNEL}`);
     onUp();
     options.onConnected();

@@ -25,10 +25,12 @@ export interface Feed {
  * to find operations that it missed.
  */
 const LOOK_BACK_IDS = 1_000;
+/** Of so many operations the feed remembers the position; then it forgets those without recent events. */
+const MOST_REMEMBERED = 5_000;
 
-export async function openFeed(database: Database): Promise<Feed> {
+export async function openFeed(database: Database, mostRemembered = MOST_REMEMBERED): Promise<Feed> {
   const opened = await newestId(database);
-  const floor = opened - LOOK_BACK_IDS;
+  let floor = opened - LOOK_BACK_IDS;
   const seen = await latestSequences(database, floor);
   let looked = opened;
 
@@ -41,6 +43,12 @@ export async function openFeed(database: Database): Promise<Feed> {
       .execute();
     return rows.map((row) => row.operation_id);
   };
+  /** A feed lives as long as somebody listens. What it forgets has no event that it would read again. */
+  const forgetOld = async () => {
+    floor = (await newestId(database)) - LOOK_BACK_IDS;
+    const recent = await latestSequences(database, floor);
+    for (const operationId of seen.keys()) if (!recent.has(operationId)) seen.delete(operationId);
+  };
   return {
     next: async (wanted) => {
       const newest = wanted === 'any' ? await newestId(database) : looked;
@@ -52,6 +60,7 @@ export async function openFeed(database: Database): Promise<Feed> {
       );
       for (const { operationId, sequence } of events) seen.set(operationId, sequence);
       looked = newest;
+      if (seen.size > mostRemembered) await forgetOld();
       return events;
     },
   };

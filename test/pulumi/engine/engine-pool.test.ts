@@ -18,6 +18,7 @@ import { findProcesses } from '../../../src/processes/find.ts';
 import { Lease } from '../../../src/processes/lease.ts';
 import { createEnginePool, type EnginePool } from '../../../src/pulumi/engine/engine-pool.ts';
 import { ENGINE_TAG, removeOrphanedWork } from '../../../src/pulumi/engine/engine-process.ts';
+import { compileCache } from '../../support/commands.ts';
 
 /** Real runner processes. A script whose behaviour the test chooses stands in for the Pulumi CLI. */
 let folder: string;
@@ -32,7 +33,7 @@ beforeEach(() => {
   chmodSync(cli, 0o755);
   pool = createEnginePool({
     settings: { pulumi: cli, workDir: join(folder, 'runs') },
-    environment: { PATH: process.env.PATH!, HOME: folder },
+    environment: { PATH: process.env.PATH!, HOME: folder, ...compileCache },
     processTags: { POOL_TEST: mark },
     idle: 1,
   });

@@ -8,6 +8,7 @@ import { findProcesses } from '../../../src/processes/find.ts';
 import { Lease } from '../../../src/processes/lease.ts';
 import { createEnginePool } from '../../../src/pulumi/engine/engine-pool.ts';
 import { connectEngine } from '../../sandbox/providers/engine.ts';
+import { compileCache } from '../../support/commands.ts';
 import { listeningSockets } from '../../support/listening-sockets.ts';
 import { becomeOtherUser, needsRoot } from '../../support/other-user.ts';
 
@@ -30,7 +31,7 @@ async function runTask() {
   chmodSync(cli, 0o755);
   const pool = createEnginePool({
     settings: { pulumi: cli, workDir: join(folder, 'runs'), providerHost: builtinProviders },
-    environment: { PATH: process.env.PATH!, HOME: folder },
+    environment: { PATH: process.env.PATH!, HOME: folder, ...compileCache },
     processTags: { POOL_TEST: folder },
     idle: 1,
   });

@@ -100,7 +100,7 @@ test('the order form creates a session; session and subscription both carry the 
   expect(session.metadata).toEqual(metadata);
 
   const paid = await post(`/checkout/${id}`, { outcome: 'pay' });
-  expect(paid.headers.get('location')).toBe(new URL('/', sandbox.receiver.url).href);
+  expect(paid.headers.get('location')).toBe(new URL(`/status?session=${id}`, sandbox.receiver.url).href);
   const { subscription } = await sandbox.stripe.checkout.sessions.retrieve(id, { expand: ['subscription'] });
   expect(subscription).toMatchObject({ metadata: session.metadata });
 });
@@ -129,4 +129,26 @@ test('an unknown session is answered as a page, or as JSON on request', async ()
     headers: { Accept: 'application/json' },
   });
   expect(await json.json()).toEqual({ error: "No such checkout.session: 'cs_test_none'" });
+});
+
+test('every page of the order leads back to the dashboard', async () => {
+  const home = `href="${new URL('/', sandbox.receiver.url).href}">Back to the dashboard`;
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  const placed = await fetch(`${sandbox.url}/checkout`, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { ...form, accept: 'text/html' },
+    body: 'region=us-west',
+  });
+  const session = `${sandbox.url}${placed.headers.get('location')}`;
+  const shown = async (url: string) => (await fetch(url, { headers: { accept: 'text/html' } })).text();
+  expect(await shown(`${sandbox.url}/checkout`)).toContain(home);
+  const open = await shown(session);
+  expect(open).toContain(home);
+  expect(open).toContain('<a href="/checkout">Change the order</a>');
+  await fetch(session, { method: 'POST', redirect: 'manual', headers: { accept: 'text/html' } });
+  const paid = await shown(session);
+  expect(paid).toContain(home);
+  expect(paid).toContain('/status?session=cs_test_');
+  expect(paid).toContain('To your agent’s page');
 });

@@ -115,3 +115,24 @@ test('what belongs to another customer, and unknown actions, are refused', async
   expect((await send({ action: 'cancel', subscription: subscription.id }, elsewhere)).status).toBe(403);
   expect(await current()).toMatchObject({ cancel_at_period_end: false });
 });
+
+test('a finalized invoice names the page on which it is paid, once', async () => {
+  const open = await failNext(sandbox, subscription.id);
+  expect(open.hosted_invoice_url).toBe(`${sandbox.url}/invoice/${open.id}`);
+  const send = async (method: string) => {
+    const response = await fetch(open.hosted_invoice_url!, { method, headers: { accept: 'text/html' } });
+    return { status: response.status, page: await response.text() };
+  };
+  expect((await send('GET')).page).toContain('Pay with the saved card');
+  await payWith(sandbox, subscription, 'pm_card_chargeCustomerFail');
+  const refused = await send('POST');
+  expect(refused.status).toBe(402);
+  expect(refused.page).toContain('Your card was declined.');
+  await payWith(sandbox, subscription, 'pm_card_visa');
+  for (const _ of [1, 2]) {
+    const { status, page } = await send('POST');
+    expect([status, page.includes('Nothing is open on this invoice.')]).toEqual([200, true]);
+  }
+  expect(await sandbox.stripe.invoices.retrieve(open.id!)).toMatchObject({ status: 'paid' });
+  expect((await fetch(`${sandbox.url}/invoice/in_none`)).status).toBe(404);
+});

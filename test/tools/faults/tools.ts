@@ -1,9 +1,15 @@
 import { existsSync } from 'node:fs';
+import { compileCache } from '../../support/commands.ts';
+import { memoryFolder } from '../../support/memory-folder.ts';
 
 /** The programs that a real installation needs, as set up by `npm test`. */
 export function toolEnvironment(): Record<string, string> {
-  const names = ['PATH', 'HOME', 'USER', 'LANG', 'TMPDIR', 'AGENT_STACKS_PULUMI', 'AGENT_STACKS_ANSIBLE'];
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]!]] : [])));
+  const names = ['PATH', 'HOME', 'USER', 'LANG', 'AGENT_STACKS_PULUMI', 'AGENT_STACKS_ANSIBLE'];
+  return {
+    ...Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]!]] : []))),
+    ...compileCache,
+    TMPDIR: memoryFolder,
+  };
 }
 
 /** Why these tests cannot run here, or undefined. */

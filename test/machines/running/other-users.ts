@@ -1,19 +1,14 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually } from '../support/eventually.ts';
-import { describeWithMachines } from '../support/fleet.ts';
-import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
-import { findInstallationProcesses } from '../support/installation-processes.ts';
-import { type ListeningSocket, listeningSockets } from '../support/listening-sockets.ts';
-import { becomeOtherUser } from '../support/other-user.ts';
-
-let site: Site;
-let installation: Installation;
+import { expect, it } from 'vitest';
+import type { Installation } from '../../support/installation.ts';
+import { findInstallationProcesses } from '../../support/installation-processes.ts';
+import { type ListeningSocket, listeningSockets } from '../../support/listening-sockets.ts';
+import { becomeOtherUser } from '../../support/other-user.ts';
 
 /** The installation's processes and all their descendants, including those in machines. */
-function everyProcess(): number[] {
-  const found = new Set(findInstallationProcesses(site.dataDir).map(({ pid }) => pid));
+function everyProcess(dataDir: string): number[] {
+  const found = new Set(findInstallationProcesses(dataDir).map(({ pid }) => pid));
   const parents = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map((name) => [Number(name), parentOf(name)] as const);
@@ -41,23 +36,11 @@ function sharesFiles({ pid }: ListeningSocket): boolean {
   }
 }
 
-describeWithMachines('another user of this machine, beside real machines', () => {
-  beforeAll(async () => {
-    site = await makeSite({ SANDBOX_MACHINES: 'real', SANDBOX_DEMO_ORDER: 'on' });
-    installation = await startInstallation(site);
-    await eventually('the demo agent runs', () => /SUCCEEDED after/.test(installation.terminal()), {
-      withinSeconds: 240,
-      describe: installation.terminal,
-    });
-  }, 300_000);
-
-  afterAll(async () => {
-    await installation?.stop();
-    await site?.remove();
-  }, 90_000);
-
-  it('sees only the service, the sandbox and the database', async () => {
-    const sockets = listeningSockets(everyProcess());
+/** Declares a test of what another user of this machine can reach of an installation with real machines. */
+export function testOtherUsers(get: () => Installation): void {
+  it('another user of this machine sees only the service, the sandbox and the database', async () => {
+    const installation = get();
+    const sockets = listeningSockets(everyProcess(installation.site.dataDir));
     const { url, stripeApiUrl, databaseUrl } = installation.connection;
     const known = [url, stripeApiUrl, databaseUrl].map((address) => Number(new URL(address).port));
     // Tailscale, headscale, the gateway and the machines are in other network namespaces.
@@ -81,7 +64,7 @@ describeWithMachines('another user of this machine, beside real machines', () =>
     );
     expect(answers.filter((answer) => answer.endsWith(' OK'))).toEqual([]);
   }, 60_000);
-});
+}
 
 /** The kernel shows a path as the listener gave it, possibly relative to its folder. */
 const absolute = ({ address, pid }: ListeningSocket) =>

@@ -1,43 +1,30 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { traceIdFor } from '../../src/log.ts';
-import { createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
-import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
-import { type Collector, secondsBySteps, startCollector } from '../support/otlp-collector.ts';
-import { serviceLog } from '../support/workflow-runs.ts';
+import { expect, it } from 'vitest';
+import { traceIdFor } from '../../../src/log.ts';
+import type { Fleet } from '../../support/fleet.ts';
+import type { Installation } from '../../support/installation.ts';
+import { type Collector, secondsBySteps } from '../../support/otlp-collector.ts';
+import { serviceLog } from '../../support/workflow-runs.ts';
 
-let collector: Collector;
-let site: Site;
-let installation: Installation;
-let fleet: Fleet;
+export interface Traced {
+  collector: Collector;
+  installation: Installation;
+  fleet: Fleet;
+  /** One that was bought, and how many run in all. */
+  agentId: string;
+  running: number;
+}
 
-describeWithMachines('a purchase on a real machine, seen from outside', () => {
-  beforeAll(async () => {
-    collector = await startCollector();
-    site = await makeSite({
-      SANDBOX_MACHINES: 'real',
-      OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint,
-      OTEL_METRIC_EXPORT_INTERVAL: '2000',
-    });
-    installation = await startInstallation(site);
-    fleet = createFleet(installation);
-    await fleet.buy('traced');
-    await installation.untilAgent('traced', 'running', 240);
-  }, 420_000);
-
-  afterAll(async () => {
-    await installation?.stop();
-    await site?.remove();
-    await collector?.close();
-  }, 90_000);
-
-  it('is one trace from the webhook to Ansible’s last task, which adds up to the ledger', async () => {
-    const { operationId } = await fleet.operation('traced');
+/** Declares tests of a purchase as it is seen from outside: one trace, the same id in every log, metrics. */
+export function testTrace(get: () => Traced): void {
+  it('a purchase is one trace from the webhook to Ansible’s last task, which adds up to the ledger', async () => {
+    const { collector, installation, fleet, agentId } = get();
+    const { operationId } = await fleet.operation(agentId);
     const traceId = traceIdFor(operationId);
     const own = () => collector.spans.filter((span) => span.traceId === traceId);
     await expect.poll(() => own().length, { timeout: 30_000 }).toBeGreaterThan(20);
-    const { body: ledger } = await installation.ask('/api/agents/traced/ledger');
+    const { body: ledger } = await installation.ask(`/api/agents/${agentId}/ledger`);
     const steps = secondsBySteps(own());
     const total = Object.values(steps).reduce((sum, seconds) => sum + seconds, 0);
     console.log(`ledger ${ledger.seconds} s, spans ${total.toFixed(3)} s, ${own().length} spans`);
@@ -67,8 +54,9 @@ describeWithMachines('a purchase on a real machine, seen from outside', () => {
     }
   }, 60_000);
 
-  it('has its id in the lines of every process', async () => {
-    const { operationId } = await fleet.operation('traced');
+  it('a purchase has its id in the lines of every process', async () => {
+    const { installation, fleet, agentId } = get();
+    const { operationId } = await fleet.operation(agentId);
     const traceId = traceIdFor(operationId);
     const lines = serviceLog(installation, operationId).map((line) => JSON.parse(line));
     const events = lines.map(({ event, process }) => [process ?? 'service', event].join(' '));
@@ -82,23 +70,22 @@ describeWithMachines('a purchase on a real machine, seen from outside', () => {
       ]),
     );
     expect(new Set(lines.map((line) => line.traceId))).toEqual(new Set([traceId]));
-    const folder = join(site.dataDir, 'logs', 'configure');
+    const folder = join(installation.site.dataDir, 'logs', 'configure');
     const [file] = readdirSync(folder).filter((name) => name.startsWith(operationId));
     const told = readFileSync(join(folder, file!), 'utf8').match(/^progress: .*$/gm) ?? [];
     expect(told.length).toBeGreaterThan(5);
     for (const line of told) expect(line).toContain(`operation=${operationId} trace=${traceId}`);
   });
 
-  it('reaches the collector as metrics too', async () => {
+  it('purchases reach the collector as metrics too', async () => {
+    const { collector, running } = get();
     const find = (name: string) => collector.metrics.findLast((metric) => metric.name === name);
-    await expect
-      .poll(() => find('agent_stacks_running_seconds')?.dataPoints.map(({ count }) => Number(count)), {
-        timeout: 30_000,
-      })
-      .toContain(1);
+    const measured = () =>
+      find('agent_stacks_running_seconds')?.dataPoints.reduce((sum, { count }) => sum + Number(count), 0);
+    await expect.poll(measured, { timeout: 30_000 }).toBe(running);
     expect(find('agent_stacks_running_seconds')).toMatchObject({ type: 'histogram', unit: 's' });
     expect(find('agent_stacks_agents')).toMatchObject({ type: 'gauge' });
     expect(find('agent_stacks_engine_processes')).toMatchObject({ type: 'gauge' });
     expect(find('agent_stacks_stripe_events')).toMatchObject({ type: 'sum' });
   }, 60_000);
-});
+}
