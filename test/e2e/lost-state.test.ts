@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
@@ -10,6 +11,7 @@ let installation: Installation;
 let before: Awaited<ReturnType<typeof listHoldings>>;
 beforeAll(async () => {
   site = await makeSite({ POOL: 'eu-west/starter=1', EXECUTOR: 'local' });
+  site.environment.BACKUP_TO = join(site.dataDir, 'kept');
   installation = await startInstallation(site);
 }, 180_000);
 afterAll(async () => {
@@ -187,3 +189,55 @@ it('billing goes on: a cancelled subscription is followed to its end', async () 
     describe: installation.terminal,
   });
 }, 90_000);
+
+it('restores a backup, and finds what happened after it', async () => {
+  const made = await cli('backup', '--json');
+  expect(made.code, made.stderr).toBe(0);
+  const { location, verifiedAt } = JSON.parse(made.stdout);
+  expect(verifiedAt).toEqual(expect.any(String));
+  await installation.ask('/api/agents', {
+    json: { agentId: 'later', userId: 'eve', region: 'eu-central' },
+  });
+  await installation.untilAgent('later', 'running', 90);
+  await untilRecordOf('later');
+  const destroyed = await cli('destroy', 'plain', '--yes', '--wait');
+  expect(destroyed.code, destroyed.stdout + destroyed.stderr).toBe(0);
+  const servers = (await listHoldings(installation.connection)).servers;
+  await installation.stop();
+  await dropDatabases(site.dataDir);
+  const restored = await cli('restore', location);
+  expect(restored.stdout + restored.stderr).toMatch(/Restored \d+ rows/);
+  installation = await startInstallation(site);
+  const rebuilt = JSON.parse((await cli('rebuild-state', '--yes', '--json')).stdout);
+  const actions = Object.fromEntries(
+    rebuilt.agents.map((one: { agentId: string; action: string }) => [one.agentId, one.action]),
+  );
+  const corrected = { paid: 'corrected', held: 'corrected', next: 'corrected' };
+  expect(actions).toEqual({ ...corrected, later: 'rebuilt', plain: 'destroyed' });
+  await eventually(
+    'every stack is imported',
+    async () =>
+      (
+        await installation.query(
+          "select from operations where kind = 'import' and status = 'succeeded' and created_at > now() - interval '5 minutes' and agent_id = any('{paid,held,next,later}')",
+        )
+      ).length >= 4,
+    { withinSeconds: 120, describe: installation.terminal },
+  );
+  expect((await listHoldings(installation.connection)).servers).toEqual(servers);
+  expect(await agent('plain')).toMatchObject({ status: 'destroyed' });
+  expect(await agent('later')).toMatchObject({ status: 'running', userId: 'eve' });
+}, 300_000);
+
+const untilRecordOf = (agentId: string) =>
+  eventually(
+    `the record of ${agentId} is kept`,
+    async () =>
+      (
+        await installation.query(
+          'select from cloud_records r join agents a on a.agent_id = r.owner_id where r.seen >= a.updated_at and a.agent_id = $1',
+          [agentId],
+        )
+      ).length === 1,
+    { withinSeconds: 60, describe: installation.terminal },
+  );
