@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { ConflictError } from '../errors.ts';
 import {
   endSchema,
   type Header,
@@ -26,7 +27,7 @@ const MOST_ROWS = 500;
 const MOST_CHARACTERS = 4_000_000;
 
 /** The file is no backup, is damaged, or does not fit. */
-export class BackupError extends Error {
+export class BackupError extends ConflictError {
   override name = 'BackupError';
 }
 
