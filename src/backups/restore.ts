@@ -8,6 +8,7 @@ import type { Header } from './format.ts';
 import { BackupError, type Loaded, load, type OpenedBackup, openBackup } from './load.ts';
 import { connect } from './scratch.ts';
 import { ensureStateTable } from './state-table.ts';
+import { clearTables } from './tables.ts';
 
 export interface RestoreDeps {
   databaseUrl: Secret;
@@ -46,7 +47,7 @@ async function loadAll(deps: RestoreDeps, backup: OpenedBackup): Promise<Loaded>
   try {
     await ensureStateTable(state);
     for (const client of [service, state]) await client.query('begin');
-    await clear(service, state);
+    for (const client of [service, state]) await clearTables(client);
     const loaded = await load({ service, state }, backup);
     await settle(service);
     await state.query('commit');
@@ -100,17 +101,6 @@ async function prepareSchema(databaseUrl: Secret, schema: string): Promise<void>
   } finally {
     await pool.end();
   }
-}
-
-/** A new database has rows of its own, such as the installation's. */
-async function clear(service: pg.Client, state: pg.Client): Promise<void> {
-  const { rows } = await service.query<{ tables: string }>(
-    `select string_agg(quote_ident(relname), ', ') as tables from pg_class
-     where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
-       and relname <> all('{kysely_migration,kysely_migration_lock,pulumi_state}')`,
-  );
-  await service.query(`truncate ${rows[0]!.tables} restart identity cascade`);
-  await state.query('delete from pulumi_state');
 }
 
 function refuseOther({ mode, vault, stateUrl }: RestoreDeps, header: Header): void {

@@ -5,6 +5,7 @@ import { migrate } from '../database/migrations.ts';
 import { Secret } from '../secret.ts';
 import { type Loaded, load, openBackup } from './load.ts';
 import { ensureStateTable } from './state-table.ts';
+import { clearTables } from './tables.ts';
 
 /**
  * Restores a backup into a database of its own, which is dropped afterwards. Its constraints hold what the
@@ -35,6 +36,7 @@ async function loadInto(url: Secret, chunks: AsyncIterable<Uint8Array>): Promise
   try {
     await ensureStateTable(client);
     await client.query('begin');
+    await clearTables(client);
     const loaded = await load({ service: client, state: client }, await openBackup(chunks));
     await client.query('commit');
     return loaded;

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 
 /** What says how processes are now, and nothing once they are gone. */
-const PASSING = ['workers', 'checks', 'pool_demands', 'kysely_migration', 'kysely_migration_lock'];
+const PASSING = ['workers', 'checks', 'pool_demands'];
 
 /** A table of the schema `public`, with the columns that can be written. */
 export interface Table {
@@ -17,7 +17,7 @@ export async function listTables(client: pg.ClientBase): Promise<Table[]> {
      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.attnum > 0
        and not a.attisdropped and a.attgenerated = '' and c.relname <> all($1::text[])
      order by c.relname, a.attnum`,
-    [PASSING],
+    [[...PASSING, ...MIGRATIONS]],
   );
   const { rows: references } = await client.query<{ from: string; to: string }>(
     `select distinct conrelid::regclass::text as "from", confrelid::regclass::text as "to"
@@ -41,6 +41,19 @@ function inOrder(names: readonly string[], needs: (name: string) => string[]): s
     left = left.filter((name) => !ready.includes(name));
   }
   return ordered;
+}
+
+const MIGRATIONS = ['kysely_migration', 'kysely_migration_lock'];
+
+/** Empties all tables: a new database has rows of its own, such as the installation's. */
+export async function clearTables(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+       and relname <> all($1::text[])`,
+    [MIGRATIONS],
+  );
+  const tables = rows.map(({ name }) => quoted(name)).join(', ');
+  if (tables !== '') await client.query(`truncate ${tables} restart identity cascade`);
 }
 
 /** A name as SQL has it. The names come from the catalogue or are checked by the format's schema. */
