@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { FORMAT, type Header, MARKS, type Side, tableKey, toLine } from './format.ts';
+import { STATE_TABLE } from './state-table.ts';
 import { listTables, quoted, type Table } from './tables.ts';
 
 /** The databases of an installation; `state` is Pulumi's, undefined if its state is not in Postgres. */
@@ -28,7 +29,9 @@ export async function* dump({ service, state }: Sources): AsyncGenerator<string>
     ['state', state],
   ] as const) {
     if (client === undefined) continue;
-    for (const table of await listTables(client)) yield* dumpTable(client, { side, table }, rows);
+    // Others may keep something beside Pulumi's state.
+    for (const table of await listTables(client))
+      if (side === 'service' || table.name === STATE_TABLE) yield* dumpTable(client, { side, table }, rows);
   }
   yield toLine(MARKS.end, { rows });
   for (const client of [service, state]) await client?.query('commit');

@@ -7,7 +7,7 @@ import type { Secret } from '../secret.ts';
 import type { Header } from './format.ts';
 import { BackupError, type Loaded, load, type OpenedBackup, openBackup } from './load.ts';
 import { connect } from './scratch.ts';
-import { ensureStateTable } from './state-table.ts';
+import { ensureStateTable, STATE_TABLE } from './state-table.ts';
 import { clearTables } from './tables.ts';
 
 export interface RestoreDeps {
@@ -47,7 +47,8 @@ async function loadAll(deps: RestoreDeps, backup: OpenedBackup): Promise<Loaded>
   try {
     await ensureStateTable(state);
     for (const client of [service, state]) await client.query('begin');
-    for (const client of [service, state]) await clearTables(client);
+    await clearTables(service);
+    await state.query(`delete from ${STATE_TABLE}`);
     const loaded = await load({ service, state }, backup);
     await settle(service);
     await state.query('commit');
