@@ -6,6 +6,7 @@ import type { Connections } from '../connections/connections.ts';
 import { openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { migrateDatabase } from '../database/migrations.ts';
+import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { openWebServer } from '../http/web-server.ts';
 import { applyLimits } from '../limits/apply-limits.ts';
 import { createLog, type Log } from '../log.ts';
@@ -19,6 +20,7 @@ import { StoppedError, type Waiter, waitFor } from '../processes/waiting.ts';
 import { type Queue, startQueue } from '../queue/queue.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
+import { watchForLostState } from '../recovery/lost-state.ts';
 import { openClock } from './clock.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { openKeyFollowing } from './keys.ts';
@@ -124,6 +126,8 @@ async function start(parts: StartParts): Promise<void> {
   }
   // A clock that was moved before a restart must not seem to jump while the worker decides.
   await clock.refresh();
+  const lost = watchForLostState({ database, log: parts.log, hetzner: openHetzner(connections) });
+  shutdown.add('the look for earlier servers', lost.stop);
   const problems = role === 'api' ? [] : await startWork({ ...parts, ...backend, publicUrl }, waiter);
   shutdown.add('the terminal', followOnTerminal({ database, events, say }));
   announceStart({ installation, role, url: served && operatorUrl, problems });
@@ -131,6 +135,10 @@ async function start(parts: StartParts): Promise<void> {
   if (installation?.role === 'host' && role !== 'worker' && wantsDemoOrder(config))
     await placeDemoOrder({ database, connections, say });
 }
+
+/** Undefined where only the GitHub runners have the key. */
+const openHetzner = ({ missingKeys, hcloud }: Connections) =>
+  missingKeys.length === 0 ? createHetznerClient(hcloud) : undefined;
 
 function wantsDemoOrder(config: Config): boolean {
   return config.mode === 'sandbox' && config.sandbox.demoOrder === 'on';

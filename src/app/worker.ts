@@ -26,6 +26,7 @@ import { startHealthMonitor } from '../reconcile/health-monitor.ts';
 import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts';
 import { openControllerNode } from '../tailnet/controller-node.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
+import { startBackingUp } from './backing-up.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
 import { runsDir } from './engine.ts';
@@ -36,6 +37,7 @@ import { openLocalEngine, openRemover } from './local-engine.ts';
 import { observeWork } from './observed.ts';
 import { startPool } from './pool.ts';
 import { type Pulse, startPulse } from './pulse.ts';
+import { startRecords } from './rebuilding.ts';
 import { openReleasing } from './releasing.ts';
 import type { ServiceDeps } from './service-deps.ts';
 import { openUnmovedReport } from './unmoved-report.ts';
@@ -87,6 +89,8 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     { isDue: (what) => pulse.isDue(what) },
   );
   const unmoved = openUnmovedReport(deps);
+  const records = startRecords(deps);
+  const backups = startBackingUp(deps);
   const folding = startFolding(deps);
   const canaries = startCanaries(
     {
@@ -111,6 +115,8 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         sealing.stop(),
         rekeying.stop(),
         unmoved.stop(),
+        records?.stop(),
+        backups?.stop(),
         folding.stop(),
         canaries.stop(),
         pulse.stop(),

@@ -16,6 +16,7 @@ import { mcp } from './commands/mcp.ts';
 import { cancel, operationCommands, retry } from './commands/operations.ts';
 import { people } from './commands/people.ts';
 import { audit, notices, open, receipt } from './commands/records.ts';
+import { backup, rebuildState, restore } from './commands/recovery.ts';
 import { rekey } from './commands/rekey.ts';
 import { sessions } from './commands/sessions.ts';
 import { ssh } from './commands/ssh.ts';
@@ -58,6 +59,9 @@ function createCommands(candidates: Candidates): Command[] {
     people,
     tokens,
     sessions,
+    backup,
+    restore,
+    rebuildState,
     mcp,
   ];
 }

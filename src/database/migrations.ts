@@ -30,6 +30,7 @@ import * as proposals from './migrations/0028-proposals.ts';
 import * as images from './migrations/0029-images.ts';
 import * as imageDoubts from './migrations/0030-image-doubts.ts';
 import * as people from './migrations/0031-people.ts';
+import * as recovery from './migrations/0032-recovery.ts';
 import * as canary from './migrations/0033-canary.ts';
 import * as toldChanges from './migrations/0034-told-changes.ts';
 import * as rekey from './migrations/0036-rekey.ts';
@@ -64,6 +65,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0029-images': images,
   '0030-image-doubts': imageDoubts,
   '0031-people': people,
+  '0032-recovery': recovery,
   '0033-canary': canary,
   '0034-told-changes': toldChanges,
   '0036-rekey': rekey,
@@ -120,13 +122,14 @@ export async function migrateDatabase(url: Secret): Promise<void> {
 }
 
 /**
- * Migrates the database to this code's schema. Concurrent starts wait for each other (Kysely holds a lock).
+ * Migrates the database to this code's schema, or an empty one to an earlier version's (`to`). Concurrent
+ * starts wait for each other (Kysely holds a lock).
  * @throws Error if the database is newer than the code, because an old program must not write to it, or if
  * another session keeps a table locked for too long
  */
 export async function migrate(
   database: Database,
-  { lockTimeoutMs = LOCK_TIMEOUT_MS }: { lockTimeoutMs?: number } = {},
+  { lockTimeoutMs = LOCK_TIMEOUT_MS, to }: { lockTimeoutMs?: number; to?: string } = {},
 ): Promise<void> {
   const version = await databaseVersion(database);
   if (version !== undefined && version > SCHEMA_VERSION) {
@@ -136,7 +139,7 @@ export async function migrate(
     );
   }
   const migrator = new Migrator({ db: database as Kysely<unknown>, provider: createProvider(lockTimeoutMs) });
-  const { error } = await migrator.migrateToLatest();
+  const { error } = await (to === undefined ? migrator.migrateToLatest() : migrator.migrateTo(to));
   if (isLockTimeout(error)) throw new Error(LOCKED, { cause: error });
   if (error) throw error;
 }

@@ -30,6 +30,7 @@ import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { PeopleTables } from './people-tables.ts';
 import type { ProposalTables } from './proposal-table.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
+import type { RecoveryState, RecoveryTables } from './recovery-tables.ts';
 import type { SlotTables } from './slot-tables.ts';
 import type { TelemetryTables } from './telemetry-tables.ts';
 import type {
@@ -51,6 +52,7 @@ export interface Tables
     ImageTables,
     KeyTables,
     CanaryTables,
+    RecoveryTables,
     PeopleTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
@@ -109,6 +111,7 @@ export interface InstallationTable {
   executor: Defaulted<ExecutorName>;
   /** How far the sandbox's clock is ahead, as Postgres writes an interval; `business_now()` adds it. */
   clock_offset: Defaulted<unknown>;
+  recovery: Defaulted<RecoveryState>;
   created_at: DefaultTimestamp;
 }
 

@@ -2,14 +2,14 @@ import { mkdirSync } from 'node:fs';
 import { agentName, foundationName, type KnownDevice } from '../../../stacks/inputs.ts';
 import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
 import { PASSPHRASE, type SecretsProvider } from '../../config/secrets-provider.ts';
-import { RetryableError } from '../../errors.ts';
+import { PermanentError, RetryableError } from '../../errors.ts';
 import type { Keyring } from '../../keys/keyring.ts';
 import type { Log } from '../../log.ts';
 import type { Lease } from '../../processes/lease.ts';
 import { Secret } from '../../secret.ts';
 import type { ReportSpan } from '../../telemetry/span.ts';
 import type { StatePassphrases } from '../state-passphrases.ts';
-import type { StateStore } from '../state-store.ts';
+import type { SeedResource, StateStore } from '../state-store.ts';
 import {
   type ConfigureKeys,
   type ConfigureSettings,
@@ -58,6 +58,16 @@ export interface StackEngine {
    * @returns the user data for the server's reinstallation.
    */
   renewKey(attempt: EngineAttempt, program: AgentProgram & { device: KnownDevice }): Promise<Secret>;
+  /**
+   * Takes what exists, and `found` names, into the stack's state, which begins with `seed` unless there is
+   * one. Changes nothing at a cloud.
+   * @throws StackDiffersError if the state that is there says something else
+   */
+  importStack(
+    attempt: EngineAttempt,
+    program: AgentProgram,
+    seed: readonly SeedResource[],
+  ): Promise<StackResult>;
   /**
    * Updates the state from the clouds and clears pending creates of a killed run.
    * @throws StackNotFoundError
@@ -116,6 +126,15 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
       const { userData } = await run(attempt, toStackName(program), { verb: 'renew-key', program });
       if (userData === undefined) throw new RetryableError('The run did not return the new tailnet key');
       return new Secret(userData);
+    },
+    importStack: async (attempt, program, resources) => {
+      const like = foundationName(program.inputs.project);
+      const seed = { like, provider: settings.secrets.url, resources };
+      if (!(await settings.state.makeSeeded(toStackName(program), seed)))
+        throw new PermanentError(
+          'A stack can be imported only where Pulumi’s state is in Postgres, beside that of its foundation',
+        );
+      return run(attempt, toStackName(program), { verb: 'import', program });
     },
     refresh: (attempt, stackName) => run(attempt, stackName, { verb: 'refresh' }),
     destroy: (attempt, stackName) => run(attempt, stackName, { verb: 'destroy' }),

@@ -51,10 +51,10 @@ export function stripeProbes({ mode }: Config, { stripe }: Connections): Probe[]
 const STRIPE_API = 'https://api.stripe.com';
 
 export function hostProbes(config: Config, { hcloud, tailscale, stripe }: Connections): Probe[] {
-  const { dataDir, cacheDir, backups } = config;
+  const { dataDir, cacheDir, expectedBackups } = config;
   return [
     diskProbe([dataDir, cacheDir, tmpdir()]),
     clockProbe([hcloud.endpoint, tailscale.baseUrl, stripe.apiUrl ?? STRIPE_API]),
-    backupProbe(readBackupRecord(backups.record), backups.mostHours),
+    backupProbe(readBackupRecord(expectedBackups.record), expectedBackups.mostHours),
   ];
 }

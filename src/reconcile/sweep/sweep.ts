@@ -1,9 +1,11 @@
 import { readServerNames } from '../../agents/server-names.ts';
 import type { Database } from '../../database/connect.ts';
 import type { SweepCursor } from '../../database/reconcile-tables.ts';
+import { isRecovering } from '../../database/recovering.ts';
 import { errorMessage } from '../../errors.ts';
 import type { CallWatch } from '../../http-client/exchange.ts';
 import type { Log } from '../../log.ts';
+import { forgetChangedRecords } from '../records.ts';
 import { type Adoption, adoptDevice, CALLS_PER_ADOPTION } from './adopt.ts';
 import { readAgentViews, readJoinNames } from './agent-views.ts';
 import { type Budget, createBudget } from './budget.ts';
@@ -14,7 +16,7 @@ import { type GoneServer, type GoneSnapshot, reportGone, reportGoneSnapshot } fr
 import { movedUp, START, type SweptClouds, takeInventory } from './inventory.ts';
 import { forgetMismatches, storeMismatches, type Unclear } from './mismatches.ts';
 import { type Removal, removeFromAgent } from './remove.ts';
-import { type ResourceKind, toCarriedName } from './resources.ts';
+import { type Resource, type ResourceKind, toCarriedName } from './resources.ts';
 import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
 import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.ts';
 
@@ -75,11 +77,14 @@ async function run(deps: SweepDeps, running: Running): Promise<void> {
   const clouds = deps.openClouds(budget);
   const { cloud, next } = await takeInventory(clouds, budget, { start, signal });
   report.listed = cloud.resources.length;
-  const findings = await findAll(deps.database, cloud);
+  const { findings, attributed } = await findAll(deps.database, cloud);
   const acting = { ...deps, ...clouds, sweepId, budget, report, say, signal };
-  const removed = await removeAll(acting, findings.filter(isRemoval));
-  await adoptAll(acting, findings.filter(isAdoption));
-  await mendAll(acting, findings.filter(isMend));
+  // Whose things are whose is not known yet.
+  const acts = !(await isRecovering(deps.database));
+  const removed = await removeAll(acting, acts ? findings.filter(isRemoval) : []);
+  await adoptAll(acting, acts ? findings.filter(isAdoption) : []);
+  await mendAll(acting, acts ? findings.filter(isMend) : []);
+  await forgetChangedRecords(deps.database, listRecords(attributed));
   const reports = findings.filter((finding) => finding.action === 'report');
   await reportAll(acting, reports);
   if (next !== null) continueAt(movedUp(next, removed[KIND_OF_LIST[next.list]]), running);
@@ -111,7 +116,10 @@ function continueAt(cursor: SweepCursor, { budget, report }: Running): void {
 
 const KIND_OF_LIST = { servers: 'server', 'ssh-keys': 'ssh-key', snapshots: 'snapshot' } as const;
 
-async function findAll(database: Database, cloud: CloudView): Promise<Finding[]> {
+async function findAll(
+  database: Database,
+  cloud: CloudView,
+): Promise<{ findings: Finding[]; attributed: readonly Resource[] }> {
   const devices = cloud.resources.filter((resource) => resource.kind === 'device');
   const joinNames = await readJoinNames(
     database,
@@ -128,8 +136,16 @@ async function findAll(database: Database, cloud: CloudView): Promise<Finding[]>
   const agents = await readAgentViews(database, { agentIds, serverIds, addresses });
   const servers = attributeServers(cloud.resources, agents, serverNames);
   const { resources, findings } = attributeDevices(servers, agents, joinNames);
-  return [...compare({ ...cloud, resources }, agents), ...findings];
+  return { findings: [...compare({ ...cloud, resources }, agents), ...findings], attributed: resources };
 }
+
+/** The records in the labels of SSH keys, by the owners of the keys. */
+const listRecords = (resources: readonly Resource[]) =>
+  resources.flatMap((one) =>
+    one.kind === 'ssh-key' && one.agentId !== null
+      ? [{ ownerId: one.agentId, digest: one.recordDigest }]
+      : [],
+  );
 
 type Acting = SweepDeps & SweptClouds & Omit<Running, 'start'>;
 

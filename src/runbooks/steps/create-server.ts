@@ -52,9 +52,12 @@ async function fromUsableImage(parts: RunbookParts, attempt: Attempt, creation: 
   }
 }
 
-function bringUp(parts: RunbookParts, attempt: Attempt, { program, mayBeNew, keys }: Creation) {
+/** The record is written with the key that it is kept at: an agent whose server exists has one. */
+async function bringUp(parts: RunbookParts, attempt: Attempt, { program, mayBeNew, keys }: Creation) {
+  const { inputs } = program;
+  const record = await parts.sealNew?.(attempt.agent, { inputs, keys });
   return withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
-    parts.executor.up(attempt, program, {
+    parts.executor.up(attempt, record === undefined ? program : { ...program, record }, {
       mayBeNew,
       keys,
       onProgress: (progress) => followSteps(attempt, progress),

@@ -47,6 +47,7 @@ const server = (change: Change = {}): Resource => ({
 });
 const sshKey = (change: Change = {}): Resource => ({
   kind: 'ssh-key',
+  recordDigest: '',
   id: '11',
   name: 'agent-a1',
   agentId: 'a1',

@@ -1,0 +1,140 @@
+import type pg from 'pg';
+import { createDatabase, createPool } from '../database/connect.ts';
+import { databaseVersion, migrate, migrateDatabase, SCHEMA_VERSION } from '../database/migrations.ts';
+import { opensCanary } from '../keys/check-keys.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import type { Secret } from '../secret.ts';
+import type { Header } from './format.ts';
+import { BackupError, type Loaded, load, type OpenedBackup, openBackup } from './load.ts';
+import { connect } from './scratch.ts';
+import { ensureStateTable, STATE_TABLE } from './state-table.ts';
+import { clearTables } from './tables.ts';
+
+export interface RestoreDeps {
+  databaseUrl: Secret;
+  stateUrl: Secret;
+  mode: Header['mode'];
+  keyring: Keyring;
+}
+
+/** Operations that may be done again: they look first for what an earlier attempt has done. */
+const REPEATED = ['provision', 'destroy', 'rollback', 'adopt'];
+
+/**
+ * Loads a backup into empty databases, or with `force` into ones whose content is given up. Both change in
+ * one transaction each, Pulumi's first: a kill before the second one leaves a service's database that is as
+ * it was, and the same command again does all of it. What happened after the backup is found at the clouds:
+ * until `rebuild-state` has done so, nothing is made or removed.
+ * @throws BackupError that says why not; nothing has changed then
+ */
+export async function restore(
+  deps: RestoreDeps,
+  chunks: AsyncIterable<Uint8Array>,
+  { force }: { force: boolean },
+): Promise<Loaded> {
+  const backup = await openBackup(chunks);
+  refuseOther(deps, backup.header);
+  await refuseUsed(deps, force);
+  await prepareSchema(deps.databaseUrl, backup.header.schema);
+  const loaded = await loadAll(deps, backup);
+  await migrateDatabase(deps.databaseUrl);
+  return loaded;
+}
+
+async function loadAll(deps: RestoreDeps, backup: OpenedBackup): Promise<Loaded> {
+  const service = await connect(deps.databaseUrl.reveal());
+  const state = await connect(deps.stateUrl.reveal());
+  try {
+    await ensureStateTable(state);
+    for (const client of [service, state]) await client.query('begin');
+    await clearTables(service);
+    await state.query(`delete from ${STATE_TABLE}`);
+    const loaded = await load({ service, state }, backup);
+    await settle(service);
+    await state.query('commit');
+    await service.query('commit');
+    return loaded;
+  } finally {
+    await service.end();
+    await state.end();
+  }
+}
+
+/** @throws BackupError if the databases are in use */
+async function refuseUsed({ databaseUrl, stateUrl }: RestoreDeps, force: boolean): Promise<void> {
+  const service = await connect(databaseUrl.reveal());
+  const state = await connect(stateUrl.reveal());
+  try {
+    if ((await rowsOf(service, 'workers', "where seen_at > now() - interval '15 seconds'")) > 0)
+      throw new BackupError('A worker of this installation runs: stop every process of it first');
+    if (force) return;
+    if ((await rowsOf(service, 'agents')) + (await rowsOf(service, 'orders')) > 0)
+      throw new BackupError(
+        'The database is not empty. With --force its content is given up for the backup’s',
+      );
+    if ((await rowsOf(state, 'pulumi_state', "where key like '%/.pulumi/stacks/%'")) > 0)
+      throw new BackupError('Pulumi’s database has stacks. With --force they are given up for the backup’s');
+  } finally {
+    await service.end();
+    await state.end();
+  }
+}
+
+/** None where there is no such table yet. */
+async function rowsOf(client: pg.Client, table: string, where = ''): Promise<number> {
+  const known = await client.query('select to_regclass($1) as name', [`public.${table}`]);
+  if (known.rows[0]?.name === null) return 0;
+  return (await client.query(`select from ${table} ${where} limit 1`)).rowCount ?? 0;
+}
+
+/** Gives the database the schema that the backup is of: what came later is done to its rows afterwards. */
+async function prepareSchema(databaseUrl: Secret, schema: string): Promise<void> {
+  const pool = createPool(databaseUrl, 1, 'agent-stacks restore', { queryTimeoutMs: 0 });
+  try {
+    const database = createDatabase(pool);
+    const present = await databaseVersion(database);
+    if (present === schema) return;
+    if (present !== undefined) {
+      await pool.query('drop schema public cascade');
+      await pool.query('create schema public');
+    }
+    await migrate(database, { to: schema });
+  } finally {
+    await pool.end();
+  }
+}
+
+function refuseOther({ mode, keyring, stateUrl }: RestoreDeps, header: Header): void {
+  if (header.schema > SCHEMA_VERSION)
+    throw new BackupError(
+      `The backup has schema ${header.schema}, which is newer than this program’s ${SCHEMA_VERSION}`,
+    );
+  if (header.mode !== mode) throw new BackupError(`The backup is of ${header.mode} mode and MODE is ${mode}`);
+  if (header.canary !== null && !opensCanary(keyring, Buffer.from(header.canary, 'base64')))
+    throw new BackupError(
+      'The backup is of another installation: its keys are sealed with another passphrase',
+    );
+  if (header.stateDatabase !== null && !/^postgres(ql)?:/.test(stateUrl.reveal()))
+    throw new BackupError('The backup has Pulumi’s state, and PULUMI_BACKEND_URL is no Postgres');
+}
+
+/**
+ * Nobody works any more on what was under way. What could do harm if it were done again, such as a rebuild
+ * that has long ended, is over; the rest begins again once the clouds were looked at.
+ */
+async function settle(service: pg.Client): Promise<void> {
+  const nobody = 'worker_id = null, lease_until = null, updated_at = now()';
+  await service.query(
+    `update operations set status = 'queued', dispatched_at = null, run_after = now(), ${nobody}
+     where status in ('active', 'queued') and kind = any($1)`,
+    [REPEATED],
+  );
+  await service.query(
+    `update operations set status = 'cancelled', cancel_requested = true, finished_at = now(), dispatched_at = null, ${nobody}
+     where status in ('active', 'queued')`,
+  );
+  for (const table of ['slots', 'images'])
+    await service.query(`update ${table} set ${nobody} where lease_until is not null`);
+  await service.query('update foundations set holder_operation = null, holder_attempt = null');
+  await service.query(`update installation set recovery = 'needed', data_dir = null`);
+}

@@ -1,0 +1,291 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { generateIdentity, identityToRecipient } from 'age-encryption';
+import { sql } from 'kysely';
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { checkPassphrase } from '../../src/agents/canary.ts';
+import { createVault } from '../../src/agents/secrets.ts';
+import { type BackupDeps, makeBackup } from '../../src/backups/make.ts';
+import { restore } from '../../src/backups/restore.ts';
+import { seal, unseal } from '../../src/backups/seal.ts';
+import { openStore } from '../../src/backups/store.ts';
+import type { BackupStore } from '../../src/config/backups.ts';
+import { createDatabase as createConnection, createPool } from '../../src/database/connect.ts';
+import { SCHEMA_VERSION } from '../../src/database/migrations.ts';
+import { checkStamp } from '../../src/database/stamp.ts';
+import { insertOperation } from '../../src/operations/requests.ts';
+import { Secret } from '../../src/secret.ts';
+import { type KeyService, noKeyService, startKeyService } from '../support/key-service.ts';
+import { type OperationsFixture, openOperations } from '../support/operations-fixture.ts';
+import { createDatabase, type TestDatabase } from '../support/postgres.ts';
+
+const PASSPHRASE = new Secret('the installation’s passphrase');
+let at: OperationsFixture;
+let state: TestDatabase;
+let folder: string;
+beforeAll(async () => {
+  [at, state] = await Promise.all([openOperations(), createDatabase()]);
+  await query(
+    state.url,
+    'create table pulumi_state (key text primary key, data json not null, updated_at timestamptz not null default now())',
+  );
+});
+afterAll(async () => {
+  await at.close();
+  await state.drop();
+});
+beforeEach(async () => {
+  await at.empty();
+  await sql`delete from backups`.execute(at.database);
+  await query(state.url, 'delete from pulumi_state');
+  folder = await mkdtemp(join(tmpdir(), 'agent-stacks-backups-'));
+  await fill();
+  return () => rm(folder, { recursive: true });
+});
+
+async function query(url: string, text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(text, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const stateName = () => new URL(state.url).pathname.slice(1);
+
+/** An installation with an agent, whose row has what is hard to write down, and its stack. */
+async function fill(): Promise<void> {
+  await checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one' } });
+  await checkPassphrase(at.database, createVault(PASSPHRASE));
+  await at.database.transaction().execute(async (trx) => {
+    const agents = ['a1', 'ünï'].map((userId, index) => ({
+      agent_id: `a${index + 1}`,
+      user_id: `${userId} "quoted" \\ 日本`,
+      region: 'eu-west',
+      location: 'fsn1',
+      plan: 'starter',
+      secrets: Buffer.from([0, 1, 255, index]),
+      created_at: sql<Date>`timestamptz '2026-01-02 03:04:05.678901+00'`,
+    }));
+    await trx.insertInto('agents').values(agents).execute();
+    for (const kind of ['provision', 'rebuild', 'destroy'] as const)
+      await insertOperation(trx, at.queue, { agentId: kind === 'destroy' ? 'a2' : 'a1', kind });
+  });
+  for (const key of ['stacks/agents/agent-a1.json', 'locks/organization/agents/agent-a1/x.json'])
+    await query(state.url, 'insert into pulumi_state (key, data) values ($1, $2)', [
+      `${stateName()}/.pulumi/${key}`,
+      '{"data": "e30="}',
+    ]);
+}
+
+const deps = (changes: Partial<BackupDeps['backups']> = {}): BackupDeps => ({
+  database: at.database,
+  databaseUrl: new Secret(at.url),
+  stateUrl: new Secret(state.url),
+  passphrase: PASSPHRASE,
+  backups: { to: { kind: 'folder', path: folder }, everyMs: 1, keep: 2, recipients: [], ...changes },
+  dataDir: folder,
+  log: at.log,
+});
+
+/** Two empty databases, as a new installation has them. */
+async function openTargets() {
+  const [service, other] = await Promise.all([createDatabase(), createDatabase()]);
+  return {
+    service: service.url,
+    deps: {
+      databaseUrl: new Secret(service.url),
+      stateUrl: new Secret(other.url),
+      mode: 'live' as const,
+      vault: createVault(PASSPHRASE),
+    },
+    state: other.url,
+    drop: () => Promise.all([service.drop(), other.drop()]),
+  };
+}
+
+async function openFile(path: string, { passphrase = PASSPHRASE, identities = [] as string[] } = {}) {
+  const [name, in_] = [path.split('/').at(-1)!, path.split('/').slice(0, -1).join('/')];
+  const chunks = await openStore({ kind: 'folder', path: in_ }).get(name);
+  return unseal(chunks, { passphrase, identities });
+}
+
+const AGENTS =
+  'select agent_id, user_id, secrets, created_at::text as at, search from agents order by agent_id';
+
+describe('a backup', () => {
+  test('comes back whole in other databases, and waits there for a look at the clouds', async () => {
+    const made = await makeBackup(deps());
+    expect(made).toMatchObject({ isVerified: true, location: expect.stringMatching(/agent-stacks-live-/) });
+    expect((await stat(made.location)).mode & 0o777).toBe(0o600);
+    const targets = await openTargets();
+    const loaded = await restore(targets.deps, await openFile(made.location), { force: false });
+    expect(loaded.header).toMatchObject({ schema: SCHEMA_VERSION, mode: 'live', stateDatabase: stateName() });
+    expect(await query(targets.service, AGENTS)).toEqual(await query(at.url, AGENTS));
+    // Nobody holds a lock, and the keys name the database that the state is in now.
+    const name = new URL(targets.state).pathname.slice(1);
+    expect(await query(targets.state, 'select key from pulumi_state')).toEqual([
+      { key: `${name}/.pulumi/stacks/agents/agent-a1.json` },
+    ]);
+    expect(await query(targets.service, 'select recovery from installation')).toEqual([
+      { recovery: 'needed' },
+    ]);
+    // What would do harm if it were done again is over; numbers go on.
+    expect(await query(targets.service, 'select kind, status from operations order by sequence')).toEqual([
+      { kind: 'provision', status: 'queued' },
+      { kind: 'rebuild', status: 'cancelled' },
+      { kind: 'destroy', status: 'queued' },
+    ]);
+    const database = createConnection(createPool(new Secret(targets.service), 2, 'backup test'));
+    const { sequence } = await database
+      .insertInto('operations')
+      .values({ agent_id: 'a1', kind: 'refresh', executor: 'local' })
+      .returning('sequence')
+      .executeTakeFirstOrThrow();
+    expect(Number(sequence)).toBeGreaterThan(3);
+    await database.destroy();
+    await targets.drop();
+  });
+
+  test('leaves no scratch database and no unfinished file behind, and only so many backups', async () => {
+    const first = await makeBackup(deps());
+    for (let count = 0; count < 2; count += 1) await makeBackup(deps());
+    const files = (await readdir(folder)).filter((name) => name.endsWith('.age'));
+    expect(files).toHaveLength(2);
+    expect(files).not.toContain(first.location.split('/').at(-1));
+    expect(await readdir(join(folder, 'backups'))).toEqual([]);
+    const scratch = await query(at.url, "select from pg_database where datname like 'agent-stacks-check-%'");
+    expect(scratch).toEqual([]);
+    const rows = await at.database.selectFrom('backups').selectAll().execute();
+    expect(rows.map(({ error, verified_at }) => [error, verified_at !== null])).toEqual(
+      Array(3).fill([null, true]),
+    );
+  });
+
+  test('for recipients is opened by their key, with any program for age', async () => {
+    const identity = await generateIdentity();
+    const recipients = [await identityToRecipient(identity)];
+    const { location, isVerified } = await makeBackup(deps({ recipients }));
+    expect(isVerified).toBe(false);
+    expect((await readFile(location)).subarray(0, 21).toString()).toBe('age-encryption.org/v1');
+    await expect(openFile(location)).rejects.toThrow(/cannot be opened/);
+    const targets = await openTargets();
+    const opened = await openFile(location, { identities: [identity] });
+    expect((await restore(targets.deps, opened, { force: false })).rows).toBeGreaterThan(4);
+    await targets.drop();
+  });
+
+  test('that cannot be put anywhere says so in its row', async () => {
+    const file = join(folder, 'a-file');
+    await writeFile(file, '');
+    const to: BackupStore = { kind: 'folder', path: join(file, 'below') };
+    await expect(makeBackup(deps({ to }))).rejects.toThrow();
+    const [row] = await at.database.selectFrom('backups').selectAll().execute();
+    expect(row).toMatchObject({ location: null, verified_at: null, error: expect.stringMatching(/ENOTDIR/) });
+  });
+});
+
+describe('a restore refuses', () => {
+  test('a database in use, unless it is given up', async () => {
+    const { location } = await makeBackup(deps());
+    const own = { databaseUrl: new Secret(at.url), stateUrl: new Secret(state.url), mode: 'live' as const };
+    const target = { ...own, vault: createVault(PASSPHRASE) };
+    await expect(restore(target, await openFile(location), { force: false })).rejects.toThrow(/not empty/);
+    await sql`insert into agents (agent_id, user_id, region, location, plan) values ('later', 'u', 'r', 'l', 'p')`.execute(
+      at.database,
+    );
+    await restore(target, await openFile(location), { force: true });
+    expect(await query(at.url, 'select agent_id from agents order by 1')).toEqual([
+      { agent_id: 'a1' },
+      { agent_id: 'a2' },
+    ]);
+    await sql`insert into workers (worker_id, host, process, concurrency) values ('w', 'h', 'p', 1)`.execute(
+      at.database,
+    );
+    await expect(restore(target, await openFile(location), { force: true })).rejects.toThrow(
+      /worker .* runs/,
+    );
+  });
+
+  test('another passphrase, another installation, another mode', async () => {
+    const { location } = await makeBackup(deps());
+    await expect(openFile(location, { passphrase: new Secret('other') })).rejects.toThrow(/cannot be opened/);
+    const targets = await openTargets();
+    const other = { ...targets.deps, vault: createVault(new Secret('other')) };
+    await expect(restore(other, await openFile(location), { force: false })).rejects.toThrow(
+      /another installation/,
+    );
+    const sandbox = { ...targets.deps, mode: 'sandbox' as const };
+    await expect(restore(sandbox, await openFile(location), { force: false })).rejects.toThrow(/live mode/);
+    await targets.drop();
+  });
+
+  const header = (changes: object = {}) =>
+    `H${JSON.stringify({ kind: 'agent-stacks backup', format: 1, at: new Date(0).toISOString(), schema: SCHEMA_VERSION, mode: 'live', canary: null, stateDatabase: null, ...changes })}\n`;
+  const row =
+    'R{"agent_id":"a1","user_id":"u","region":"r","location":"l","plan":"p","status":"requested","health":"unknown","project":"default","protected":false}\n';
+  test.each([
+    ['a newer version', header({ schema: '9999-later' }), /newer than this program/],
+    ['a newer format', header({ format: 2 }), /newer version/],
+    ['something else', 'hello\n', /no backup/],
+    ['one that is cut', header(), /has no end/],
+    [
+      'one that lacks rows',
+      `${header()}T{"side":"service","table":"agents"}\nE{"rows":{"service agents":3}}\n`,
+      /instead of 3/,
+    ],
+    [
+      'a table that is not known',
+      `${header()}T{"side":"service","table":"nope"}\nE{"rows":{}}\n`,
+      /not known here/,
+    ],
+    ['a row without a table', `${header()}${row}`, /has no table/],
+  ])('%s, and changes nothing', async (_, text, reason) => {
+    const targets = await openTargets();
+    const sealed = await seal(
+      (async function* () {
+        yield text;
+      })(),
+      { passphrase: PASSPHRASE, recipients: [] },
+    );
+    const opened = await unseal(sealed, { passphrase: PASSPHRASE, identities: [] });
+    await expect(restore(targets.deps, opened, { force: false })).rejects.toThrow(reason);
+    const tables = await query(targets.service, "select to_regclass('agents') as name");
+    if (tables[0]?.name !== null) expect(await query(targets.service, 'select from agents')).toEqual([]);
+    await targets.drop();
+  });
+});
+
+describe.skipIf(noKeyService !== null)('a bucket', () => {
+  let service: KeyService;
+  let to: Extract<BackupStore, { kind: 's3' }>;
+  beforeAll(async () => {
+    service = await startKeyService();
+    const endpoint = new URLSearchParams(service.provider.split('?')[1]).get('endpoint')!;
+    const credentials = { id: 'test', secret: new Secret('test'), session: undefined };
+    to = { kind: 's3', bucket: 'backups', prefix: 'one/two', endpoint, region: 'us-east-1', credentials };
+    const scope = 'Credential=test/20260101/us-east-1/s3/aws4_request';
+    const authorization = `AWS4-HMAC-SHA256 ${scope}, SignedHeaders=host, Signature=none`;
+    expect((await fetch(`${endpoint}/backups`, { method: 'PUT', headers: { authorization } })).status).toBe(
+      200,
+    );
+  }, 90_000);
+  afterAll(() => service.stop());
+
+  test('keeps backups as a folder does', async () => {
+    for (let count = 0; count < 3; count += 1) await makeBackup(deps({ to }));
+    const store = openStore(to);
+    const names = await store.list();
+    expect(names).toHaveLength(2);
+    const targets = await openTargets();
+    const opened = await unseal(await store.get(names[1]!), { passphrase: PASSPHRASE, identities: [] });
+    await restore(targets.deps, opened, { force: false });
+    expect(await query(targets.service, AGENTS)).toEqual(await query(at.url, AGENTS));
+    await targets.drop();
+    await expect(openStore({ ...to, bucket: 'missing' }).list()).rejects.toThrow(/NoSuchBucket/);
+  });
+});
