@@ -20,6 +20,8 @@ const env = await setUp({
     'machines',
     'github-tools',
     'promtool',
+    'packaging',
+    'pgbouncer',
   ],
 });
 const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-record-'));

@@ -34,10 +34,11 @@ export interface SandboxInstallation {
   connections: Connections;
   /** The kind of its machines. */
   machines: MachineKind;
-  /** Address of the joined service; undefined for the host. */
+  /** Addresses of the joined service; undefined for the host. */
   publicUrl?: string;
+  operatorUrl?: string | undefined;
   /** Host only: starts the sandbox once the service's own address is known, and writes sandbox.json. */
-  serve(service: { url: string; port: number }): Promise<void>;
+  serve(service: { url: string; port: number; operatorUrl?: string | undefined }): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -133,7 +134,8 @@ async function host(parts: HostParts): Promise<SandboxInstallation> {
         ...(machines === 'real' ? { machines: toMachinesOptions(config) } : {}),
       };
       sandbox = await supervise('The sandbox', () => hostSandbox(start, config.childEnvironment), say);
-      writeSandboxFile(config.dataDir, { ...file, url: service.url });
+      const { url, operatorUrl } = service;
+      writeSandboxFile(config.dataDir, { ...file, url, ...(operatorUrl !== undefined && { operatorUrl }) });
     },
     stop: async () => {
       removeSandboxFile(config.dataDir);
@@ -169,6 +171,7 @@ async function joinRunning(
     role: 'join',
     dataDir,
     publicUrl: file.url,
+    operatorUrl: file.operatorUrl,
     connections: sandboxConnections(config, file, secrets, machines),
     machines,
     serve: async () => {},

@@ -5,6 +5,8 @@ import { z } from 'zod';
 /** DATA_DIR/sandbox.json: the addresses and credentials with which third-party tools can use the sandbox. */
 const schema = z.object({
   url: z.string(),
+  /** Where dashboard and API are, if they are on a listener of their own. */
+  operatorUrl: z.string().optional(),
   apiToken: z.string(),
   stripeApiUrl: z.string(),
   stripeApiKey: z.string(),

@@ -1,6 +1,6 @@
 import express, { type Express } from 'express';
 import helmet from 'helmet';
-import { createDashboard } from '../dashboard/router.ts';
+import { createBuyerPages, createDashboard } from '../dashboard/router.ts';
 import { changeAgent } from '../http/agents/change-agent.ts';
 import { placeHold, releaseHold } from '../http/agents/change-holds.ts';
 import { createAgent } from '../http/agents/create-agent.ts';
@@ -11,8 +11,8 @@ import { showAgent } from '../http/agents/show-agent.ts';
 import { showLedger } from '../http/agents/show-ledger.ts';
 import { showReceipt } from '../http/agents/show-receipt.ts';
 import { listAudit, verifyAudit } from '../http/audit.ts';
-import { createAuthentication } from '../http/authentication.ts';
-import type { HttpDeps } from '../http/deps.ts';
+import { type Authentication, createAuthentication } from '../http/authentication.ts';
+import { type HttpDeps, operatorUrlOf } from '../http/deps.ts';
 import { mount } from '../http/endpoint.ts';
 import { feed } from '../http/events.ts';
 import { showFigures } from '../http/figures.ts';
@@ -30,6 +30,9 @@ import { operationEvents } from '../http/operations/operation-events.ts';
 import { retryOperation } from '../http/operations/retry-operation.ts';
 import { showOperation } from '../http/operations/show-operation.ts';
 import { listOrders } from '../http/orders.ts';
+import { addPerson, changePerson, listPeople, removePerson } from '../http/people/people.ts';
+import { endSession, listSessions } from '../http/people/sessions.ts';
+import { createToken, listTokens, revokeToken } from '../http/people/tokens.ts';
 import { showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
 import { createProposal, listProposals } from '../http/proposals.ts';
@@ -82,6 +85,15 @@ const OPERATOR_ROUTES = [
   listProposals,
   createProposal,
   showIdentity,
+  listPeople,
+  addPerson,
+  changePerson,
+  removePerson,
+  listTokens,
+  createToken,
+  revokeToken,
+  listSessions,
+  endSession,
   showFigures,
   listAudit,
   verifyAudit,
@@ -94,16 +106,64 @@ const described = describe([...OPEN_ROUTES, ...OPERATOR_ROUTES]);
 /** The OpenAPI document of everything that programs may call. */
 export const { document: API_DOCUMENT } = described;
 
-/** Creates the service's HTTP app. Express tries the routes in the order in which they are mounted here. */
+/**
+ * Creates the app of an installation with one listener. Express tries the routes in the order of their
+ * mounting.
+ */
 export function createApp(given: HttpDeps): Express {
-  const app = express();
-  const deps = { ...given, feed: createSharedFeed(given) };
+  const deps = withFeed(given);
+  const app = openApp(deps, deps.publicUrl);
   const authentication = createAuthentication(deps);
+  mountSigned(app, deps);
+  mountOperator(app, deps, authentication);
+  app.use(createDashboard(deps, authentication, API_DOCUMENT, [createBuyerPages(deps)]));
+  return closed(app, deps);
+}
+
+/** Creates the app for the outside where dashboard and API are elsewhere: webhooks, health, buyers' pages. */
+export function createPublicApp(deps: HttpDeps): Express {
+  const app = openApp(deps, deps.publicUrl);
+  mountSigned(app, deps);
+  // What is wrong is for operators.
+  app.get('/readyz', (request, response, next) =>
+    'verbose' in request.query ? notFound(request, response, next) : next(),
+  );
+  mount(app, OPEN_ROUTES, deps);
+  app.use(createBuyerPages(deps));
+  return closed(app, deps);
+}
+
+/** Creates the app of dashboard and API on a listener of their own. */
+export function createOperatorApp(given: HttpDeps): Express {
+  const deps = withFeed(given);
+  const publicUrl = operatorUrlOf(deps);
+  const app = openApp(deps, publicUrl);
+  const authentication = createAuthentication({ ...deps, publicUrl });
+  mountOperator(app, deps, authentication);
+  app.use(createDashboard(deps, authentication, API_DOCUMENT));
+  return closed(app, deps);
+}
+
+/** All streams of one app share what is read for them. */
+const withFeed = (deps: HttpDeps): HttpDeps => ({ ...deps, feed: createSharedFeed(deps) });
+
+/** `url`: how browsers reach this listener. */
+function openApp(deps: HttpDeps, url: string): Express {
+  const app = express();
   app.disable('x-powered-by');
   app.set('trust proxy', deps.trustedProxies ?? false);
-  app.use(securityHeaders(deps.publicUrl));
-  if (deps.mode === 'sandbox') app.use(guardHost(deps.publicUrl));
+  app.use(securityHeaders(url));
+  if (deps.mode === 'sandbox') app.use(guardHost(url));
+  return app;
+}
 
+function closed(app: Express, { log }: HttpDeps): Express {
+  app.use(notFound);
+  app.use(problemHandler(log));
+  return app;
+}
+
+function mountSigned(app: Express, deps: HttpDeps): void {
   for (const route of SIGNED_ROUTES) app.use(route, measured(route));
   app.post('/api/webhooks/stripe', ...receiveStripeEvent(deps));
   app.post('/api/webhooks/github', receiveGithubCallback(deps));
@@ -112,23 +172,19 @@ export function createApp(given: HttpDeps): Express {
   app.all(SIGNED_ROUTES, (_request, response) => {
     response.status(405).set('allow', 'POST').json({ error: 'Only POST is allowed' });
   });
+}
 
+function mountOperator(app: Express, deps: HttpDeps, authentication: Authentication): void {
   app.get('/readyz', (request, response, next) =>
-    'verbose' in request.query ? authentication.requireOperator(request, response, next) : next(),
+    'verbose' in request.query ? authentication.requirePrincipal(request, response, next) : next(),
   );
   mount(app, [...OPEN_ROUTES, described.route], deps);
-  app.use(['/api', '/metrics'], authentication.requireOperator);
+  app.use(['/api', '/metrics'], authentication.requirePrincipal);
   mount(app, OPERATOR_ROUTES, deps);
-
-  app.use(createDashboard(deps, authentication, API_DOCUMENT));
-
-  app.use(notFound);
-  app.use(problemHandler(deps.log));
-  return app;
 }
 
 /** Pages load only this service's own style sheet, script and events. No other site can frame them. */
-function securityHeaders(publicUrl: string) {
+function securityHeaders(url: string) {
   return helmet({
     contentSecurityPolicy: {
       useDefaults: false,
@@ -145,6 +201,6 @@ function securityHeaders(publicUrl: string) {
     },
     // With `no-referrer`, browsers would also hide the origin of this site's own forms.
     referrerPolicy: { policy: 'same-origin' },
-    strictTransportSecurity: publicUrl.startsWith('https:'),
+    strictTransportSecurity: url.startsWith('https:'),
   });
 }

@@ -1,14 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox/host/installation.ts';
-import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config, LiveConfig, Role } from '../config/config.ts';
-import { toConsoles } from '../config/consoles.ts';
 import type { Connections } from '../connections/connections.ts';
-import { actsOnTestEvents, openConnections } from '../connections/rehearsal.ts';
+import { openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { migrateDatabase } from '../database/migrations.ts';
-import { openWebServer, type WebServer } from '../http/web-server.ts';
+import { openWebServer } from '../http/web-server.ts';
 import { applyLimits } from '../limits/apply-limits.ts';
 import { createLog, type Log } from '../log.ts';
 import { createEventHub, type EventHub } from '../operations/events/event-hub.ts';
@@ -21,15 +19,12 @@ import { StoppedError, type Waiter, waitFor } from '../processes/waiting.ts';
 import { type Queue, startQueue } from '../queue/queue.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
-import { createApp } from './api.ts';
-import { actsOnPast, openFollowing } from './billing.ts';
 import { openClock } from './clock.ts';
-import { versionOf } from './engine.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { openKeyFollowing } from './keys.ts';
 import { observeDatabasePool } from './observed.ts';
 import { startReloading } from './reload.ts';
-import { openRemote } from './runner-api.ts';
+import { serveHttp, type WebServers } from './serve.ts';
 import { Shutdown } from './shutdown.ts';
 import { openTelemetry, startSending, type Telemetry } from './telemetry.ts';
 import { announceStart, showAgents } from './terminal/announce.ts';
@@ -78,26 +73,40 @@ async function open(parts: ProcessParts): Promise<void> {
   const { config, role, shutdown, stopping } = parts;
   for (const notice of config.notices) say(notice);
   const hasHost = config.mode === 'sandbox' && findDataDirOwner(config.dataDir) !== null;
-  const server = role === 'worker' ? undefined : await openWebServer(config, hasHost);
-  if (server !== undefined) shutdown.add('the port', server.close);
+  const servers = role === 'worker' ? undefined : await openPorts(config, hasHost, shutdown);
   const installation =
     config.mode === 'sandbox' ? await openSandboxInstallation(config, say, stopping) : undefined;
   if (installation?.role === 'join') say(`Joining the installation that runs on ${installation.dataDir}`);
   if (installation !== undefined) shutdown.add('the sandbox and its database', installation.stop);
   const waiter = { say, signal: stopping };
   const connections = installation?.connections ?? (await openConnections(config as LiveConfig, waiter));
-  await start({ ...parts, server, connections, installation });
+  await start({ ...parts, servers, connections, installation });
+}
+
+/** Binds the ports first, so that one in use is reported before anything is created. */
+async function openPorts(config: Config, hasHost: boolean, shutdown: Shutdown): Promise<WebServers> {
+  const open = async (address: Parameters<typeof openWebServer>[0], name: string) => {
+    const server = await openWebServer(address, hasHost);
+    shutdown.add(name, server.close);
+    return server;
+  };
+  const { operator } = config;
+  return {
+    main: await open(config, 'the port'),
+    operator:
+      operator && (await open({ ...operator, variable: 'OPERATOR_PORT' }, 'the port of dashboard and API')),
+  };
 }
 
 interface StartParts extends ProcessParts {
-  /** Has already bound the port; undefined for a worker. */
-  server: WebServer | undefined;
+  /** Have already bound their ports; undefined for a worker. */
+  servers: WebServers | undefined;
   connections: Connections;
   installation: SandboxInstallation | undefined;
 }
 
 async function start(parts: StartParts): Promise<void> {
-  const { config, role, server, connections, installation, shutdown, stopping } = parts;
+  const { config, role, servers, connections, installation, shutdown, stopping } = parts;
   const waiter = { say, signal: stopping };
   const opened = await openBackend(parts, waiter);
   const clock = openClock({ ...parts, database: opened.database });
@@ -105,9 +114,10 @@ async function start(parts: StartParts): Promise<void> {
   const backend = { ...opened, clock };
   shutdown.add('the reloading of credentials', startReloading({ ...parts, ...backend }).stop);
   const { database, events } = backend;
-  const served = server === undefined ? undefined : serveHttp({ ...parts, ...backend, server });
+  const served = servers === undefined ? undefined : serveHttp({ ...parts, ...backend, servers });
   const publicUrl = served?.url ?? installation?.publicUrl ?? config.publicUrl;
-  shutdown.add('the metrics of this process', startSending({ ...parts, ...backend, publicUrl }).stop);
+  const operatorUrl = served?.operatorUrl ?? installation?.operatorUrl ?? config.operator?.url ?? publicUrl;
+  shutdown.add('the metrics of this process', startSending({ ...parts, ...backend, operatorUrl }).stop);
   if (installation !== undefined) {
     const sandbox = installation.serve(served ?? { url: config.publicUrl, port: config.port });
     await waitFor('the sandbox', sandbox, waiter);
@@ -116,7 +126,7 @@ async function start(parts: StartParts): Promise<void> {
   await clock.refresh();
   const problems = role === 'api' ? [] : await startWork({ ...parts, ...backend, publicUrl }, waiter);
   shutdown.add('the terminal', followOnTerminal({ database, events, say }));
-  announceStart({ installation, role, url: served?.url, problems });
+  announceStart({ installation, role, url: served && operatorUrl, problems });
   await showAgents(database);
   if (installation?.role === 'host' && role !== 'worker' && wantsDemoOrder(config))
     await placeDemoOrder({ database, connections, say });
@@ -178,59 +188,6 @@ async function startWork(
   shutdown.add('the worker', async () => (await starting).stop());
   const worker = await waitFor('the worker', starting, waiter);
   return worker.problems?.() ?? [];
-}
-
-type ServeParts = StartParts & Backend & { server: WebServer; clock: Clock };
-
-function serveHttp(parts: ServeParts): { url: string; port: number } {
-  const { config, server, connections, shutdown, log, stopping } = parts;
-  const { database } = parts;
-  // Registered last, so that it closes before everything it depends on.
-  shutdown.add('the web server', server.close);
-  // With PORT=0, the port is known only now.
-  const publicUrl = config.port === 0 ? config.publicUrl.replace(/:0$/, `:${server.port}`) : config.publicUrl;
-  const payments = openFollowing(parts);
-  const isStillWanted = payments && createLastCheck(payments);
-  const { isTraced } = parts.telemetry;
-  const { remote, close } = openRemote({ ...parts, isStillWanted, isTraced });
-  shutdown.add('the Pulumi state connection', close);
-  const { queue, events, clock } = parts;
-  const app = createApp({
-    ...{ database, queue, log, clock, events },
-    apiToken: connections.apiToken,
-    viewerToken: config.viewerToken,
-    programToken: config.programToken,
-    keyring: connections.pulumi.keyring,
-    webhookSecrets: connections.stripe.webhookSecrets,
-    remote,
-    missingKeys: connections.missingKeys,
-    mode: actsOnTestEvents(config) ? 'sandbox' : 'live',
-    actsOnPast: actsOnPast(config),
-    plans: config.billing.plans,
-    followsPayments: payments?.billing === 'act',
-    pricesDecide: payments?.pricesDecide,
-    publicUrl,
-    playbookVersion: versionOf(parts),
-    trustedProxies: config.trustedProxies,
-    checkoutUrl: connections.checkoutUrl,
-    ...pageSettings(parts),
-    stopping,
-    isTraced,
-  });
-  server.serve(app);
-  return { url: publicUrl, port: server.port };
-}
-
-/**
- * How the pages look and where they link to. Only a live installation's agents are in the clouds' consoles.
- */
-function pageSettings({ config, connections, installation }: StartParts) {
-  const isLive = config.mode === 'live';
-  return {
-    machines: installation?.machines,
-    buyerPage: config.buyerPage,
-    consoles: isLive ? toConsoles(config.hetznerProjectId, connections.tailscale) : undefined,
-  };
 }
 
 /** Live mode logs to standard error for a collector; sandbox mode to a file, to keep the terminal clear. */

@@ -52,7 +52,8 @@ export interface SendingParts {
   connections: Pick<Connections, 'apiToken' | 'missingKeys'>;
   database: Database;
   clock: Clock;
-  publicUrl: string;
+  /** Where the dashboard is, for links. */
+  operatorUrl: string;
   log: Log;
 }
 

@@ -9,6 +9,7 @@ import { noticeJson } from '../http/notice-json.ts';
 import { operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
+import { createdTokenJson, personJson, sessionJson, tokenJson } from '../http/people/people-json.ts';
 import { proposalJson } from '../http/proposal-json.ts';
 import { rekeyJson } from '../http/rekey-json.ts';
 
@@ -37,6 +38,15 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/rekey': rekeyJson,
   'GET /api/proposals': pageOf(proposalJson),
   'POST /api/proposals': proposalJson,
+  'GET /api/people': pageOf(personJson),
+  'POST /api/people': personJson,
+  'PATCH /api/people/{name}': personJson,
+  'DELETE /api/people/{name}': personJson,
+  'GET /api/tokens': pageOf(tokenJson),
+  'POST /api/tokens': createdTokenJson,
+  'DELETE /api/tokens/{tokenId}': tokenJson,
+  'GET /api/sessions': pageOf(sessionJson),
+  'DELETE /api/sessions/{sessionId}': sessionJson,
 };
 
 /** What else changes something answers with its operation, or with the agent if nothing has to be done. */

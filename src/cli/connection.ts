@@ -48,7 +48,8 @@ export class MalformedAnswer extends CommandError {
   }
 }
 
-const sandboxSchema = z.object({ url: z.url(), apiToken: z.string() });
+/** `operatorUrl`: where dashboard and API are, if not with the webhooks. */
+const sandboxSchema = z.object({ url: z.url(), operatorUrl: z.url().optional(), apiToken: z.string() });
 
 /**
  * Finds the service: from the environment, or from the `sandbox.json` of a running sandbox.
@@ -76,7 +77,7 @@ async function readSandboxFile(path: string): Promise<Connection | undefined> {
     throw new CommandError(`Could not read ${path}: ${(error as Error).message}`, { cause: error });
   }
   try {
-    const { url, apiToken } = sandboxSchema.parse(JSON.parse(text));
+    const { url: publicUrl, operatorUrl: url = publicUrl, apiToken } = sandboxSchema.parse(JSON.parse(text));
     return { url: url.replace(/\/+$/, ''), apiToken: new Secret(apiToken) };
   } catch (error) {
     throw new CommandError(`${path} is not a file written by the service`, { cause: error });

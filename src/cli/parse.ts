@@ -11,9 +11,12 @@ import { approve, attention, breakers } from './commands/limits.ts';
 import { list, orders } from './commands/lists.ts';
 import { mcp } from './commands/mcp.ts';
 import { cancel, operationCommands, retry } from './commands/operations.ts';
+import { people } from './commands/people.ts';
 import { audit, notices, open, receipt } from './commands/records.ts';
 import { rekey } from './commands/rekey.ts';
+import { sessions } from './commands/sessions.ts';
 import { ssh } from './commands/ssh.ts';
+import { tokens } from './commands/tokens.ts';
 import { watch } from './commands/watch.ts';
 import { UsageError } from './connection.ts';
 
@@ -46,6 +49,9 @@ function createCommands(candidates: Candidates): Command[] {
     receipt(shared),
     image,
     rekey,
+    people,
+    tokens,
+    sessions,
     mcp,
   ];
 }

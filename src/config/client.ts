@@ -4,6 +4,7 @@ import { ConfigError } from './config.ts';
 import { readFiles } from './credential-files.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { httpUrl } from './fields.ts';
+import { readOperatorUrl } from './operator-listener.ts';
 
 /** Where the operator's commands find the running service. What is undefined here is in `sandboxFile`. */
 export interface ClientConfig {
@@ -18,7 +19,8 @@ export function readClientConfig(given: Environment): ClientConfig {
   const { environment, problems } = readFiles(given);
   const reader = new EnvironmentReader(environment);
   reader.problems.push(...problems);
-  const url = reader.read('PUBLIC_URL', httpUrl)?.replace(/\/+$/, '');
+  const publicUrl = reader.read('PUBLIC_URL', httpUrl)?.replace(/\/+$/, '');
+  const url = readOperatorUrl(reader) ?? publicUrl;
   const config = {
     url,
     apiToken: reader.secret('API_TOKEN'),

@@ -21,10 +21,12 @@ import {
 import { type Limits, readLimits } from './limits.ts';
 import { type MachineTools, readMachineTools } from './machine-tools.ts';
 import { type NoticeConfig, readNotices } from './notices.ts';
+import { addressOf, type OperatorListener, readOperatorListener } from './operator-listener.ts';
 import { readPassphrases } from './passphrases.ts';
 import { type PoolSettings, readPool } from './pool.ts';
 import { childEnvironment } from './process-environment.ts';
 import { readSecretsProvider, type SecretsProvider } from './secrets-provider.ts';
+import { readSignIn, type SignInConfig } from './sign-in.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
 import { readTelemetry, type TelemetryConfig } from './telemetry.ts';
 import { JOIN_SECONDS, LEASE_SECONDS, RETRY_SECONDS } from './timing.ts';
@@ -34,12 +36,16 @@ export interface CommonConfig {
   host: string;
   port: number;
   publicUrl: string;
+  /** Where dashboard and API listen; undefined: on `host` and `port` like everything else. */
+  operator: OperatorListener | undefined;
   /** The proxies whose `X-Forwarded-For` is trusted. */
   trustedProxies: TrustedProxies;
   /** A token for the API that only reads; undefined: there is none. */
   viewerToken: Secret | undefined;
   /** A token for programs, which act harmlessly and propose the rest; undefined: there is none. */
   programToken: Secret | undefined;
+  /** Ways to sign in besides tokens. */
+  signIn: SignInConfig;
   dataDir: string;
   cacheDir: string;
   executor: ExecutorName;
@@ -92,14 +98,16 @@ export interface CommonConfig {
 export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'providers' | 'notices'> {
   const host = reader.read('HOST', hostName) ?? '127.0.0.1';
   const listenPort = reader.read('PORT', port) ?? 8080;
-  const urlHost = host.includes(':') ? `[${host}]` : host;
-  const publicUrl = reader.read('PUBLIC_URL', httpUrl) ?? `http://${urlHost}:${listenPort}`;
+  const publicUrl = reader.read('PUBLIC_URL', httpUrl) ?? addressOf(host, listenPort);
+  const operator = readOperatorListener(reader, { host, port: listenPort });
   return {
     host,
     port: listenPort,
     publicUrl: publicUrl.replace(/\/+$/, ''),
+    operator,
     trustedProxies: reader.read('TRUSTED_PROXIES', trustedProxies) ?? false,
     ...readOtherTokens(reader),
+    signIn: readSignIn(reader),
     dataDir: realPath(reader.text('DATA_DIR') ?? '.data'),
     cacheDir: realPath(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
     executor: reader.choice('EXECUTOR', EXECUTORS) ?? 'local',
@@ -124,7 +132,10 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     billing: readBilling(reader),
     buyerPage: readBuyerPage(reader),
     hetznerProjectId: readHetznerProjectId(reader),
-    childEnvironment: childEnvironment(reader, [host, new URL(publicUrl).hostname]),
+    childEnvironment: childEnvironment(
+      reader,
+      [host, new URL(publicUrl).hostname].concat(operator ? new URL(operator.url).hostname : []),
+    ),
   };
 }
 

@@ -17,6 +17,7 @@ import { missingForDispatch } from './github-account.ts';
 import { type MachinesMode, readMachinesMode } from './machine-tools.ts';
 import { postgresNotice } from './process-environment.ts';
 import { refuseOutside } from './rehearsal-endpoints.ts';
+import { onlyLocalProvider } from './sign-in.ts';
 import { onlyLoopback } from './telemetry.ts';
 
 /** Which roles one process takes: the web server, a worker, or both. */
@@ -105,19 +106,27 @@ export function readConfig(given: Environment, isAgain = false): Config {
   return config;
 }
 
+const isLoopbackHost = (host: string) => ['127.0.0.1', '::1', 'localhost'].includes(host);
+
 function readSandbox(reader: EnvironmentReader): SandboxConfig {
   const common = readCommon(reader);
-  if (!['127.0.0.1', '::1', 'localhost'].includes(common.host)) {
+  if (!isLoopbackHost(common.host)) {
     reader.problems.push(
       `HOST must be a loopback address in sandbox mode (127.0.0.1, ::1 or localhost), not ${common.host}`,
     );
   }
+  if (common.operator !== undefined && !isLoopbackHost(common.operator.host))
+    reader.problems.push(
+      `OPERATOR_HOST must be a loopback address in sandbox mode, not ${common.operator.host}`,
+    );
   const ignored = IGNORED_IN_SANDBOX.filter((name) => reader.text(name) !== undefined);
   const { telemetry, notices } = onlyLoopback(common.telemetry);
+  const local = onlyLocalProvider(common.signIn);
   return {
     ...common,
     mode: 'sandbox',
     telemetry,
+    signIn: local.signIn,
     leaseSeconds: reader.read('LEASE_SECONDS', leaseSeconds) ?? common.leaseSeconds,
     retrySeconds: reader.read('RETRY_SECONDS', retrySeconds) ?? common.retrySeconds,
     joinSeconds: reader.read('JOIN_SECONDS', joinSeconds) ?? common.joinSeconds,
@@ -129,6 +138,7 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
         ? [`Sandbox mode ignores ${ignored.join(', ')}: it calls nothing outside this machine.`]
         : []),
       ...notices,
+      ...local.notices,
     ],
     sandbox: {
       machines: readMachinesMode(reader, common.tools.machines),

@@ -17,6 +17,7 @@ const OPTIONAL = [
   'TAILSCALE_LOGIN_SERVER',
   'PULUMI_BACKEND_URL',
   'OTEL_EXPORTER_OTLP_ENDPOINT',
+  'OIDC_ISSUER',
 ];
 
 /** Refuses endpoints outside this machine: a rehearsal must reach nothing else. Problems go to the reader. */

@@ -14,6 +14,8 @@ export interface AttentionPage {
   tripped: readonly { breaker: BreakerState; held: readonly HeldChange[] }[];
   /** What programs propose and a person has to decide. */
   proposals: readonly ProposalRow[];
+  /** Whether the reader may approve and reject. */
+  mayDecide: boolean;
 }
 
 const WORDS: Record<AttentionClass, string> = {
@@ -27,10 +29,11 @@ const WORDS: Record<AttentionClass, string> = {
 };
 
 /** Renders `/attention`: tripped breakers and proposals with their buttons, then all that needs a person. */
-export function attentionPage({ items, nextCursor, tripped, proposals }: AttentionPage): Html {
+export function attentionPage(page: AttentionPage): Html {
+  const { items, nextCursor, tripped, proposals, mayDecide } = page;
   return html`<h1>Attention</h1>
-<div id="breakers" data-live>${tripped.map(({ breaker, held }) => breakerSection(breaker, held))}</div>
-<div id="proposals" data-live>${proposals.map(proposalSection)}</div>
+<div id="breakers" data-live>${tripped.map(({ breaker, held }) => breakerSection(breaker, held, mayDecide))}</div>
+<div id="proposals" data-live>${proposals.map((proposal) => proposalSection(proposal, mayDecide))}</div>
 <div id="attention" data-live>${items.length === 0 ? emptyState('Nothing needs you.', 'What does is listed here, each with its cause and what to do about it.') : itemTable(items)}</div>
 ${nextCursor !== null && html`<p><a href="/attention?cursor=${nextCursor}">Older</a></p>`}`;
 }
@@ -46,17 +49,24 @@ export function breakerBanner({ name, title, cause, waiting, approved }: Breaker
 
 const changes = (count: number) => (count === 1 ? '1 change waits' : `${count} changes wait`);
 
-function breakerSection(breaker: BreakerState, held: readonly HeldChange[]): Html {
+function breakerSection(breaker: BreakerState, held: readonly HeldChange[], mayDecide: boolean): Html {
   const { name, title, cause, cure, waiting, approved, trippedAt } = breaker;
   return html`<section class="problem" aria-labelledby="breaker-${name}-title">
 <h2 id="breaker-${name}-title">Held back: ${title.toLowerCase()}</h2>
 <p>${cause}${trippedAt !== null && html` <span class="muted">since ${when(trippedAt.toISOString())}</span>`}</p>
 <p>${changes(waiting)}${approved > 0 && `; ${approved} of them are approved and go at the allowed rate`}. ${cure}</p>
-<form class="actions" method="post" action="/attention/breakers/${name}/approve">
+${mayDecide ? approvalForm(breaker) : NOT_YOURS}
+${held.length > 0 && heldTable(held, waiting)}</section>`;
+}
+
+/** Instead of buttons that the role does not allow. */
+export const NOT_YOURS = html`<p class="muted">An operator decides.</p>`;
+
+function approvalForm({ name, title }: BreakerState): Html {
+  return html`<form class="actions" method="post" action="/attention/breakers/${name}/approve">
 <label>How many, oldest first (empty: all) <input id="count-${name}" name="count" inputmode="numeric" pattern="[0-9]*"></label>
 <button id="approve-${name}">Approve<span class="visually-hidden"> ${title.toLowerCase()}</span></button>
-</form>
-${held.length > 0 && heldTable(held, waiting)}</section>`;
+</form>`;
 }
 
 function heldTable(held: readonly HeldChange[], waiting: number): Html {

@@ -9,8 +9,10 @@ import { attentionCursors } from '../http/limits/attention.ts';
 import { approveBreaker } from '../limits/approve.ts';
 import { listBreakers, listHeldChanges } from '../limits/listing.ts';
 import { listProposals } from '../operations/proposals.ts';
+import { hasRole } from '../people/roles.ts';
 import { listAttention } from '../reconcile/attention.ts';
 import { attentionPage } from './attention-page.ts';
+import { type Guards, roleOnPage } from './guards.ts';
 import { form, sendPage } from './requests.ts';
 
 const ITEMS_PER_PAGE = 50;
@@ -31,9 +33,9 @@ const approval = z.strictObject({
 });
 
 /** Routes the page of everything that needs a person, and the forms that approve a breaker's changes. */
-export function addAttentionRoutes(router: Router, deps: HttpDeps, operator: RequestHandler[]): void {
-  router.get('/attention', operator, showAttention(deps));
-  router.post('/attention/breakers/:name/approve', operator, form, approve(deps));
+export function addAttentionRoutes(router: Router, deps: HttpDeps, { least }: Guards): void {
+  router.get('/attention', least('viewer'), showAttention(deps));
+  router.post('/attention/breakers/:name/approve', least('operator'), form, approve(deps));
 }
 
 function showAttention(deps: HttpDeps): RequestHandler {
@@ -55,7 +57,13 @@ function showAttention(deps: HttpDeps): RequestHandler {
           held: await listHeldChanges(database, { breaker: breaker.name, limit: HELD_SHOWN }),
         })),
     );
-    const main = attentionPage({ items: page, nextCursor, tripped, proposals });
+    const main = attentionPage({
+      items: page,
+      nextCursor,
+      tripped,
+      proposals,
+      mayDecide: hasRole(roleOnPage(response), 'operator'),
+    });
     sendPage(response, deps, { title: 'Attention', main, operator: true, place: 'attention' });
   };
 }

@@ -5,6 +5,7 @@ import { findAgentJson } from '../http/agents/present-agents.ts';
 import { businessNow, type HttpDeps } from '../http/deps.ts';
 import { read } from '../http/endpoint.ts';
 import { requestHold, requestRelease, setProtection } from '../operations/hold-requests.ts';
+import type { Guards } from './guards.ts';
 import { holdPage } from './holds.ts';
 import { form, parseAgentId, sendPage } from './requests.ts';
 
@@ -16,7 +17,7 @@ interface Asked {
 }
 
 /** Routes the page and the forms with which an operator holds, releases, protects and unprotects an agent. */
-export function addHoldRoutes(router: Router, deps: HttpDeps, operator: RequestHandler[]): void {
+export function addHoldRoutes(router: Router, deps: HttpDeps, { least }: Guards): void {
   const { database, queue } = deps;
   const ask: RequestHandler = async (request, response) => {
     const agent = await findAgentJson(database, parseAgentId(request.params.agentId));
@@ -28,9 +29,9 @@ export function addHoldRoutes(router: Router, deps: HttpDeps, operator: RequestH
       await run({ agentId, body: request.body ?? {}, actor: actorOf(request, response) });
       response.redirect(303, `/agents/${agentId}`);
     };
-    router.post(`/agents/:agentId/${verb}`, operator, form, submit);
+    router.post(`/agents/:agentId/${verb}`, least('operator'), form, submit);
   };
-  router.get('/agents/:agentId/hold', operator, ask);
+  router.get('/agents/:agentId/hold', least('operator'), ask);
   change('hold', ({ agentId, body, actor }) => {
     const wanted = { agentId, ...read(holdFields, body, 'form')!, actor, at: businessNow(deps) };
     return database.transaction().execute((trx) => requestHold(trx, queue, wanted));

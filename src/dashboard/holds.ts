@@ -20,14 +20,18 @@ const OVER: readonly AgentJson['status'][] = ['destroying', 'destroyed'];
 /**
  * Renders why an agent is held and since when, with a button for each hold that a person may release.
  * @param followsPayments whether the service itself releases those that payments demand
+ * @param mayRelease whether the reader's role allows it
  */
-export function holdBanner(agent: AgentJson, followsPayments: boolean): Html | undefined {
+export function holdBanner(
+  agent: AgentJson,
+  { followsPayments, mayRelease }: { followsPayments: boolean; mayRelease: boolean },
+): Html | undefined {
   const { agentId, holds } = agent;
   if (holds.length === 0) return undefined;
   const isOnlyDisputed = holds.every(({ reason }) => reason === 'dispute');
   return html`<section class="problem holds" aria-labelledby="holds-title">
 <h2 id="holds-title">${isOnlyDisputed ? 'Not to be deleted' : bannerTitle(agent)}</h2>
-<ul>${holds.map((hold) => html`<li>${describeHold(hold)} ${(!followsPayments || isPersons(hold.reason)) && releaseButton(agentId, hold)}</li>`)}</ul>
+<ul>${holds.map((hold) => html`<li>${describeHold(hold)} ${mayRelease && (!followsPayments || isPersons(hold.reason)) && releaseButton(agentId, hold)}</li>`)}</ul>
 </section>`;
 }
 

@@ -1,3 +1,4 @@
+import type { Principal } from '../http/principal.ts';
 import { assetUrl } from './assets.ts';
 import { type Html, html, type Renderable } from './html.ts';
 
@@ -14,10 +15,14 @@ export interface Page {
   /** Whether an operator's page follows what happens; default: yes. What a form was answered does not. */
   isLive?: boolean;
   place?: Place | undefined;
+  /** Who has signed in. */
+  sender?: Principal | undefined;
   /** Whether the page has a search of its own, so that the header needs none. */
   searches?: boolean;
   /** The page looks for changes after so many seconds; without scripts the browser reloads it. */
   reloadSeconds?: number | undefined;
+  /** The browser goes on to this path by itself. */
+  leadsTo?: string | undefined;
   /** Whether it is another page that is waited for, so that all of it is loaded, once it is answered. */
   reloadsWhole?: boolean;
   /** Whose page it is, if not the service's own, and the style sheet with their colours. */
@@ -51,7 +56,8 @@ ${FOLLOW}`;
 const FOLLOW = script('follow.js');
 
 export function layout(page: Page): Html {
-  const { title, main, machines, operator = false, isLive = operator, reloadSeconds, brand } = page;
+  const { title, main, machines, operator = false, isLive = operator, reloadSeconds } = page;
+  const { leadsTo, brand } = page;
   return html`<!doctype html>
 <html lang="en"${reloadSeconds !== undefined && html` data-reload-seconds="${reloadSeconds}"`}${page.reloadsWhole === true && html` data-reloads-whole`}>
 <head>
@@ -60,7 +66,11 @@ export function layout(page: Page): Html {
 <meta name="color-scheme" content="light dark">
 <title>${title} · ${brand?.site ?? 'Agent stacks'}</title>
 <link rel="icon" href="data:,">
-${STYLES}${
+${
+  leadsTo !== undefined &&
+  html`<meta http-equiv="refresh" content="0;url=${leadsTo}">
+`
+}${STYLES}${
   brand?.style !== undefined &&
   html`<link rel="stylesheet" href="${brand.style}">
 `
@@ -84,7 +94,7 @@ const PLACES: readonly { place: Place; href: string; text: string }[] = [
   { place: 'attention', href: '/attention', text: 'Attention' },
 ];
 
-function header({ place: current, searches = false }: Page): Html {
+function header({ place: current, searches = false, sender }: Page): Html {
   const links = PLACES.map(
     ({ place, href, text }) =>
       html`<a href="${href}"${place === current && html` aria-current="page"`}>${text}</a>`,
@@ -93,6 +103,7 @@ function header({ place: current, searches = false }: Page): Html {
 <nav aria-label="Main"><a class="brand" href="/">Agent stacks</a>${links}</nav>
 ${!searches && SEARCH}
 <p id="connection" class="muted"></p>
+${sender !== undefined && html`<a class="sender" href="/people" title="${sender.name}, ${sender.role}">${sender.name}</a>`}
 <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>
 </header>`;
 }

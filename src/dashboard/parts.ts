@@ -1,7 +1,9 @@
+import type { Role } from '../database/vocabulary.ts';
 import type { AgentJson } from '../http/agents/agent-json.ts';
 import type { OperationJson } from '../http/operations/operation-json.ts';
 import { whyNotNow } from '../operations/refusals.ts';
-import { type Requestable, requestableOperations } from '../operations/registry.ts';
+import { leastRoleFor, type Requestable, requestableOperations } from '../operations/registry.ts';
+import { hasRole } from '../people/roles.ts';
 import { badge } from './design/badge.ts';
 import { type Html, html } from './html.ts';
 import { capitalized, stepWords } from './words.ts';
@@ -27,12 +29,13 @@ export function agentState(agent: AgentJson): Html {
 }
 
 /**
- * Renders a button for each operation that the agent's state allows, as far as lists have it. An operation
- * that needs input links to its own page.
+ * Renders a button for each operation that the agent's state and the role allow, as far as lists have it. An
+ * operation that needs input links to its own page.
  */
-export function listActions(agent: AgentJson): Html {
+export function listActions(agent: AgentJson, role: Role): Html {
   const shown = requestableOperations().filter(
-    (operation) => operation.isOnList && isPossible(agent, operation),
+    (operation) =>
+      operation.isOnList && hasRole(role, leastRoleFor(operation)) && isPossible(agent, operation),
   );
   return html`<div class="actions">${shown.map((operation) => actionButton(agent.agentId, operation))}</div>`;
 }

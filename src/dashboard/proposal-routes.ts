@@ -1,22 +1,19 @@
-import type { Request, RequestHandler, Response, Router } from 'express';
+import type { Request, Response, Router } from 'express';
 import { z } from 'zod';
 import { NotFoundError } from '../errors.ts';
 import { actorOf } from '../http/actor.ts';
 import type { HttpDeps } from '../http/deps.ts';
 import { approveProposal, rejectProposal } from '../operations/proposals.ts';
+import type { Guards } from './guards.ts';
 import { form } from './requests.ts';
 
 const proposalId = z.guid();
 
-/** Routes the forms with which a person decides on proposals. `person`: lets only people through. */
-export function addProposalRoutes(
-  router: Router,
-  { database, queue }: HttpDeps,
-  person: RequestHandler[],
-): void {
+/** Routes the forms with which a person decides on proposals. */
+export function addProposalRoutes(router: Router, { database, queue }: HttpDeps, { person }: Guards): void {
   router.post(
     '/attention/proposals/:proposalId/approve',
-    person,
+    person('operator'),
     form,
     async (request: Request, response: Response) => {
       const decision = { proposalId: parseProposalId(request), actor: actorOf(request, response) };
@@ -26,7 +23,7 @@ export function addProposalRoutes(
   );
   router.post(
     '/attention/proposals/:proposalId/reject',
-    person,
+    person('operator'),
     form,
     async (request: Request, response: Response) => {
       const decision = { proposalId: parseProposalId(request), actor: actorOf(request, response) };

@@ -4,8 +4,8 @@ import { when } from './design/when.ts';
 import { type Html, html } from './html.ts';
 import { capitalized } from './words.ts';
 
-/** Renders what a program proposes, with what it would do and the buttons of the person who decides. */
-export function proposalSection(proposal: ProposalRow): Html {
+/** Renders what a program proposes, with what it would do and the buttons for those who may decide. */
+export function proposalSection(proposal: ProposalRow, mayDecide: boolean): Html {
   const { proposal_id: id, agent_id: agentId, kind, reason, proposed_by: by } = proposal;
   const explained = findRequestable(kind)?.confirm?.explain(agentId) ?? findRequestable(kind)?.cli;
   const verb = capitalized(kind);
@@ -16,8 +16,8 @@ export function proposalSection(proposal: ProposalRow): Html {
 <p>${capitalized(explained ?? '')}</p>
 ${before !== now && html`<p><strong>The agent was ${before} when this was proposed, and is ${now} now.</strong> It can only be rejected.</p>`}
 <div class="actions">
-${before === now && html`<form method="post" action="/attention/proposals/${id}/approve"><button class="danger">Approve: ${kind}<span class="visually-hidden"> ${agentId}</span></button></form>`}
-<form method="post" action="/attention/proposals/${id}/reject"><button>Reject<span class="visually-hidden"> the ${verb} of ${agentId}</span></button></form>
+${mayDecide && before === now && html`<form method="post" action="/attention/proposals/${id}/approve"><button class="danger">Approve: ${kind}<span class="visually-hidden"> ${agentId}</span></button></form>`}
+${mayDecide && html`<form method="post" action="/attention/proposals/${id}/reject"><button>Reject<span class="visually-hidden"> the ${verb} of ${agentId}</span></button></form>`}
 <span class="muted">Undecided, it expires ${when(proposal.expires_at.toISOString())}</span>
 </div></section>`;
 }

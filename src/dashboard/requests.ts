@@ -1,25 +1,17 @@
 import express, { type RequestHandler, type Response } from 'express';
 import { agentIdSchema } from '../agents/new-agent.ts';
 import { NotFoundError } from '../errors.ts';
-import { approvalRequired, refuseProgram } from '../http/actor.ts';
+import { approvalRequired, isSafe } from '../http/actor.ts';
 import type { HttpDeps } from '../http/deps.ts';
-import { readVia } from '../http/principal.ts';
+import { type Principal, readVia } from '../http/principal.ts';
 import { layout, type Page } from './layout.ts';
 
 /** Reads the fields of a form. */
 export const form = express.urlencoded({ extended: false, limit: '8kb' });
 
-const isForm = (method: string) => method !== 'GET' && method !== 'HEAD';
-
 /** Refuses every form to a program that names itself, signed in or not: the API has what is for programs. */
 export const refuseNamedPrograms: RequestHandler = (request, _response, next) => {
-  if (isForm(request.method) && readVia(request) !== undefined) throw approvalRequired();
-  next();
-};
-
-/** Refuses every form to a program by its token. After `requireOperator`. */
-export const refusePrograms: RequestHandler = (request, response, next) => {
-  if (isForm(request.method)) refuseProgram(request, response);
+  if (!isSafe(request) && readVia(request) !== undefined) throw approvalRequired();
   next();
 };
 
@@ -31,5 +23,6 @@ export function parseAgentId(text: unknown): string {
 }
 
 export function sendPage(response: Response, deps: Pick<HttpDeps, 'machines'>, page: Page): void {
-  response.type('html').send(layout({ machines: deps.machines, ...page }).toString());
+  const { principal } = response.locals as { principal?: Principal };
+  response.type('html').send(layout({ machines: deps.machines, sender: principal, ...page }).toString());
 }

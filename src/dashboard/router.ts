@@ -1,13 +1,13 @@
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
 import { z } from 'zod';
 import { NotFoundError } from '../errors.ts';
-import { actorOf } from '../http/actor.ts';
+import { actorOf, refuseForbidden } from '../http/actor.ts';
 import { findAgentJson } from '../http/agents/present-agents.ts';
 import type { Authentication } from '../http/authentication.ts';
 import type { HttpDeps } from '../http/deps.ts';
 import { read } from '../http/endpoint.ts';
 import { logRefusal, toRefusal } from '../http/problem.ts';
-import { findRequestable, type Requestable } from '../operations/registry.ts';
+import { findRequestable, leastRoleFor, type Requestable } from '../operations/registry.ts';
 import { requestOperation } from '../operations/requests.ts';
 import { retryLatest } from '../operations/retry-latest.ts';
 import { showAgent } from './agent/agent-route.ts';
@@ -19,51 +19,71 @@ import { addBuyerRoutes } from './buyer/buyer-routes.ts';
 import { confirmPage } from './confirm-page.ts';
 import { designPage } from './design/design-page.ts';
 import { errorPage } from './error-page.ts';
+import { createGuards } from './guards.ts';
 import { addHoldRoutes } from './hold-routes.ts';
 import { addOperationRoutes } from './operation/operation-routes.ts';
 import { showOverview } from './overview/overview-route.ts';
 import { needsInput } from './parts.ts';
+import { addPeopleRoutes } from './people/people-routes.ts';
 import { addProposalRoutes } from './proposal-routes.ts';
 import { addReferenceRoutes } from './reference/reference-routes.ts';
-import { form, parseAgentId, refuseNamedPrograms, refusePrograms, sendPage } from './requests.ts';
-import { createSignIn, isShownToOperator } from './sign-in.ts';
+import { form, parseAgentId, refuseNamedPrograms, sendPage } from './requests.ts';
+import { addSignInRoutes, redirectStrangers } from './sign-in/sign-in.ts';
 import { capitalized } from './words.ts';
 
-/**
- * Routes every page: the operator's dashboard, the sign-in page, the buyer's progress page, and the API's
- * reference, which is rendered from its OpenAPI document.
- */
-export function createDashboard(deps: HttpDeps, authentication: Authentication, document: unknown): Router {
+/** Routes what buyers see: the progress page of their agent. */
+export function createBuyerPages(deps: HttpDeps): Router {
   const router = Router();
-  const signIn = createSignIn(deps, authentication);
-  const operator = [signIn.redirectStrangers, authentication.requireOperator, refusePrograms];
+  router.use(refuseNamedPrograms);
+  addAssets(router);
+  addBuyerRoutes(router, deps);
+  router.use(showError(deps));
+  return router;
+}
+
+/**
+ * Routes the pages of people who operate agents: the dashboard, the sign-in page, and the API's reference,
+ * which is rendered from its OpenAPI document. `more`: pages on the same listener.
+ */
+export function createDashboard(
+  deps: HttpDeps,
+  authentication: Authentication,
+  document: unknown,
+  more: readonly Router[] = [],
+): Router {
+  const router = Router();
+  const guards = createGuards(authentication, redirectStrangers(authentication));
+  const reads = guards.least('viewer');
 
   router.use(refuseNamedPrograms);
 
+  addAssets(router);
+  addReferenceRoutes(router, deps, document);
+  for (const pages of more) router.use(pages);
+  addSignInRoutes(router, deps, authentication);
+  router.get('/', reads, showOverview(deps));
+  router.get('/agents', reads, showAgents(deps));
+  addBulkRoutes(router, deps, guards);
+  addAttentionRoutes(router, deps, guards);
+  addProposalRoutes(router, deps, guards);
+  router.get('/design', reads, showDesign(deps));
+  router.get('/agents/:agentId', reads, showAgent(deps));
+  addOperationRoutes(router, deps, guards);
+  addPeopleRoutes(router, deps, guards);
+  addHoldRoutes(router, deps, guards);
+  router.get('/agents/:agentId/:kind', reads, confirm(deps));
+  router.post('/agents/:agentId/retry', guards.least('operator'), form, retry(deps));
+  router.post('/agents/:agentId/:kind', guards.least('support'), form, ask(deps));
+  router.use(showUnknown);
+  router.use(showError(deps));
+  return router;
+}
+
+function addAssets(router: Router): void {
   router.use(
     '/assets',
     express.static(ASSETS, { index: false, redirect: false, maxAge: '1y', immutable: true }),
   );
-  addReferenceRoutes(router, deps, document);
-  addBuyerRoutes(router, deps);
-  router.get('/sign-in', signIn.show);
-  router.post('/sign-in', ...signIn.submit);
-  router.post('/sign-out', authentication.requireSameOrigin, signIn.signOut);
-  router.get('/', operator, showOverview(deps));
-  router.get('/agents', operator, showAgents(deps));
-  addBulkRoutes(router, deps, operator);
-  addAttentionRoutes(router, deps, operator);
-  addProposalRoutes(router, deps, [...operator, authentication.requirePerson]);
-  router.get('/design', operator, showDesign(deps));
-  router.get('/agents/:agentId', operator, showAgent(deps));
-  addOperationRoutes(router, deps, operator);
-  addHoldRoutes(router, deps, operator);
-  router.get('/agents/:agentId/:kind', operator, confirm(deps));
-  router.post('/agents/:agentId/retry', operator, form, retry(deps));
-  router.post('/agents/:agentId/:kind', operator, form, ask(deps));
-  router.use(showUnknown);
-  router.use(showError(deps));
-  return router;
 }
 
 function showDesign(deps: HttpDeps): RequestHandler {
@@ -76,6 +96,7 @@ function confirm(deps: HttpDeps): RequestHandler {
   return async (request, response) => {
     const operation = parseKind(request.params.kind);
     if (!needsInput(operation)) throw new NotFoundError('Page not found');
+    refuseForbidden(request, response, { least: leastRoleFor(operation) });
     const agent = await findAgentJson(deps.database, parseAgentId(request.params.agentId));
     const title = `${capitalized(operation.kind)} ${agent.agentId}?`;
     sendPage(response, deps, { title, main: confirmPage(agent, operation), operator: true });
@@ -85,7 +106,9 @@ function confirm(deps: HttpDeps): RequestHandler {
 function ask({ database, queue }: HttpDeps): RequestHandler {
   return async (request, response) => {
     const agentId = parseAgentId(request.params.agentId);
-    const { kind, parameters } = parseKind(request.params.kind);
+    const operation = parseKind(request.params.kind);
+    refuseForbidden(request, response, { least: leastRoleFor(operation) });
+    const { kind, parameters } = operation;
     const wanted = {
       agentId,
       kind,
@@ -132,7 +155,7 @@ function showError(deps: HttpDeps): ErrorRequestHandler {
     response.status(refusal.status).set(refusal.headers);
     sendPage(response, deps, {
       ...errorPage(error, refusal),
-      operator: isShownToOperator(response),
+      operator: response.locals.principal !== undefined,
       isLive: false,
     });
   };

@@ -46,11 +46,3 @@ export interface RunCancellationTable {
   tries: Defaulted<number>;
   done_at: Timestamp | null;
 }
-
-export interface SessionTable {
-  /** A keyed hash of the cookie's value (src/http/sessions.ts). */
-  id_hash: Buffer;
-  created_at: DefaultTimestamp;
-  expires_at: Timestamp;
-  revoked_at: Timestamp | null;
-}

@@ -11,7 +11,6 @@ import type {
   FoundationTable,
   IdempotencyKeyTable,
   RunCancellationTable,
-  SessionTable,
   TailnetJoinNameTable,
 } from './bookkeeping-tables.ts';
 import type {
@@ -27,6 +26,7 @@ import type { ImageTables } from './image-tables.ts';
 import type { KeyTables } from './key-tables.ts';
 import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
+import type { PeopleTables } from './people-tables.ts';
 import type { ProposalTables } from './proposal-table.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { SlotTables } from './slot-tables.ts';
@@ -48,7 +48,8 @@ export interface Tables
     TelemetryTables,
     ProposalTables,
     ImageTables,
-    KeyTables {
+    KeyTables,
+    PeopleTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
   orders: OrderTable;
@@ -65,7 +66,6 @@ export interface Tables
   health_checks: HealthCheckTable;
   run_cancellations: RunCancellationTable;
   tailnet_join_names: TailnetJoinNameTable;
-  sessions: SessionTable;
   subscriptions: SubscriptionTable;
   unresolved_signals: UnresolvedSignalTable;
   findings: FindingTable;

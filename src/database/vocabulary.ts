@@ -81,3 +81,13 @@ export const ATTENTION_CLASSES = [
 ] as const;
 /** The page also has what programs propose, which the API lists apart. */
 export type AttentionClass = (typeof ATTENTION_CLASSES)[number] | 'proposal';
+
+/**
+ * What people may do, the least first; each may also do what those before it may. docs/people.md says what.
+ */
+export const ROLES = ['viewer', 'support', 'operator', 'admin'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** How a session was opened. */
+export const SIGN_IN_METHODS = ['token', 'oidc', 'tailscale'] as const;
+export type SignInMethod = (typeof SIGN_IN_METHODS)[number];

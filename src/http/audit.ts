@@ -12,7 +12,7 @@ export const listAudit = endpoint({
   method: 'get',
   path: '/api/audit',
   summary: 'The audit log, newest first: who asked for what, and what changed',
-  access: 'operator',
+  access: 'viewer',
   query: z.object({ agentId: z.string().max(100).optional(), ...pageQuery }),
   answers: { 200: { description: 'A page of rows', schema: pageOf(auditJson) } },
   handle: async ({ query, response, deps }) => {
@@ -39,7 +39,7 @@ export const verifyAudit = endpoint({
   method: 'get',
   path: '/api/audit/verification',
   summary: 'Recomputes the chain over the audit log and names the first thing that is wrong',
-  access: 'operator',
+  access: 'viewer',
   query: z.object({
     head: notedHead.optional().meta({ description: 'An earlier end of the chain, which it must contain' }),
   }),

@@ -2,6 +2,7 @@ import type { BuyerPage } from '../config/buyer-page.ts';
 import type { Consoles } from '../config/consoles.ts';
 import type { TrustedProxies } from '../config/fields.ts';
 import type { PlanRules } from '../config/plans.ts';
+import type { SignInConfig } from '../config/sign-in.ts';
 import type { Database } from '../database/connect.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -49,8 +50,14 @@ export interface HttpDeps {
   pricesDecide?: boolean | undefined;
   /** The base of callbacks and links to this service, without a trailing slash. */
   publicUrl: string;
+  /**
+   * The base of links to dashboard and API, where they have a listener of their own; default: `publicUrl`.
+   */
+  operatorUrl?: string | undefined;
   /** The version of the playbook that new servers are configured with; undefined if it is not known here. */
   playbookVersion?: string | undefined;
+  /** Ways to sign in besides tokens; default: none. */
+  signIn?: SignInConfig | undefined;
   /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */
   trustedProxies?: TrustedProxies | undefined;
   /** The sandbox's checkout page, linked from the dashboard. */
@@ -65,6 +72,14 @@ export interface HttpDeps {
   consoles?: Consoles | undefined;
   /** Aborted when the process stops, to end event streams, which would otherwise stay open. */
   stopping?: AbortSignal | undefined;
+}
+
+/** How people reach dashboard and API. */
+export function operatorUrlOf({
+  operatorUrl,
+  publicUrl,
+}: Pick<HttpDeps, 'operatorUrl' | 'publicUrl'>): string {
+  return operatorUrl ?? publicUrl;
 }
 
 /** The time of business decisions. */

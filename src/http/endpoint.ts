@@ -1,7 +1,8 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import { z } from 'zod';
+import type { Role } from '../database/vocabulary.ts';
 import { InvalidInputError, NotFoundError } from '../errors.ts';
-import { refuseProgram } from './actor.ts';
+import { refuseForbidden } from './actor.ts';
 import type { HttpDeps } from './deps.ts';
 import { HttpError } from './problem.ts';
 
@@ -26,11 +27,12 @@ export interface Call<Params, Query, Body> {
 interface Definition<P extends z.ZodObject, Q extends z.ZodObject, B extends z.ZodType> {
   /** Its name in the document, and in clients that are generated from it; never changes. */
   id: string;
-  method: 'get' | 'post' | 'patch';
+  method: 'get' | 'post' | 'patch' | 'delete';
   /** With parameters as `{name}`, as OpenAPI writes them. */
   path: string;
   summary: string;
-  access: 'operator' | 'anyone';
+  /** The least role that may call it; `anyone` needs neither token nor session. */
+  access: Role | 'anyone';
   /**
    * Whether a program (its token, or the header `agents-via`) may ask for this change; default: no. What it
    * may not is proposed, and a person approves it.
@@ -99,22 +101,20 @@ const onlyJson: RequestHandler = (request, _response, next) => {
   next();
 };
 
-const changes = ({ access, method }: Endpoint) => access === 'operator' && method !== 'get';
-
-function refusePrograms({ isForPrograms = false }: Endpoint): RequestHandler {
-  return (request, response, next) => {
-    refuseProgram(request, response, isForPrograms);
-    next();
-  };
+function refuseOthers({ access, isForPrograms }: Endpoint): RequestHandler[] {
+  if (access === 'anyone') return [];
+  return [
+    (request, response, next) => {
+      refuseForbidden(request, response, { least: access, isForPrograms });
+      next();
+    },
+  ];
 }
 
 /** Mounts the routes in order; a known path with another method is a 405. */
 export function mount(app: Express, endpoints: readonly Endpoint[], deps: HttpDeps): void {
   for (const one of endpoints) {
-    const before = [
-      ...(changes(one) ? [refusePrograms(one)] : []),
-      ...(one.body === undefined ? [] : [onlyJson, json]),
-    ];
+    const before = [...refuseOthers(one), ...(one.body === undefined ? [] : [onlyJson, json])];
     app[one.method](expressPath(one), ...before, (request, response) => one.run(request, response, deps));
   }
   for (const path of new Set(endpoints.map(expressPath))) {

@@ -7,7 +7,7 @@ export const feed = endpoint({
   method: 'get',
   path: '/api/events',
   summary: 'Live events of all operations, as server-sent events; after a reconnect, read the lists again',
-  access: 'operator',
+  access: 'viewer',
   answers: {
     200: {
       description:

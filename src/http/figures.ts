@@ -38,7 +38,7 @@ export const showFigures = endpoint({
   method: 'get',
   path: '/api/figures',
   summary: 'The fleet by status, and the last 24 hours: provisions, their times, and why operations failed',
-  access: 'operator',
+  access: 'viewer',
   answers: { 200: { description: 'The figures', schema: figuresJson } },
   handle: async ({ response, deps: { database } }) => {
     const [fleet, { hours, total }, failures] = await Promise.all([

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { principalOf } from './authentication.ts';
+import { principalOf } from './actor.ts';
 import { endpoint } from './endpoint.ts';
-import { mayAct, ROLES } from './principal.ts';
+import { SENDER_ROLES } from './principal.ts';
 
 export const identityJson = z
   .object({
     name: z.string(),
-    role: z.enum(ROLES),
+    role: z.enum(SENDER_ROLES),
     mayAct: z.boolean().meta({ description: 'Whether this token or session may change anything' }),
   })
   .meta({ id: 'Identity' });
@@ -16,10 +16,10 @@ export const showIdentity = endpoint({
   method: 'get',
   path: '/api/identity',
   summary: 'Whose token or session this is, and whether it may act',
-  access: 'operator',
+  access: 'viewer',
   answers: { 200: { description: 'The sender', schema: identityJson } },
   handle: ({ response }) => {
-    const principal = principalOf(response);
-    response.json({ name: principal.name, role: principal.role, mayAct: mayAct(principal) });
+    const { name, role } = principalOf(response);
+    response.json({ name, role, mayAct: role !== 'viewer' });
   },
 });

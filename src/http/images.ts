@@ -27,7 +27,7 @@ export const showImages = endpoint({
   method: 'get',
   path: '/api/images',
   summary: 'The images that new servers are made from, and their builds, the newest first',
-  access: 'operator',
+  access: 'viewer',
   answers: {
     200: { description: 'Those that exist, and builds that failed within a week', schema: imagesJson },
   },

@@ -11,7 +11,7 @@ export const listNotices = endpoint({
   method: 'get',
   path: '/api/notices',
   summary: 'Notices, newest first, each with its deliveries',
-  access: 'operator',
+  access: 'viewer',
   query: z.object({ agentId: z.string().max(100).optional(), ...pageQuery }),
   answers: { 200: { description: 'A page of notices', schema: pageOf(noticeJson) } },
   handle: async ({ query, response, deps }) => {

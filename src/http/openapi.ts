@@ -29,7 +29,11 @@ export function describe(endpoints: readonly Endpoint[]) {
     paths: paths([...endpoints, self]),
     components: {
       securitySchemes: {
-        apiToken: { type: 'http', scheme: 'bearer', description: 'The operator’s token (API_TOKEN)' },
+        apiToken: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'A person’s token, or one of the environment (API_TOKEN)',
+        },
         session: {
           type: 'apiKey',
           in: 'cookie',
@@ -44,7 +48,13 @@ export function describe(endpoints: readonly Endpoint[]) {
 }
 
 function paths(endpoints: readonly Endpoint[]): ZodOpenApiPathsObject {
-  const result: ZodOpenApiPathsObject = { ...SIGNED_PATHS };
+  // Who signs the body needs no role.
+  const result: ZodOpenApiPathsObject = Object.fromEntries(
+    Object.entries(SIGNED_PATHS).map(([path, { post }]) => [
+      path,
+      { post: { ...post!, 'x-least-role': 'signature' } },
+    ]),
+  );
   for (const one of endpoints) result[one.path] = { ...result[one.path], [one.method]: operation(one) };
   return result;
 }
@@ -62,7 +72,8 @@ function operation(one: Endpoint): ZodOpenApiOperationObject {
     operationId: one.id,
     tags: [tagOf(one)],
     summary: one.summary,
-    ...(one.access === 'operator' ? { security: [{ apiToken: [] }, { session: [] }] } : {}),
+    'x-least-role': one.access,
+    ...(one.access !== 'anyone' ? { security: [{ apiToken: [] }, { session: [] }] } : {}),
     requestParams: {
       ...(one.params ? { path: one.params } : {}),
       ...(one.query ? { query: one.query } : {}),

@@ -11,7 +11,7 @@ export const listOrders = endpoint({
   method: 'get',
   path: '/api/orders',
   summary: 'Orders from Stripe, newest first; each with its agent, or the reason why it has none',
-  access: 'operator',
+  access: 'viewer',
   query: z.object({
     attention: z.stringbool({ error: 'must be true or false' }).optional(),
     ...pageQuery,

@@ -25,7 +25,7 @@ export const showPool = endpoint({
   method: 'get',
   path: '/api/pool',
   summary: 'The servers that wait for customers',
-  access: 'operator',
+  access: 'viewer',
   answers: {
     200: {
       description: 'The slots that exist, the oldest first, and how orders fared',

@@ -23,7 +23,7 @@ export const PROBLEMS = {
   'token-required': {
     status: 401,
     title: 'A token is required',
-    when: 'The request carries no token and no open session, or a wrong one.',
+    when: 'The request carries no token and no open session, or one that is wrong, has expired or was revoked.',
     cure: 'Send `Authorization: Bearer TOKEN`, or sign in.',
   },
   'other-site': {
@@ -34,9 +34,9 @@ export const PROBLEMS = {
   },
   'role-not-allowed': {
     status: 403,
-    title: 'This token may not do that',
-    when: 'The token may only read, or what was asked for is left to a person on the page.',
-    cure: 'Ask somebody who may, or use another token.',
+    title: 'This role may not do that',
+    when: 'What was asked for needs another role than that of the token or session, or is left to a person on the page. `detail` names the role.',
+    cure: 'Ask somebody who may, or an admin for another role.',
   },
   'approval-required': {
     status: 403,

@@ -22,7 +22,7 @@ export async function limitPrograms(trx: Transaction, request: Request, response
   // The condition is that of the index.
   const { rows } = await sql<{ seconds: number }>`
     select ceil(extract(epoch from at + interval '1 hour' - now()))::int as seconds from audit_log
-    where operation_id is not null and (actor like 'program%' or actor like '% via %')
+    where operation_id is not null and (actor = 'program' or actor like '% via %')
       and at > now() - interval '1 hour'
     order by at desc offset ${PROGRAM_OPERATIONS_PER_HOUR - 1} limit 1`.execute(trx);
   const [oldest] = rows;

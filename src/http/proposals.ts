@@ -14,7 +14,7 @@ export const listProposals = endpoint({
   method: 'get',
   path: '/api/proposals',
   summary: 'What programs proposed, newest first; decided ones for 30 days',
-  access: 'operator',
+  access: 'viewer',
   query: z.object(pageQuery),
   answers: { 200: { description: 'A page of proposals', schema: pageOf(proposalJson) } },
   handle: async ({ query, response, deps: { database } }) => {

@@ -54,10 +54,11 @@ const TOO_MANY = problem(
   tooMany,
   'TooMany',
 );
-const READS_ONLY = 'The token only reads, or a cookie alone came from another site';
-const FORBIDDEN = problem(READS_ONLY, undefined, 'Forbidden');
+const OTHER_ROLE = problem('The role does not allow it', undefined, 'OtherRole');
+const NOT_ALLOWED = 'The role does not allow it, or a cookie alone came from another site';
+const FORBIDDEN = problem(NOT_ALLOWED, undefined, 'Forbidden');
 const APPROVAL_REQUIRED = problem(
-  `${READS_ONLY}, or a program asks, which may only propose this or leave it to a person`,
+  `${NOT_ALLOWED}, or a program asks, which may only propose this or leave it to a person`,
   undefined,
   'ForbiddenOrApprovalRequired',
 );
@@ -72,12 +73,11 @@ export function refusals(one: Endpoint): Record<number, DocumentedAnswer> {
     413: tooLarge,
     415: notJson,
   } = SHARED;
-  const operator = one.access === 'operator';
-  const changes = operator && one.method !== 'get';
+  const known = one.access !== 'anyone';
   return {
     400: invalid,
-    ...(operator ? { 401: tokenRequired, 429: one.isForPrograms === true ? TOO_MANY : tooManyWrong } : {}),
-    ...(changes ? { 403: one.isForPrograms === true ? FORBIDDEN : APPROVAL_REQUIRED } : {}),
+    ...(known ? { 401: tokenRequired, 429: one.isForPrograms === true ? TOO_MANY : tooManyWrong } : {}),
+    ...forbidden(one),
     ...(one.params ? { 404: notFound } : {}),
     ...(one.body ? { 413: tooLarge, 415: notJson } : {}),
     405: SHARED[405],
@@ -85,4 +85,10 @@ export function refusals(one: Endpoint): Record<number, DocumentedAnswer> {
     500: SHARED[500],
     503: SHARED[503],
   };
+}
+
+function forbidden({ access, method, isForPrograms }: Endpoint): Record<number, DocumentedAnswer> {
+  if (access === 'anyone' || (access === 'viewer' && method === 'get')) return {};
+  if (method === 'get') return { 403: OTHER_ROLE };
+  return { 403: isForPrograms === true ? FORBIDDEN : APPROVAL_REQUIRED };
 }

@@ -10,17 +10,18 @@ export interface WebServer {
   close(): Promise<void>;
 }
 
-const OTHER_PORT_HINT = 'Choose another: PORT=8081 npm start';
+/** What to set instead of a port in use. */
+const OTHER = { PORT: 8081, OPERATOR_PORT: 8082 };
 const JOINS_HINT =
   'another program, most likely the process that runs this installation already; a further worker needs no port (--role worker)';
 
 /**
- * Listens.
+ * Listens. `variable`: which one the port comes from.
  * @param hasHost whether another process hosts this installation, which most likely has the port.
  * @throws Error that says what to do where the port is in use.
  */
 export async function openWebServer(
-  { host, port }: { host: string; port: number },
+  { host, port, variable = 'PORT' }: { host: string; port: number; variable?: 'PORT' | 'OPERATOR_PORT' },
   hasHost: boolean,
 ): Promise<WebServer> {
   let handle: RequestListener = answerStarting;
@@ -30,7 +31,7 @@ export async function openWebServer(
       reject(
         error.code === 'EADDRINUSE'
           ? new Error(
-              `Port ${port} is in use by ${hasHost ? JOINS_HINT : 'another program'}. ${OTHER_PORT_HINT}`,
+              `Port ${port} is in use by ${hasHost ? JOINS_HINT : 'another program'}. Choose another: ${variable}=${OTHER[variable]} npm start`,
             )
           : error,
       ),

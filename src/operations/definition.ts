@@ -3,6 +3,7 @@ import type { AgentStatus } from '../agents/states.ts';
 import type { AgentRow } from '../agents/store.ts';
 import type { Transaction } from '../database/connect.ts';
 import type { OperationParameters } from '../database/tables.ts';
+import type { Role } from '../database/vocabulary.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { AgentEffect, NoEffect, Runbook } from './attempt.ts';
 import type { RunbookParts } from './runbook-parts.ts';
@@ -64,6 +65,8 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
    * it.
    */
   takesFromCustomer?: boolean;
+  /** The least role that may ask for it; default: operator. */
+  leastRole?: Role;
   /** It changes what the agent costs: a program may not ask for it at all. */
   changesPrice?: boolean;
   /** The agent's holds demand it. It cannot be cancelled, only become unnecessary. */

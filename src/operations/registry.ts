@@ -1,5 +1,5 @@
 import type { AgentStatus } from '../agents/states.ts';
-import { OPERATION_KIND, type OperationKind } from '../database/vocabulary.ts';
+import { OPERATION_KIND, type OperationKind, type Role } from '../database/vocabulary.ts';
 import type { AgentEffect } from './attempt.ts';
 import type { OperationDefinition } from './definition.ts';
 
@@ -41,6 +41,11 @@ export type Requestable = OperationDefinition & Required<Pick<OperationDefinitio
 
 function isRequestable(definition: OperationDefinition): definition is Requestable {
   return definition.from !== undefined;
+}
+
+/** The least role that may ask for it. */
+export function leastRoleFor({ leastRole = 'operator' }: Pick<OperationDefinition, 'leastRole'>): Role {
+  return leastRole;
 }
 
 /** Whether a program may ask for it by itself: nothing is lost by it, and it costs nothing. */

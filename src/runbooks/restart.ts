@@ -18,6 +18,7 @@ export const restart = defineOperation<z.infer<typeof effect>>({
   rank: 30,
   from: ['running'],
   exclusive: true,
+  leastRole: 'support',
   runsAgent: true,
   limitSeconds: 10 * 60,
   begin: forgetHealth,

@@ -4,6 +4,7 @@ import { createStatusLinks } from '../../src/dashboard/buyer/status-links.ts';
 import { expectAccessible, openBrowser, type TestBrowser, whyNoBrowser } from '../support/browser.ts';
 import { startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
+import { addPerson } from '../support/people.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
 /** A browser on a busy machine takes its time. */
@@ -53,6 +54,7 @@ async function fillPages(): Promise<void> {
     },
   ]);
   operationId = waiting.operationId;
+  await addPerson(service, 'a.rather.long.name.of.somebody@mail.example.com', 'operator');
   const { agentId } = await create('fails');
   await service.database
     .updateTable('agents')
@@ -80,6 +82,8 @@ const PATHS = [
   '/operations/OPERATION?q=nothing-like-it',
   '/agents/fails/destroy',
   '/agents/fails/hold',
+  '/people',
+  '/people/a.rather.long.name.of.somebody@mail.example.com/remove',
   '/design',
   '/reference',
   '/problems',

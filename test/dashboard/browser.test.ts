@@ -29,7 +29,7 @@ describe('the dashboard in a browser', () => {
   it('signs in, follows an agent to running without a reload, and destroys it after a confirmation', async () => {
     const page = await browser.context.newPage();
     await page.goto(service.url);
-    await page.getByLabel('Operator token').fill(API_TOKEN);
+    await page.getByLabel('Token').fill(API_TOKEN);
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByText('No agents yet.').waitFor();
     await page.getByText('Live', { exact: true }).waitFor();

@@ -289,3 +289,44 @@ describe('the view provisioning_jobs', () => {
     ]);
   });
 });
+
+describe('people, tokens and sessions', () => {
+  const person = (name: string, role = 'viewer') =>
+    sql`insert into people (name, login, role, created_by) values (${name}, ${name}, ${role}, 'operator')`;
+  const token = (
+    hash: Buffer,
+    days: number,
+  ) => sql`insert into tokens (person_id, label, hash, created_by, expires_at)
+    select person_id, 'l', ${hash}, 'operator', now() + make_interval(days => ${days}) from people where name = 'ada'`;
+
+  test('names, roles, hashes, lengths of life', async () => {
+    await run(sql`truncate people cascade`);
+    await run(person('ada'));
+    expect(await refusal(person('ada'))).toBe('23505 people_name_key');
+    for (const name of ['Ada', 'a b', 'operator', '', 'a'.repeat(101), 'ada via mcp'])
+      expect([name, (await refusal(person(name))).slice(0, 5)]).toEqual([name, '23514']);
+    expect((await refusal(person('bob', 'owner'))).slice(0, 5)).toBe('23514');
+    const hash = Buffer.alloc(32, 1);
+    expect(await refusal(token(hash, 366))).toBe('accepted');
+    expect(await refusal(token(hash, 30))).toBe('23505 tokens_hash_key');
+    for (const [wrong, days] of [
+      [Buffer.alloc(31), 30],
+      [Buffer.alloc(32, 2), 400],
+      [Buffer.alloc(32, 3), 0],
+    ] as const)
+      expect((await refusal(token(wrong, days))).slice(0, 5)).toBe('23514');
+  });
+
+  test('who is removed takes tokens and sessions along', async () => {
+    await run(sql`truncate people cascade`);
+    await run(person('ada'));
+    await run(token(Buffer.alloc(32, 1), 30));
+    await run(sql`insert into sessions (id_hash, person_id, token_id, expires_at)
+      select ${Buffer.alloc(32, 1)}, person_id, token_id, now() + interval '1 hour' from tokens`);
+    await run(sql`delete from people`);
+    const { rows } = await sql<{
+      left: number;
+    }>`select (select count(*) from tokens) + (select count(*) from sessions) as left`.execute(at.database);
+    expect(Number(rows[0]!.left)).toBe(0);
+  });
+});

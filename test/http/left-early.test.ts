@@ -51,11 +51,11 @@ test('the session of a disconnected client is not polled', async () => {
     body: new URLSearchParams({ token: API_TOKEN }),
   });
   const cookie = signedIn.headers.get('set-cookie')!.split(';')[0]!;
-  const { requireOperator } = createAuthentication(service.deps);
+  const { requirePrincipal } = createAuthentication(service.deps);
   const passed = vi.fn();
   await answerTheGone({ cookie }, async (request, response) => {
     const repeat = vi.spyOn(globalThis, 'setInterval');
-    await requireOperator(request, response, passed);
+    await requirePrincipal(request, response, passed);
     expect(repeat).not.toHaveBeenCalled();
   });
   expect(passed).toHaveBeenCalledExactlyOnceWith();

@@ -48,7 +48,7 @@ export async function openBrowser(options: { javaScriptEnabled?: boolean } = {})
     signIn: async (url, token = API_TOKEN) => {
       const page = await context.newPage();
       await page.goto(url);
-      await page.getByLabel('Operator token').fill(token);
+      await page.getByLabel('Token').fill(token);
       await page.getByRole('button', { name: 'Sign in' }).click();
       await page.getByRole('navigation', { name: 'Main' }).waitFor();
       return page;

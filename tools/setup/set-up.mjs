@@ -9,14 +9,17 @@ import { ensureChromium } from './chromium.mjs';
 import { compileCacheDir } from './compile-cache.mjs';
 import { ensureDependencies } from './dependencies.mjs';
 import { findTools } from './find-tools.mjs';
-import { act, actionlint, ensurePublished, promtool, tryPublished } from './github-tools.mjs';
+import { act, actionlint, ensurePublished, helm, promtool, tryPublished } from './github-tools.mjs';
 import { ensureHetznerClient } from './hetzner-client.mjs';
+import { ensureImageTools } from './image-tools.mjs';
 import { ensureMachines } from './machines/machines.mjs';
 import { ensureMoto } from './moto.mjs';
+import { ensurePgbouncer } from './pgbouncer.mjs';
 import { createProgress } from './progress.mjs';
 import { ensureProviderPlugins } from './provider-plugins.mjs';
 import { ensurePulumi } from './pulumi.mjs';
 import { Interrupted, run, SetupError } from './run.mjs';
+import { ensureSchemas } from './schemas.mjs';
 import { ensureSchemathesis } from './schemathesis.mjs';
 import { ensureShellcheck } from './shellcheck.mjs';
 
@@ -34,11 +37,11 @@ import { ensureShellcheck } from './shellcheck.mjs';
 
 /**
  * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`,
- * `github-tools`, `promtool`, `moto` and `schemathesis` are for the tests, which run without them too;
- * `machines` is optional for everything.
+ * `github-tools`, `promtool`, `moto`, `schemathesis`, `packaging` and `pgbouncer` are for the tests, which run
+ * without them too; `machines` is optional for everything.
  * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
  *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'promtool' | 'machines' | 'moto'
- *   | 'schemathesis'} Tool
+ *   | 'schemathesis' | 'packaging' | 'pgbouncer'} Tool
  */
 
 /**
@@ -133,6 +136,7 @@ async function setUpTestTools(wanted, context) {
     env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
   if (wanted.tools.includes('schemathesis'))
     env.AGENT_STACKS_SCHEMATHESIS = (await ensureSchemathesis(context)) ?? '';
+  if (wanted.tools.includes('pgbouncer')) env.AGENT_STACKS_PGBOUNCER = (await ensurePgbouncer(context)) ?? '';
   if (wanted.tools.includes('moto')) env.AGENT_STACKS_MOTO = (await ensureMoto(context)) ?? '';
 }
 
@@ -174,6 +178,12 @@ async function setUpTools(wanted, env, signal) {
     if ('missing' in machines)
       progress.say(`Real machines are not available: ${machines.missing.join('; ')}`);
     env.AGENT_STACKS_MACHINE_TOOLS = JSON.stringify(machines);
+  }
+  // After the machines, whose Debian packages it may need.
+  if (wanted.tools.includes('packaging')) {
+    env.AGENT_STACKS_HELM = (await tryPublished(context, helm)) ?? '';
+    env.AGENT_STACKS_SCHEMAS = (await ensureSchemas(context)) ?? '';
+    env.AGENT_STACKS_IMAGE_TOOLS = JSON.stringify(await ensureImageTools(context));
   }
   return findTools(context);
 }

@@ -1,8 +1,10 @@
+import type { Role } from '../../database/vocabulary.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { whyNotNow } from '../../operations/refusals.ts';
-import { requestableOperations } from '../../operations/registry.ts';
+import { leastRoleFor, requestableOperations } from '../../operations/registry.ts';
 import type { Retryable } from '../../operations/retry-latest.ts';
+import { hasRole } from '../../people/roles.ts';
 import { whyNotHeld } from '../holds.ts';
 import { type Html, html, type Renderable } from '../html.ts';
 import { actionButton } from '../parts.ts';
@@ -14,6 +16,8 @@ export interface Actions {
   /** Its newest operation, if that has failed and may be retried with one click. */
   retryable: Retryable | undefined;
   unfinished: readonly OperationRow[];
+  /** Whose page it is. */
+  role: Role;
 }
 
 interface Choice {
@@ -24,15 +28,23 @@ interface Choice {
   why: string | undefined;
 }
 
+const ANY_MORE = 'Nothing can be done to it any more.';
+const NOTHING: Record<Role, string> = {
+  viewer: 'Your role reads.',
+  support: 'Your role can do nothing to it now.',
+  operator: ANY_MORE,
+  admin: ANY_MORE,
+};
+
 /** Renders everything that can be done to an agent: what it does, or why it is not possible now. */
 export function actionsSection(actions: Actions): Html {
-  const { retryable } = actions;
-  const choices = [...operationChoices(actions), ...holdChoices(actions.agent)];
+  const { retryable, role } = actions;
+  const choices = [...operationChoices(actions), ...holdChoices(actions)];
   const possible = choices.filter(({ why }) => why === undefined);
   const impossible = choices.filter(({ why }) => why !== undefined);
   return html`<h2>Actions</h2>
-${possible.length === 0 && html`<p class="muted">Nothing can be done to it any more.</p>`}
-<ul class="choices">${retryable !== undefined && item(retryButton(retryable), `Gives the ${retryable.kind} that has failed its next try.`)}
+${possible.length === 0 && html`<p class="muted">${NOTHING[role]}</p>`}
+<ul class="choices">${retryable !== undefined && hasRole(role, 'operator') && item(retryButton(retryable), `Gives the ${retryable.kind} that has failed its next try.`)}
 ${possible.map(({ control, text }) => item(control, text))}</ul>
 ${
   impossible.length > 0 &&
@@ -50,18 +62,21 @@ function disabled(verb: string): Html {
   return html`<button type="button" disabled>${capitalized(verb)}</button>`;
 }
 
-function operationChoices({ agent, unfinished }: Actions): Choice[] {
+const whyNotYours = (role: Role, least: Role) =>
+  hasRole(role, least) ? undefined : `It needs the role ${least}.`;
+
+function operationChoices({ agent, unfinished, role }: Actions): Choice[] {
   return requestableOperations().map((operation) => ({
     verb: operation.kind,
     control: actionButton(agent.agentId, operation),
     text: `${capitalized(operation.cli)}.`,
-    why: whyNotNow(operation, { ...agent, unfinished }),
+    why: whyNotYours(role, leastRoleFor(operation)) ?? whyNotNow(operation, { ...agent, unfinished }),
   }));
 }
 
-function holdChoices(agent: AgentJson): Choice[] {
+function holdChoices({ agent, role }: Actions): Choice[] {
   const { agentId, protected: isProtected } = agent;
-  const why = whyNotHeld(agent);
+  const why = whyNotYours(role, 'operator') ?? whyNotHeld(agent);
   const name = html`<span class="visually-hidden"> ${agentId}</span>`;
   const verb = isProtected ? 'unprotect' : 'protect';
   return [

@@ -5,6 +5,7 @@ import type { Asker, AuditRow } from '../../audit/listing.ts';
 import type { Consoles } from '../../http/deps.ts';
 import type { OperationJson } from '../../http/operations/operation-json.ts';
 import type { Ledger } from '../../operations/ledger.ts';
+import { hasRole } from '../../people/roles.ts';
 import type { Finding } from '../../reconcile/agent-findings.ts';
 import { badge } from '../design/badge.ts';
 import { needBanner } from '../design/banner.ts';
@@ -50,7 +51,7 @@ export function agentPage(page: AgentPage): Html {
 <div class="columns"><div id="actions" data-live>${actionsSection(page)}</div>
 <div id="facts" data-live>${identitySection(agent, page.consoles)}
 <p><a href="${buyersPage}">Buyer’s status page</a></p></div></div>
-${latest !== undefined && latestSection(latest)}
+${latest !== undefined && latestSection(latest, page.role)}
 <div id="states" data-live>${statesSection(page.changes)}</div>
 <div class="columns"><div id="billing" data-live>${billingSection(agent)}</div>
 <div id="ledger" data-live>${ledger !== undefined && ledgerSection(ledger)}</div></div>
@@ -72,13 +73,13 @@ const PLACES = [
   ['history', 'History'],
 ] as const;
 
-function summary({ agent, followsPayments, findings }: AgentPage): Html {
+function summary({ agent, followsPayments, findings, role }: AgentPage): Html {
   return html`<p class="crumbs"><a href="/agents">Agents</a> ›</p>
 <h1>${agent.agentId}</h1>
 <p>${agentState(agent)} ${agent.status !== 'destroyed' && badge(agent.health)}${
     agent.unhealthySince !== null && html` <span class="muted">since ${when(agent.unhealthySince)}</span>`
   }</p>
-${holdBanner(agent, followsPayments)}
+${holdBanner(agent, { followsPayments, mayRelease: hasRole(role, 'operator') })}
 ${agent.error !== null && html`<p class="problem" role="alert">${agent.error}</p>`}
 ${findings.map(({ cause, cure, since }, index) => needBanner({ id: `finding-${index}`, title: html`The clouds and the records differ <span class="muted">${when(since.toISOString())}</span>`, cause, cure }))}
 <nav class="places" aria-label="On this page">${PLACES.map(([id, text]) => html`<a href="#${id}">${text}</a>`)}</nav>`;

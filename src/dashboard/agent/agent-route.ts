@@ -14,6 +14,7 @@ import { listUnfinished } from '../../operations/requests.ts';
 import { findRetryable } from '../../operations/retry-latest.ts';
 import { listFindingsOf } from '../../reconcile/agent-findings.ts';
 import { createStatusLinks } from '../buyer/status-links.ts';
+import { roleOnPage } from '../guards.ts';
 import { readTimeline } from '../operation/operation-routes.ts';
 import { parseAgentId, sendPage } from '../requests.ts';
 import { agentPage } from './agent-page.ts';
@@ -46,6 +47,7 @@ export function showAgent(deps: HttpDeps): RequestHandler {
       buyersPage: links.statusUrl(agentId),
       followsPayments: deps.followsPayments ?? true,
       consoles,
+      role: roleOnPage(response),
     });
     sendPage(response, deps, { title: agentId, main, operator: true, place: 'agents' });
   };

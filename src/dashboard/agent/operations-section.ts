@@ -1,4 +1,5 @@
 import type { Asker } from '../../audit/listing.ts';
+import type { Role } from '../../database/vocabulary.ts';
 import type { OperationJson } from '../../http/operations/operation-json.ts';
 import type { StoredEvent } from '../../operations/events/events.ts';
 import { badge } from '../design/badge.ts';
@@ -19,12 +20,12 @@ export interface LatestOperation {
 }
 
 /** Renders the newest operation: its timeline and the end of its log. */
-export function latestSection({ timeline, log }: LatestOperation): Html {
+export function latestSection({ timeline, log }: LatestOperation, role: Role): Html {
   const { operation } = timeline;
   const { operationId } = operation;
   return html`${patterns()}<section aria-labelledby="operation-title">
 <div id="operation" data-live data-operation="${operationId}">
-<div class="title"><h2 id="operation-title">${capitalized(operation.kind)} ${badge(operation.status)}</h2>${cancelButton(operation)}</div>
+<div class="title"><h2 id="operation-title">${capitalized(operation.kind)} ${badge(operation.status)}</h2>${cancelButton(operation, role)}</div>
 ${problem(operation)}
 ${timelineSection(timeline)}
 <div class="title"><h3>Log</h3><span class="actions"><a class="button" href="/operations/${operationId}">Whole log</a>

@@ -1,5 +1,6 @@
 import { REGIONS } from '../../agents/regions.ts';
 import { AGENT_STATUSES, HEALTHS } from '../../agents/states.ts';
+import type { Role } from '../../database/vocabulary.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
 import { emptyState } from '../design/banner.ts';
 import { type Html, html } from '../html.ts';
@@ -15,26 +16,28 @@ export interface AgentsPage {
   total: number;
   nextCursor: string | null;
   checkoutUrl?: string | undefined;
+  /** Whose page it is. */
+  role: Role;
 }
 
 /**
- * Renders `/agents`: the agents that match a search and filters, in pages, with what can be done to
- * several.
+ * Renders `/agents`: the agents that match a search and filters, in pages, with what can be done to several.
  */
 export function agentsPage(page: AgentsPage): Html {
-  const { query, agents, total, nextCursor } = page;
+  const { query, agents, total, nextCursor, role } = page;
+  const kinds = bulkKinds(role);
   return html`<div class="title"><h1>Agents</h1>
 ${page.checkoutUrl !== undefined && html`<a class="button" href="${page.checkoutUrl}">Buy one in the sandbox’s checkout</a>`}</div>
 ${filterForm(query)}
 <div id="agents" data-live>
 <p class="muted" id="found" role="status">${foundWords(total, isFiltered(query))}</p>
-${agents.length === 0 ? nothingFound(page) : agentsTable(agents, { sorting: sortingBy(query), picks: 'bulk' })}
+${agents.length === 0 ? nothingFound(page) : agentsTable(agents, { role, sorting: sortingBy(query), picks: kinds.length > 0 ? 'bulk' : undefined })}
 <p class="actions">${query.cursor !== undefined && html`<a class="button" href="${agentsAddress(query)}">First page</a>`}${
     nextCursor !== null &&
     html`<a class="button" href="${agentsAddress(query, { cursor: nextCursor })}">Next page</a>`
   }</p>
 </div>
-${bulkForm()}`;
+${kinds.length > 0 && bulkForm(kinds)}`;
 }
 
 function foundWords(total: number, filtered: boolean): string {
@@ -120,9 +123,9 @@ function sortingBy(query: AgentsQuery): Sorting {
 }
 
 /** The boxes in the table belong to this form. */
-function bulkForm(): Html {
+function bulkForm(kinds: readonly string[]): Html {
   return html`<form class="bulk" id="bulk" action="/bulk">
-<label>With those ticked: <select name="kind" required><option value="">Choose…</option>${bulkKinds().map((kind) => html`<option value="${kind}">${capitalized(kind)}</option>`)}</select></label>
+<label>With those ticked: <select name="kind" required><option value="">Choose…</option>${kinds.map((kind) => html`<option value="${kind}">${capitalized(kind)}</option>`)}</select></label>
 <button>Continue…</button> <span class="muted" id="ticked"></span>
 </form>`;
 }

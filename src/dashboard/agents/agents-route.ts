@@ -4,6 +4,7 @@ import { searchAgents } from '../../agents/search.ts';
 import { presentAgents } from '../../http/agents/present-agents.ts';
 import type { HttpDeps } from '../../http/deps.ts';
 import { cursorKind } from '../../http/paging.ts';
+import { roleOnPage } from '../guards.ts';
 import { sendPage } from '../requests.ts';
 import { sharedReads } from '../shared-reads.ts';
 import { agentsPage } from './agents-page.ts';
@@ -20,7 +21,8 @@ export function showAgents(deps: HttpDeps): RequestHandler {
   const read = sharedReads((query: AgentsQuery) => readAgents(deps, query));
   return async (request, response) => {
     const query = readAgentsQuery(request.query);
-    const main = agentsPage({ query, ...(await read(query)), checkoutUrl });
+    const role = roleOnPage(response);
+    const main = agentsPage({ query, ...(await read(query)), checkoutUrl, role });
     sendPage(response, deps, { title: 'Agents', main, operator: true, place: 'agents', searches: true });
   };
 }

@@ -1,3 +1,4 @@
+import type { Role } from '../../database/vocabulary.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
 import { badge } from '../design/badge.ts';
 import { type Column, type Table, table } from '../design/table.ts';
@@ -11,20 +12,23 @@ type Sort = NonNullable<Column<AgentJson>['sort']>;
 /** Headings that sort, by the name of their column. */
 export type Sorting = Partial<Record<'Agent' | 'User' | 'Age', Sort>>;
 
-/** Renders a table of agents. `picks`: with a box to tick before each, for the form with this id. */
+/**
+ * Renders a table of agents, with what the role may do. `picks`: with a box to tick before each, for the form
+ * with this id.
+ */
 export function agentsTable(
   agents: readonly AgentJson[],
-  { sorting = {}, picks }: { sorting?: Sorting; picks?: string } = {},
+  { role, sorting = {}, picks }: { role: Role; sorting?: Sorting; picks?: string | undefined },
 ): Html {
   return table({
     caption: 'Agents',
-    columns: columns(sorting),
+    columns: columns(sorting, role),
     rows: agents,
     before: picks === undefined ? undefined : pickColumn(picks),
   });
 }
 
-function columns(sorting: Sorting): Columns {
+function columns(sorting: Sorting, role: Role): Columns {
   const sorted = (name: keyof Sorting) => (sorting[name] === undefined ? {} : { sort: sorting[name] });
   return [
     { name: 'Agent', cell: agentCell, ...sorted('Agent') },
@@ -34,7 +38,7 @@ function columns(sorting: Sorting): Columns {
     { name: 'Server', cell: serverCell },
     { name: 'Tailnet', cell: ({ tailnetIp }) => tailnetIp ?? '–' },
     { name: 'Age', cell: ({ createdAt }) => when(createdAt), ...sorted('Age') },
-    { name: 'Actions', cell: (agent) => listActions(agent) },
+    { name: 'Actions', cell: (agent) => listActions(agent, role) },
   ];
 }
 

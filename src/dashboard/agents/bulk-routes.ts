@@ -1,20 +1,22 @@
-import express, { type RequestHandler, type Router } from 'express';
+import express, { type Request, type RequestHandler, type Response, type Router } from 'express';
 import { z } from 'zod';
 import { agentIdSchema } from '../../agents/new-agent.ts';
 import { readAgentRows } from '../../agents/search.ts';
 import { ConflictError, InvalidInputError, NotFoundError } from '../../errors.ts';
-import { actorOf } from '../../http/actor.ts';
+import { actorOf, refuseForbidden } from '../../http/actor.ts';
 import { presentAgents } from '../../http/agents/present-agents.ts';
 import type { HttpDeps } from '../../http/deps.ts';
 import type { Log } from '../../log.ts';
 import { requestOperation } from '../../operations/requests.ts';
 import { findRetryable, retryLatest } from '../../operations/retry-latest.ts';
+import type { Guards } from '../guards.ts';
 import { sendPage } from '../requests.ts';
 import {
   type BulkResult,
   bulkKinds,
   bulkPage,
   bulkResultPage,
+  leastRoleOf,
   nothingChosen,
   RETRY,
   sortOut,
@@ -46,17 +48,26 @@ const confirmedSchema = z.object({
 });
 
 /** Routes the confirmation of what is to be done to several agents, and its form. */
-export function addBulkRoutes(router: Router, deps: HttpDeps, operator: RequestHandler[]): void {
+export function addBulkRoutes(router: Router, deps: HttpDeps, { least }: Guards): void {
   const form = express.urlencoded({ extended: false, limit: '32kb' });
-  router.get('/bulk', operator, showChoice(deps));
-  router.post('/bulk', operator, form, apply(deps));
+  router.get('/bulk', least('support'), showChoice(deps));
+  router.post('/bulk', least('support'), form, apply(deps));
+}
+
+/**
+ * @throws NotFoundError, HttpError 403 if the role does not allow it. No kind at all: nothing is chosen yet.
+ */
+function refuseKind(request: Request, response: Response, kind: string): void {
+  if (kind === '') return;
+  if (!bulkKinds('admin').includes(kind)) throw new NotFoundError('Page not found');
+  refuseForbidden(request, response, { least: leastRoleOf(kind) });
 }
 
 function showChoice(deps: HttpDeps): RequestHandler {
   const { database } = deps;
   return async (request, response) => {
     const { kind = '', agentId: agentIds } = parse(choiceSchema, request.query);
-    if (kind !== '' && !bulkKinds().includes(kind)) throw new NotFoundError('Page not found');
+    refuseKind(request, response, kind);
     const agents = await presentAgents(database, await readAgentRows(database, agentIds));
     const retryable = await findRetryable(database, kind === RETRY ? agentIds : []);
     sendPage(response, deps, {
@@ -77,7 +88,8 @@ function apply(deps: HttpDeps): RequestHandler {
       operationId: operationIds,
       count,
     } = parse(confirmedSchema, request.body ?? {});
-    if (!bulkKinds().includes(kind)) throw new NotFoundError('Page not found');
+    if (kind === '') throw new NotFoundError('Page not found');
+    refuseKind(request, response, kind);
     if (count !== agentIds.length)
       throw new InvalidInputError(
         `This concerns ${agentIds.length} agents; you confirmed ${count}. Nothing was done.`,

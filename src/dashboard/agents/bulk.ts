@@ -1,6 +1,8 @@
+import type { Role } from '../../database/vocabulary.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
-import { requestableOperations } from '../../operations/registry.ts';
+import { leastRoleFor, requestableOperations } from '../../operations/registry.ts';
 import type { Retryable } from '../../operations/retry-latest.ts';
+import { hasRole } from '../../people/roles.ts';
 import { emptyState } from '../design/banner.ts';
 import { type Html, html } from '../html.ts';
 import { isPossible } from '../parts.ts';
@@ -9,10 +11,15 @@ import { capitalized } from '../words.ts';
 /** Retries each agent's newest operation, which the confirmation names. */
 export const RETRY = 'retry';
 
-/** What can be done to several agents at once: operations without parameters, by rank. */
-export function bulkKinds(): string[] {
+/** What this role can do to several agents at once: operations without parameters, by rank. */
+export function bulkKinds(role: Role): string[] {
   const operations = requestableOperations().filter(({ parameters }) => parameters === undefined);
-  return [RETRY, ...operations.map(({ kind }) => kind)];
+  return [RETRY, ...operations.map(({ kind }) => kind)].filter((kind) => hasRole(role, leastRoleOf(kind)));
+}
+
+/** The least role that may ask for it. */
+export function leastRoleOf(kind: string): Role {
+  return leastRoleFor(requestableOperations().find((one) => one.kind === kind) ?? {});
 }
 
 /** Whether the operation loses something, so that its confirmation asks for the number. */

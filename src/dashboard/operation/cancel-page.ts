@@ -1,13 +1,19 @@
+import type { Role } from '../../database/vocabulary.ts';
 import type { OperationJson } from '../../http/operations/operation-json.ts';
 import { whyNeverCancelled } from '../../operations/cancel.ts';
+import { hasRole } from '../../people/roles.ts';
 import { badge } from '../design/badge.ts';
 import { type Html, html } from '../html.ts';
 import { agentCrumb } from '../parts.ts';
 
 const isUnfinished = ({ status }: OperationJson) => status === 'queued' || status === 'active';
 
-/** Renders the link to the confirmation; nothing for an operation that is over or cannot be cancelled. */
-export function cancelButton(operation: OperationJson): Html | undefined {
+/**
+ * Renders the link to the confirmation; nothing for an operation that is over or cannot be cancelled, nor for a
+ * role that may not.
+ */
+export function cancelButton(operation: OperationJson, role: Role): Html | undefined {
+  if (!hasRole(role, 'operator')) return undefined;
   const { operationId, kind } = operation;
   if (!isUnfinished(operation) || whyNeverCancelled(kind) !== undefined) return undefined;
   return html`<a class="button danger" href="/operations/${operationId}/cancel">Cancel the ${kind}</a>`;

@@ -1,3 +1,4 @@
+import type { Role } from '../../database/vocabulary.ts';
 import type { OperationJson } from '../../http/operations/operation-json.ts';
 import type { StoredEvent } from '../../operations/events/events.ts';
 import { LOG_LEVELS, type LogLevel } from '../../operations/events/log-levels.ts';
@@ -19,14 +20,16 @@ export interface OperationPage {
   log: LogBox;
   /** The number of the log's last line. */
   last: number;
+  /** Whose page it is. */
+  role: Role;
 }
 
 /** Renders `/operations/{operationId}`: its timeline and its whole log, page by page. */
-export function operationPage({ timeline, search, log, last }: OperationPage): Html {
+export function operationPage({ timeline, search, log, last, role }: OperationPage): Html {
   const { operation } = timeline;
   const { agentId, kind, status, operationId } = operation;
   return html`${patterns()}${agentCrumb(agentId)}<div id="operation" data-live data-operation="${operationId}">
-<div class="title"><h1>${capitalized(kind)} ${badge(status)}</h1>${cancelButton(operation)}</div>
+<div class="title"><h1>${capitalized(kind)} ${badge(status)}</h1>${cancelButton(operation, role)}</div>
 ${problem(operation)}
 ${timelineSection(timeline)}
 </div>

@@ -16,6 +16,7 @@ import { LOG_LEVELS } from '../../operations/events/log-levels.ts';
 import { type LogPosition, readLogWindow, searchLog } from '../../operations/events/log-page.ts';
 import { toTextLine } from '../../operations/events/text-line.ts';
 import { getOperation } from '../../operations/requests.ts';
+import { type Guards, roleOnPage } from '../guards.ts';
 import { form, sendPage } from '../requests.ts';
 import { capitalized } from '../words.ts';
 import { cancelPage } from './cancel-page.ts';
@@ -37,11 +38,11 @@ const querySchema = z.object({
 });
 
 /** Routes the page of one operation and the file of its log. */
-export function addOperationRoutes(router: Router, deps: HttpDeps, operator: RequestHandler[]): void {
-  router.get('/operations/:operationId', operator, showOperation(deps));
-  router.get('/operations/:operationId/log.txt', operator, download(deps));
-  router.get('/operations/:operationId/cancel', operator, confirmCancel(deps));
-  router.post('/operations/:operationId/cancel', operator, form, cancel(deps));
+export function addOperationRoutes(router: Router, deps: HttpDeps, { least }: Guards): void {
+  router.get('/operations/:operationId', least('viewer'), showOperation(deps));
+  router.get('/operations/:operationId/log.txt', least('viewer'), download(deps));
+  router.get('/operations/:operationId/cancel', least('operator'), confirmCancel(deps));
+  router.post('/operations/:operationId/cancel', least('operator'), form, cancel(deps));
 }
 
 function confirmCancel(deps: HttpDeps): RequestHandler {
@@ -91,6 +92,7 @@ function showOperation(deps: HttpDeps): RequestHandler {
         follows: isEnd && position.at === 'end' ? last : undefined,
       },
       last,
+      role: roleOnPage(response),
     });
     const title = `${capitalized(row.kind)} of ${row.agent_id}`;
     sendPage(response, deps, { title, main, operator: true, place: 'agents', searches: true });

@@ -1,6 +1,7 @@
-import type { AttentionClass } from '../../database/vocabulary.ts';
+import type { AttentionClass, Role } from '../../database/vocabulary.ts';
 import type { BreakerState } from '../../limits/listing.ts';
 import type { Retryable } from '../../operations/retry-latest.ts';
+import { hasRole } from '../../people/roles.ts';
 import { SILENT } from '../../reconcile/attention.ts';
 import type { InstallationCheck } from '../../reconcile/checks/store.ts';
 import type { NeedGroup } from '../../reconcile/needs.ts';
@@ -21,7 +22,10 @@ export interface Needs {
 }
 
 /** Renders what needs a person, one banner a cause, each with its cure and the button for that. */
-export function needsSection({ groups, breakers, problems, retryable }: Needs, isEmptyFleet: boolean): Html {
+export function needsSection(
+  { groups, breakers, problems, retryable }: Needs,
+  { isEmptyFleet, role }: { isEmptyFleet: boolean; role: Role },
+): Html {
   if (groups.length === 0)
     return html`<h2>Needs you</h2>
 ${isEmptyFleet ? html`<p class="muted">Nothing.</p>` : emptyState('All is well', 'Nothing needs you. What does appears here, with its cause and its cure.')}`;
@@ -34,7 +38,7 @@ ${groups.map((group, index) => {
     title: html`${titleOf(group, problems)} <span class="muted">${sinceWords(group)}</span>`,
     cause: group.cause,
     cure: group.cure,
-    actions: actionsFor(group, retryable),
+    actions: actionsFor(group, retryable, role),
   });
 })}
 <p class="muted"><a href="/attention">Everything that needs you, one by one</a></p>`;
@@ -90,23 +94,24 @@ const LISTS: Partial<Record<AttentionClass, string>> = {
 };
 
 /** At most two clicks to what is to be done: the button itself, or the page that has it. */
-function actionsFor(group: NeedGroup, retryable: Needs['retryable']): Renderable {
+function actionsFor(group: NeedGroup, retryable: Needs['retryable'], role: Role): Renderable {
   const { class: name, count, agentIds } = group;
   const [agentId] = agentIds;
   if (name === 'configuration') return undefined;
   if (count > 1)
     return html`<a class="button primary" href="${group.key.startsWith(SILENT) ? '/attention' : (LISTS[name] ?? '/attention')}">Show all ${count.toLocaleString('en')}</a>`;
   if (agentId === undefined) return html`<a class="button primary" href="/attention">Show it</a>`;
-  if (group.key.startsWith(SILENT)) return silentActions(agentId, group.key.slice(SILENT.length));
-  const retried = name === 'failed' ? retryable.get(agentId) : undefined;
-  return html`${name === 'unhealthy' && form(agentId, 'restart', 'Restart')}${
+  if (group.key.startsWith(SILENT)) return silentActions(agentId, group.key.slice(SILENT.length), role);
+  const retried = name === 'failed' && hasRole(role, 'operator') ? retryable.get(agentId) : undefined;
+  const restarts = name === 'unhealthy' && hasRole(role, 'support');
+  return html`${restarts && form(agentId, 'restart', 'Restart')}${
     retried !== undefined && retryButton(retried)
   }<a class="button" href="/agents/${agentId}#operation">Open ${agentId}</a>`;
 }
 
-const silentActions = (agentId: string, operationId: string) =>
+const silentActions = (agentId: string, operationId: string, role: Role) =>
   html`<a class="button primary" href="/operations/${operationId}">Its log</a>
-<a class="button danger" href="/operations/${operationId}/cancel">Cancel</a><a class="button" href="/agents/${agentId}">Open ${agentId}</a>`;
+${hasRole(role, 'operator') && html`<a class="button danger" href="/operations/${operationId}/cancel">Cancel</a>`}<a class="button" href="/agents/${agentId}">Open ${agentId}</a>`;
 
 function form(agentId: string, verb: string, text: string): Html {
   return html`<form method="post" action="/agents/${agentId}/${verb}"><button class="primary">${text}</button></form>`;

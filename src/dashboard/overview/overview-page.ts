@@ -1,4 +1,5 @@
 import type { FleetCounts } from '../../agents/fleet.ts';
+import type { Role } from '../../database/vocabulary.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
 import { agentsTable } from '../agents/agents-table.ts';
 import { emptyState } from '../design/banner.ts';
@@ -18,6 +19,8 @@ export interface OverviewPage {
   checkoutUrl?: string | undefined;
   /** Missing API keys. Without them the service neither sweeps the clouds nor checks the agents' health. */
   missingKeys?: readonly string[] | undefined;
+  /** Whose page it is. */
+  role: Role;
 }
 
 /**
@@ -25,7 +28,7 @@ export interface OverviewPage {
  * agents.
  */
 export function overviewPage(page: OverviewPage): Html {
-  const { needs, fleet, figures, waiting, agents, checkoutUrl, missingKeys = [] } = page;
+  const { needs, fleet, figures, waiting, agents, checkoutUrl, missingKeys = [], role } = page;
   const buy =
     checkoutUrl !== undefined &&
     html`<a class="button" href="${checkoutUrl}">Buy one in the sandbox’s checkout</a>`;
@@ -35,12 +38,12 @@ ${
   html`<p class="notice"><strong>The clouds are not monitored.</strong> Without ${missingKeys.join(' and ')}, orphaned
     resources are not removed, and agents’ health is not checked between operations.</p>`
 }
-<div id="needs" data-live>${needsSection(needs, agents.length === 0)}</div>
+<div id="needs" data-live>${needsSection(needs, { isEmptyFleet: agents.length === 0, role })}</div>
 <div id="fleet" data-live><h2>Fleet</h2>${fleetTiles(fleet)}</div>
 <div id="queue" data-live>${queueSection(waiting, figures.workforce)}</div>
 <div id="figures" data-live>${figuresSection(figures)}</div>
 <div id="agents" data-live><h2>Newest agents</h2>
-${agents.length === 0 ? emptyState('No agents yet.', 'A paid checkout makes one, and so does npm run agents -- create.', buy) : agentsTable(agents)}
+${agents.length === 0 ? emptyState('No agents yet.', 'A paid checkout makes one, and so does npm run agents -- create.', buy) : agentsTable(agents, { role })}
 ${agents.length > 0 && html`<p><a href="/agents">All agents</a></p>`}</div>`;
 }
 

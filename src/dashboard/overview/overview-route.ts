@@ -10,6 +10,7 @@ import { listWaiting } from '../../operations/waiting.ts';
 import { readChecks } from '../../reconcile/checks/store.ts';
 import { listNeeds } from '../../reconcile/needs.ts';
 import { readWorkforce } from '../../reconcile/workforce.ts';
+import { roleOnPage } from '../guards.ts';
 import { sendPage } from '../requests.ts';
 import { sharedReads } from '../shared-reads.ts';
 import { type OverviewPage, overviewPage } from './overview-page.ts';
@@ -24,12 +25,15 @@ export function showOverview(deps: HttpDeps): RequestHandler {
   const { checkoutUrl, missingKeys } = deps;
   const read = sharedReads(() => readOverview(deps));
   return async (_request, response) => {
-    const main = overviewPage({ ...(await read(undefined)), checkoutUrl, missingKeys });
+    const role = roleOnPage(response);
+    const main = overviewPage({ ...(await read(undefined)), checkoutUrl, missingKeys, role });
     sendPage(response, deps, { title: 'Overview', main, operator: true, place: 'overview' });
   };
 }
 
-async function readOverview(deps: HttpDeps): Promise<Omit<OverviewPage, 'checkoutUrl' | 'missingKeys'>> {
+async function readOverview(
+  deps: HttpDeps,
+): Promise<Omit<OverviewPage, 'checkoutUrl' | 'missingKeys' | 'role'>> {
   const { database } = deps;
   const [groups, breakers, checks, fleet, provisions, failures, waiting, workforce, newest] =
     await Promise.all([

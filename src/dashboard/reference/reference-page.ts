@@ -22,6 +22,7 @@ interface Operation {
   tags: string[];
   summary: string;
   security?: object[];
+  'x-least-role'?: string;
   parameters?: Parameter[];
   requestBody?: { required?: boolean; content: Record<string, { schema?: Schema }> };
   responses: Record<string, Answer>;
@@ -68,14 +69,22 @@ const groupLink = (id: string, name: string, count: number) =>
   html`<a href="#${id}">${name}</a> <span class="muted">${count}</span>`;
 
 function routeSection({ method, path, operation }: Route, document: ReferenceDocument): Html {
-  const { operationId, summary, security, parameters = [], requestBody, responses } = operation;
+  const {
+    operationId,
+    summary,
+    security,
+    'x-least-role': least,
+    parameters = [],
+    requestBody,
+    responses,
+  } = operation;
   const [body] = Object.values(requestBody?.content ?? {});
   const answers = Object.entries(responses).map(
     ([status, answer]) => [status, resolve(answer, document)] as const,
   );
   return html`<section class="route" aria-labelledby="${operationId}">
 <h3 id="${operationId}"><a href="#${operationId}"><code>${method} ${path}</code></a></h3>
-<p>${summary}.${security === undefined && html` <span class="muted">No token.</span>`}</p>
+<p>${summary}.<span class="muted">${security === undefined ? ' No token.' : ` Role: ${least}.`}</span></p>
 ${parameters.length > 0 && parameterTable(parameters, operationId)}
 ${body !== undefined && html`<p>Body${requestBody?.required !== true && ' (optional)'}: ${typeText(body.schema)}</p>`}
 <details><summary>Answers: ${answers.map(([status]) => status).join(', ')}</summary>

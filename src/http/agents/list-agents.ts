@@ -15,7 +15,7 @@ export const listAgents = endpoint({
   method: 'get',
   path: '/api/agents',
   summary: 'Agents, newest first',
-  access: 'operator',
+  access: 'viewer',
   query: z.object({
     status: z.enum(AGENT_STATUSES, { error: `must be one of ${AGENT_STATUSES.join(', ')}` }).optional(),
     q: searchText.optional().meta({

@@ -14,7 +14,7 @@ export const listOperations = endpoint({
   method: 'get',
   path: '/api/agents/{agentId}/operations',
   summary: 'The operations of an agent, newest first',
-  access: 'operator',
+  access: 'viewer',
   params: agentParams,
   query: z.object(pageQuery),
   answers: { 200: { description: 'A page of operations', schema: pageOf(operationJson) } },

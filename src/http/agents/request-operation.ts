@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import '../../runbooks/all.ts';
-import { isForPrograms, requestableOperations } from '../../operations/registry.ts';
+import { isForPrograms, leastRoleFor, requestableOperations } from '../../operations/registry.ts';
 import { requestOperation as request } from '../../operations/requests.ts';
 import { actorOf } from '../actor.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
@@ -17,7 +17,7 @@ export const operationRequests: readonly Endpoint[] = requestableOperations().ma
     method: 'post',
     path: `/api/agents/{agentId}/${operation.kind}`,
     summary: operation.summary ?? `Ask for a ${operation.kind}`,
-    access: 'operator',
+    access: leastRoleFor(operation),
     isForPrograms: isForPrograms(operation),
     params: agentParams,
     body: toBodySchema(operation),

@@ -7,7 +7,7 @@ export const showAgent = endpoint({
   method: 'get',
   path: '/api/agents/{agentId}',
   summary: 'One agent',
-  access: 'operator',
+  access: 'viewer',
   params: agentParams,
   answers: { 200: { description: 'The agent', schema: agentJson } },
   handle: async ({ params, response, deps }) => {

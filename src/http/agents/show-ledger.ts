@@ -22,7 +22,7 @@ export const showLedger = endpoint({
   method: 'get',
   path: '/api/agents/{agentId}/ledger',
   summary: 'Where the time from the order to the running agent went',
-  access: 'operator',
+  access: 'viewer',
   params: agentParams,
   answers: { 200: { description: 'The ledger of its first provision', schema: ledgerJson } },
   handle: async ({ params: { agentId }, response, deps: { database } }) => {

@@ -11,7 +11,7 @@ export const showReceipt = endpoint({
   method: 'get',
   path: '/api/agents/{agentId}/receipt',
   summary: 'The receipt of an agent’s deletion',
-  access: 'operator',
+  access: 'viewer',
   params: agentParams,
   answers: { 200: { description: 'The newest receipt', schema: receiptJson } },
   handle: async ({ params, response, deps: { database } }) => {

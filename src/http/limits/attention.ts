@@ -20,7 +20,7 @@ export const listAttention = endpoint({
   path: '/api/attention',
   summary:
     'Everything that needs a person, newest first, each with its cause and what to do; proposals are listed apart',
-  access: 'operator',
+  access: 'viewer',
   query: z.object(pageQuery),
   answers: { 200: { description: 'A page of what needs a person', schema: pageOf(attentionJson) } },
   handle: async ({ query, response, deps: { database } }) => {

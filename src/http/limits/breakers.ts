@@ -18,7 +18,7 @@ export const listBreakers = endpoint({
   method: 'get',
   path: '/api/breakers',
   summary: 'Breakers: what the service may do by itself, and what they hold back',
-  access: 'operator',
+  access: 'viewer',
   answers: { 200: { description: 'Every breaker', schema: pageOf(breakerJson) } },
   handle: async ({ response, deps }) => {
     const breakers = await readBreakers(deps.database, businessNow(deps));
@@ -33,7 +33,7 @@ export const listHeld = endpoint({
   method: 'get',
   path: '/api/breakers/{name}/changes',
   summary: 'What waits for a breaker, the oldest first: the order in which it goes',
-  access: 'operator',
+  access: 'viewer',
   params: breakerParams,
   query: z.object(pageQuery),
   answers: { 200: { description: 'A page of held changes', schema: pageOf(heldChangeJson) } },

@@ -12,7 +12,7 @@ export const metrics = endpoint({
   method: 'get',
   path: '/metrics',
   summary: 'Counts and durations in Prometheus’ text format: the installation’s, and this process’s own',
-  access: 'operator',
+  access: 'viewer',
   answers: {
     200: { description: 'Metrics', contentType: 'text/plain; version=0.0.4', schema: z.string() },
   },

@@ -40,7 +40,7 @@ export const operationEvents = endpoint({
   method: 'get',
   path: '/api/operations/{operationId}/events',
   summary: 'The events of an operation as server-sent events, followed by `end`',
-  access: 'operator',
+  access: 'viewer',
   params: operationParams,
   query,
   headers,

@@ -1,7 +1,7 @@
 import { findOperation, isForPrograms } from '../../operations/registry.ts';
 import { getOperation } from '../../operations/requests.ts';
 import { retryOperation as retry } from '../../operations/retry.ts';
-import { actorOf, refuseProgram } from '../actor.ts';
+import { actorOf, refuseForbidden } from '../actor.ts';
 import { endpoint } from '../endpoint.ts';
 import { limitPrograms } from '../program-limit.ts';
 import { acceptedAnswer, answerAccepted } from './accepted.ts';
@@ -22,7 +22,10 @@ export const retryOperation = endpoint({
   handle: async ({ params, request, response, deps: { database, queue } }) => {
     const actor = actorOf(request, response);
     const { kind } = await getOperation(database, params.operationId);
-    refuseProgram(request, response, isForPrograms(findOperation(kind) ?? {}));
+    refuseForbidden(request, response, {
+      least: 'operator',
+      isForPrograms: isForPrograms(findOperation(kind) ?? {}),
+    });
     const operation = await database.transaction().execute(async (trx) => {
       await limitPrograms(trx, request, response);
       return retry(trx, queue, { operationId: params.operationId, actor });

@@ -8,7 +8,7 @@ export const showOperation = endpoint({
   method: 'get',
   path: '/api/operations/{operationId}',
   summary: 'One operation with its timeline',
-  access: 'operator',
+  access: 'viewer',
   params: operationParams,
   answers: { 200: { description: 'The operation', schema: operationJson } },
   handle: async ({ params, response, deps: { database } }) => {

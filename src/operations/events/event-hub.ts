@@ -23,12 +23,20 @@ export interface EventHub {
 export const WORK_KEY = ' work';
 /** The key of those who hand over slots. They are woken with the id of a provision. */
 export const CLAIMS_KEY = ' claims';
+/** The key of those who want to know that somebody may have lost a token, a session or a role. */
+export const PEOPLE_KEY = ' people';
 /** The key of those who show what changes without an operation: an agent's health, a breaker, a finding. */
 export const PAGES_KEY = ' pages';
-/** Triggers of the database notify these (migrations 0018 and 0034). */
+/** Triggers of the database notify these (migrations 0018, 0031 and 0034). */
+const PEOPLE_CHANNEL = 'people_changed';
 const WORK_CHANNEL = 'work_waits';
 const PAGES_CHANNEL = 'pages_changed';
 
+/**
+ * A connection that only listens cannot tell a server that is gone from one that has nothing to say, so it
+ * asks now and then.
+ */
+const CHECKS = { intervalMs: 10_000, timeoutMs: 5_000 };
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
 
@@ -36,7 +44,15 @@ const LONGEST_DELAY_MS = 5_000;
  * Listens for new events on one connection per process. After each reconnect it wakes all subscribers,
  * because notifications may have been missed. Starting does not wait for the database.
  */
-export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHub {
+export function createEventHub({
+  url,
+  log,
+  checks = CHECKS,
+}: {
+  url: Secret;
+  log: Log;
+  checks?: typeof CHECKS;
+}): EventHub {
   const subscribers = new Map<string, Set<Wake>>();
   const stopping = new AbortController();
   const wakeAll = (key: string, operationId: string | undefined) => {
@@ -45,6 +61,7 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
   const listening = keepListening({
     url,
     log,
+    checks,
     signal: stopping.signal,
     onEvent: (operationId) => {
       wakeAll(operationId, operationId);
@@ -52,6 +69,7 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
     },
     onWork: () => wakeAll(WORK_KEY, undefined),
     onClaim: (operationId) => wakeAll(CLAIMS_KEY, operationId),
+    onPeople: () => wakeAll(PEOPLE_KEY, undefined),
     onPages: () => wakeAll(PAGES_KEY, undefined),
     onConnected: () => {
       for (const key of [...subscribers.keys()]) wakeAll(key, undefined);
@@ -76,10 +94,12 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
 interface Listening {
   url: Secret;
   log: Log;
+  checks: typeof CHECKS;
   signal: AbortSignal;
   onEvent(operationId: string): void;
   onWork(): void;
   onClaim(operationId: string): void;
+  onPeople(): void;
   onPages(): void;
   onConnected(): void;
 }
@@ -106,12 +126,13 @@ async function keepListening(options: Listening): Promise<void> {
 
 /** Listens until the connection ends. */
 async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
-  const { signal } = options;
+  const { signal, checks } = options;
   const over = new AbortController();
   const client = new pg.Client({
     connectionString: options.url.reveal(),
     application_name: 'agent-stacks events',
     connectionTimeoutMillis: 4_000,
+    query_timeout: checks.timeoutMs,
     keepAlive: true,
   });
   const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
@@ -124,6 +145,7 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
     if (channel === WORK_CHANNEL) options.onWork();
     else if (channel === PAGES_CHANNEL) options.onPages();
     else if (channel === CLAIMS_CHANNEL) options.onClaim(payload ?? '');
+    else if (channel === PEOPLE_CHANNEL) options.onPeople();
     else if (payload) options.onEvent(payload);
   });
   try {
@@ -132,12 +154,22 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
     await client.query(`listen ${WORK_CHANNEL}`);
     await client.query(`listen ${PAGES_CHANNEL}`);
     await client.query(`listen ${CLAIMS_CHANNEL}`);
+    await client.query(`listen ${PEOPLE_CHANNEL}`);
     onUp();
     options.onConnected();
+    keepAsking(client, checks.intervalMs, over.signal).catch(fail);
     await ended;
   } finally {
     over.abort();
     // On a half-open connection, end() may never resolve.
     await Promise.race([client.end().catch(() => {}), wait(1_000, undefined, { ref: false })]);
+  }
+}
+
+/** Runs until `signal` aborts. @throws Error as soon as the server does not answer */
+async function keepAsking(client: pg.Client, intervalMs: number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const isOver = await wait(intervalMs, false, { signal, ref: false }).catch(() => true);
+    if (!isOver) await client.query('select 1');
   }
 }

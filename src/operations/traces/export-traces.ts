@@ -11,7 +11,7 @@ import { toTrace } from './to-trace.ts';
 export interface TraceExportDeps {
   database: Database;
   otlp: Pick<Otlp, 'sendTraces'>;
-  publicUrl: string;
+  operatorUrl: string;
   log: Log;
   /** How often this process looks for operations that have ended; default two seconds. */
   lookSeconds?: number;
@@ -63,7 +63,7 @@ export function startTraceExport(deps: TraceExportDeps): Repeating {
 
 /** @returns how many were sent, or given up */
 async function exportDue(deps: TraceExportDeps, size: number): Promise<number> {
-  const { database, otlp, publicUrl, graceSeconds = GRACE_SECONDS } = deps;
+  const { database, otlp, operatorUrl, graceSeconds = GRACE_SECONDS } = deps;
   const claimed = await claim(database, { graceSeconds, size });
   if (claimed.length === 0) return 0;
   const ids = claimed.map(({ operationId }) => operationId);
@@ -72,7 +72,7 @@ async function exportDue(deps: TraceExportDeps, size: number): Promise<number> {
     for (const operationId of ids) {
       const rows = await readTraceRows(database, operationId);
       const agentId = rows?.operation.agent_id ?? '';
-      if (rows !== undefined) traces.push(toTrace(rows, `${publicUrl}/agents/${agentId}`));
+      if (rows !== undefined) traces.push(toTrace(rows, `${operatorUrl}/agents/${agentId}`));
     }
     await otlp.sendTraces(traces);
   } catch (error) {

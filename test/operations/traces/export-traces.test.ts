@@ -57,7 +57,7 @@ function startExport(): void {
   exporting = startTraceExport({
     ...at,
     otlp,
-    publicUrl: 'https://agents.test',
+    operatorUrl: 'https://agents.test',
     lookSeconds: 0.05,
     graceSeconds: 0,
   });
