@@ -393,6 +393,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/canary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last canaries, the newest first, with the time and the money of each step */
+        get: operations["listCanaries"];
+        put?: never;
+        /** Take one agent through a whole life, to show that everything works */
+        post: operations["startCanary"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/events": {
         parameters: {
             query?: never;
@@ -996,6 +1014,32 @@ export interface components {
             /** @description Changes that wait for it */
             waiting: number;
         };
+        Canary: {
+            agentId: string;
+            /** @enum {string} */
+            cause: "person" | "schedule";
+            error: string | null;
+            /** @description Each of its servers for an hour, which Hetzner bills at least; null: not known yet */
+            expectedEuros: number | null;
+            finishedAt: string | null;
+            maxEuros: number;
+            plan: string;
+            region: string;
+            /** Format: uuid */
+            runId: string;
+            /** Format: date-time */
+            startedAt: string;
+            /** @enum {string} */
+            status: "running" | "succeeded" | "failed" | "refused";
+            steps: {
+                error: string | null;
+                /** @description What the step adds to the bill */
+                euros: number | null;
+                kind: string;
+                seconds: number | null;
+                status: string;
+            }[];
+        };
         CreatedToken: {
             /** Format: date-time */
             createdAt: string;
@@ -1133,6 +1177,17 @@ export interface components {
              */
             region: string;
             userId: string;
+        };
+        NewCanary: {
+            maxEuros: number;
+            /** @enum {string} */
+            plan?: "starter" | "pro" | "max";
+            /**
+             * @description us-east, us-west, eu-central, eu-west, eu-north, ap-southeast, or a Hetzner location's own name
+             * @default eu-central
+             * @example eu-central
+             */
+            region: string;
         };
         NewHold: {
             /** @description Why, for the audit log and the dashboard */
@@ -2604,6 +2659,78 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listCanaries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The last 20 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Canary"][];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    startCanary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCanary"];
+            };
+        };
+        responses: {
+            /** @description It begins, unless it would cost more */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Canary"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description Another one is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["NotJson"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     feed: {
         parameters: {
             query?: never;
@@ -3339,6 +3466,7 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["TokenRequired"];
+            403: components["responses"]["OtherRole"];
             405: components["responses"]["MethodNotAllowed"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooManyWrongTokens"];

@@ -1,6 +1,7 @@
 import express, { type ErrorRequestHandler } from 'express';
 import { createClockRouter } from './clock/router.ts';
 import type { SandboxClock } from './clock/sandbox-clock.ts';
+import { createCredentialsRouter } from './credentials/issued.ts';
 import type { SandboxDatabase } from './database.ts';
 import { createFaults } from './faults.ts';
 import { createGithubRouter } from './github/router.ts';
@@ -62,6 +63,7 @@ export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   app.use('/invoice', createInvoicePageRouter({ database }));
 
   app.use('/sandbox', faults.router);
+  app.use('/sandbox', createCredentialsRouter(database, tokens));
   app.use('/sandbox', createNetworkRouter(deps.network ?? (() => ({ machines: 'simulated' }))));
   app.use('/sandbox', createValidationRouter(database));
   app.use('/sandbox', createClockRouter(clock));

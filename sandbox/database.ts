@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely';
 import pg from 'pg';
 import type { ClockTables } from './clock/schema.ts';
+import type { IssuedCredentialTables } from './credentials/schema.ts';
 import type { GithubTables } from './github/schema.ts';
 import type { HetznerTables } from './hetzner/schema.ts';
 import type { MachinesTables } from './machines/schema.ts';
@@ -16,6 +17,7 @@ export interface SandboxTables
     MachinesTables,
     StripeTables,
     ClockTables,
+    IssuedCredentialTables,
     GithubTables {}
 
 /** The sandbox's database, or one of its transactions. */

@@ -10,6 +10,11 @@ export const sandboxSettingsSchema = z.object({
   serverActionMs: milliseconds.default(50),
   /** Time from a finished create action until the machine has booted and joins the tailnet. */
   machineBootMs: milliseconds.default(50),
+  /**
+   * Whether all events go to the service's webhook, signed with the sandbox's own secret. Otherwise they go
+   * only to the endpoints that are made through Stripe's API.
+   */
+  ownWebhook: z.boolean().default(true),
   /** First pause before an undelivered webhook is retried; it doubles from there. */
   webhookRetryMs: milliseconds.default(1000),
   /** Quota of a Hetzner project, refilled continuously. */

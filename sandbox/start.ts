@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { createSandboxApp } from './app.ts';
 import { startSandboxClock } from './clock/sandbox-clock.ts';
 import { clockSchema } from './clock/schema.ts';
+import { issuedCredentialSchema } from './credentials/schema.ts';
 import { openSandboxDatabase } from './database.ts';
 import { startDueLoop } from './due.ts';
 import { githubOptionsSchema } from './github/options.ts';
@@ -62,6 +63,7 @@ export const SANDBOX_SCHEMAS = [
   stripeSchema,
   githubSchema,
   clockSchema,
+  issuedCredentialSchema,
 ];
 
 /** Starts the whole sandbox in this process. @throws Error if the database or the port is unavailable. */

@@ -1,13 +1,18 @@
 import type { RequestHandler } from 'express';
+import { findGrant } from '../credentials/issued.ts';
+import type { SandboxDatabase } from '../database.ts';
 import { sameSecret } from '../tokens.ts';
 import { HetznerError } from './errors.ts';
 
-/** Rejects requests without the project's token. */
-export function authenticate(hcloudToken: string): RequestHandler {
-  return (request, _response, next) => {
-    const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (given === undefined || !sameSecret(given, hcloudToken))
-      throw new HetznerError(401, 'unauthorized', 'the given token is not valid');
+/** Rejects requests without a token of the project, and changes with one that only reads. */
+export function authenticate(database: SandboxDatabase, hcloudToken: string): RequestHandler {
+  return async (request, _response, next) => {
+    const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    if (sameSecret(given, hcloudToken)) return next();
+    const grant = await findGrant(database, 'hetzner', given);
+    if (grant === undefined) throw new HetznerError(401, 'unauthorized', 'the given token is not valid');
+    if (request.method !== 'GET')
+      throw new HetznerError(403, 'token_readonly', 'the token is only allowed to perform GET requests');
     next();
   };
 }

@@ -25,7 +25,7 @@ export function createHetznerRouter({ database, tokens, settings }: HetznerDepen
   const router = express.Router();
   if (settings.validateAnswers) router.use(validateAnswers(database));
   router.use(limitRequests(settings.requestsPerHour));
-  router.use(authenticate(tokens.hcloudToken));
+  router.use(authenticate(database, tokens.hcloudToken));
   router.use(express.json({ limit: '1mb', type: () => true }));
   router.use(createCatalogueRouter());
   // Before the resources themselves: /servers/actions is not a server's id.

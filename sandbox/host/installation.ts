@@ -95,9 +95,10 @@ async function open(config: SandboxConfig, waiter: Waiter, release: () => void):
 }
 
 /** What the configuration says; the sandbox's own defaults otherwise. */
-function toSettings({ sandbox: { validateAnswers, requestsPerHour, maxServers } }: SandboxConfig) {
+function toSettings({ sandbox: { webhook, validateAnswers, requestsPerHour, maxServers } }: SandboxConfig) {
   return {
     validateAnswers,
+    ownWebhook: webhook === 'on',
     ...(requestsPerHour === undefined ? {} : { requestsPerHour }),
     ...(maxServers === undefined ? {} : { maxServers }),
   };

@@ -6,6 +6,7 @@ import type { SandboxSettings } from '../settings.ts';
 import type { SandboxTokens } from '../tokens.ts';
 import { type Fate, readFate } from './delivery-faults.ts';
 import { DELIVERY_KIND, readEvent, scheduleDelivery } from './events.ts';
+import { listTargets, type Target } from './webhook-endpoints.ts';
 import type { Event } from './wire.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -16,7 +17,7 @@ interface DeliveryDeps {
   database: SandboxDatabase;
   tokens: SandboxTokens;
   settings: SandboxSettings;
-  /** Where all events go, including undelivered ones of an earlier start. */
+  /** The sandbox's own endpoint, which gets all events, unless the settings say otherwise. */
   webhookUrl: string;
   /** Aborts tries when the sandbox stops; the next start repeats them. */
   signal: AbortSignal;
@@ -32,15 +33,18 @@ interface DeliveryWork {
   isLate?: boolean;
 }
 
+/** What became of one try at one endpoint. */
 interface Outcome {
+  endpoint: string;
+  url: string;
   status: number | null;
   error: string | null;
 }
 
-const LOST: Outcome = { status: null, error: 'Lost on its way, as ordered' };
+const LOST = { status: null, error: 'Lost on its way, as ordered' };
 
 /**
- * Delivers events to the webhook until it answers 2xx, with exponential backoff, for three days at most.
+ * Delivers events to every endpoint until it answers 2xx, with exponential backoff, for three days at most.
  * The due loop never runs the work of one key twice at once, so the tries of one event do not overlap.
  */
 export function createDeliveryHandlers(deps: DeliveryDeps): Record<string, DueHandler> {
@@ -52,19 +56,36 @@ export function createDeliveryHandlers(deps: DeliveryDeps): Record<string, DueHa
       // What is sent again on request arrives.
       const fate = resend ? undefined : await readFate(deps.database, eventId);
       if (fate !== undefined && (await isHeldUp(deps, work, fate))) return;
-      const outcome = await post(deps, event);
+      const targets = await listOpenTargets(deps, event, resend);
+      const outcomes = await Promise.all(targets.map((target) => post(deps, event, target)));
       deps.signal.throwIfAborted();
-      if (outcome.error === null) {
-        await recordDelivery(deps.database, eventId, deps.webhookUrl, outcome);
+      if (outcomes.every(({ error }) => error === null)) {
+        await recordDelivery(deps.database, eventId, outcomes);
         if (fate?.isDoubled) await scheduleDelivery(deps.database, eventId, true);
         return;
       }
       await deps.database.transaction().execute(async (trx) => {
-        await insertTry(trx, eventId, deps.webhookUrl, outcome).execute();
+        await trx.insertInto('stripe_deliveries').values(toTries(eventId, outcomes)).execute();
         if (await mayTryAgain(trx, event)) await scheduleNextTry(trx, eventId, failures + 1, deps.settings);
       });
     },
   };
+}
+
+/** Lists the endpoints that have not taken the event yet; with `resend`, all of them. */
+async function listOpenTargets(deps: DeliveryDeps, event: Event, resend: boolean): Promise<Target[]> {
+  const { database, settings, tokens, webhookUrl } = deps;
+  const own = { endpoint: '', url: webhookUrl, secret: tokens.stripeWebhookSecret };
+  const targets = [...(settings.ownWebhook ? [own] : []), ...(await listTargets(database, event.type))];
+  // Most events have one target and are delivered at the first try: nothing has to be looked up.
+  if (resend || targets.length < 2) return targets;
+  const taken = await database
+    .selectFrom('stripe_deliveries')
+    .select('endpoint')
+    .where('event_id', '=', event.id)
+    .where('error', 'is', null)
+    .execute();
+  return targets.filter(({ endpoint }) => !taken.some((one) => one.endpoint === endpoint));
 }
 
 /** Loses or delays an event as ordered. @returns whether it is not delivered now */
@@ -77,7 +98,7 @@ async function isHeldUp(
   if (isLost) {
     await database
       .insertInto('stripe_deliveries')
-      .values(toTry(eventId, webhookUrl, LOST))
+      .values(toTries(eventId, [{ endpoint: '', url: webhookUrl, ...LOST }]))
       .execute();
     return true;
   }
@@ -146,13 +167,17 @@ export async function listDeliveries(
     .execute();
 }
 
-async function post({ tokens, webhookUrl, signal }: DeliveryDeps, event: Event): Promise<Outcome> {
+async function post(
+  { signal }: DeliveryDeps,
+  event: Event,
+  { endpoint, url, secret }: Target,
+): Promise<Outcome> {
   const body = JSON.stringify({ ...event, pending_webhooks: 1 }, undefined, 2);
   // Signs each try with the real time, whatever the sandbox's clock says: receivers refuse signatures older
   // than five minutes.
-  const signature = toSignatureHeader(tokens.stripeWebhookSecret, body, Math.floor(Date.now() / 1000));
+  const signature = toSignatureHeader(secret, body, Math.floor(Date.now() / 1000));
   try {
-    const response = await fetch(webhookUrl, {
+    const response = await fetch(url, {
       method: 'POST',
       headers: {
         'Content-Type': 'application/json; charset=utf-8',
@@ -165,9 +190,9 @@ async function post({ tokens, webhookUrl, signal }: DeliveryDeps, event: Event):
     });
     await response.body?.cancel();
     const error = response.ok ? null : `The webhook answered ${response.status}`;
-    return { status: response.status, error };
+    return { endpoint, url, status: response.status, error };
   } catch (error) {
-    return { status: null, error: describe(error) };
+    return { endpoint, url, status: null, error: describe(error) };
   }
 }
 
@@ -187,35 +212,36 @@ async function mayTryAgain(trx: SandboxTransaction, event: Event): Promise<boole
   return Date.now() - stored_at.getTime() < GIVE_UP_AFTER_MS;
 }
 
-/** Records the try that succeeded and that the event is delivered, in one statement. */
+/** Records the tries that succeeded and that the event is delivered, in one statement. */
 async function recordDelivery(
   database: SandboxDatabase,
   eventId: string,
-  url: string,
-  outcome: Outcome,
+  outcomes: readonly Outcome[],
 ): Promise<void> {
-  await database
-    .with('delivered', (db) =>
-      db
-        .updateTable('stripe_events')
-        .set({ delivered_at: new Date() })
-        .where('id', '=', eventId)
-        .where('delivered_at', 'is', null)
-        .returning('id'),
-    )
-    .insertInto('stripe_deliveries')
-    .values(toTry(eventId, url, outcome))
-    .execute();
-}
-
-function insertTry(trx: SandboxTransaction, eventId: string, url: string, outcome: Outcome) {
-  return trx.insertInto('stripe_deliveries').values(toTry(eventId, url, outcome));
+  const delivered = database
+    .updateTable('stripe_events')
+    .set({ delivered_at: new Date() })
+    .where('id', '=', eventId)
+    .where('delivered_at', 'is', null)
+    .returning('id');
+  if (outcomes.length === 0) await delivered.execute();
+  else
+    await database
+      .with('delivered', () => delivered)
+      .insertInto('stripe_deliveries')
+      .values(toTries(eventId, outcomes))
+      .execute();
 }
 
 /** The next number of a try is one more than the tries so far. */
-function toTry(event_id: string, url: string, outcome: Outcome) {
-  const next = sql<number>`(select count(*) + 1 from stripe_deliveries where event_id = ${event_id})`;
-  return { event_id, try: next, at: new Date(), url, ...outcome };
+function toTries(event_id: string, outcomes: readonly Outcome[]) {
+  const soFar = sql<number>`(select count(*) from stripe_deliveries where event_id = ${event_id})`;
+  return outcomes.map((outcome, at) => ({
+    event_id,
+    try: sql<number>`${soFar} + ${at + 1}::int`,
+    at: new Date(),
+    ...outcome,
+  }));
 }
 
 async function scheduleNextTry(

@@ -98,8 +98,8 @@ interface NewInvoice {
 }
 
 /**
- * Creates an open invoice of a subscription, with all pending prorations. It also bills the items'
- * period, unless `bills` is `prorations`; then there is no invoice if nothing is pending. Emits no event;
+ * Creates an open invoice of a subscription, with all pending prorations. It also bills the items' period,
+ * unless `bills` is `prorations`; then there is no invoice if nothing is pending. Emits no event;
  * `chargeInvoice` collects it.
  */
 export async function createInvoice(

@@ -1,4 +1,6 @@
-import express, { type RequestHandler } from 'express';
+import express, { type Request, type RequestHandler } from 'express';
+import { findGrant } from '../credentials/issued.ts';
+import type { StripeGrant } from '../credentials/schema.ts';
 import type { SandboxDatabase } from '../database.ts';
 import { type SandboxTokens, sameSecret } from '../tokens.ts';
 import { mountAccount } from './account.ts';
@@ -22,11 +24,12 @@ import { mountRefunds } from './refunds.ts';
 import { mountSessions } from './sessions.ts';
 import { mountSubscriptions } from './subscriptions.ts';
 import { mountTestClocks } from './test-clocks.ts';
+import { mountWebhookEndpoints } from './webhook-endpoints.ts';
 import { API_VERSION, toList } from './wire.ts';
 
 /**
- * Creates the part of Stripe's API for buying and managing subscriptions. Mount at `/v1`.
- * Source: https://docs.stripe.com/api, in the version that the pinned `stripe` package speaks.
+ * Creates the part of Stripe's API for buying and managing subscriptions. Mount at `/v1`. Source:
+ * https://docs.stripe.com/api, in the version that the pinned `stripe` package speaks.
  */
 export function createStripeRouter({
   database,
@@ -41,7 +44,7 @@ export function createStripeRouter({
   api.disable('x-powered-by');
   api.disable('etag');
   api.set('query parser', 'extended');
-  api.use(requireKey(tokens));
+  api.use(requireKey(database, tokens));
   api.use(refuseJson, express.urlencoded({ extended: true, limit: '256kb' }));
   const endpoints = createEndpoints(api, database);
   mountSessions(endpoints);
@@ -61,6 +64,7 @@ export function createStripeRouter({
   mountRefunds(endpoints);
   mountDisputes(endpoints);
   mountTestClocks(endpoints);
+  mountWebhookEndpoints(endpoints);
   mountEvents(endpoints);
   mountAccount(endpoints, tokens.stripeSecretKey);
   api.use(refuseUnknownPath, answerError);
@@ -78,9 +82,9 @@ function mountEvents(endpoints: Endpoints): void {
   );
 }
 
-/** Requires the secret key, as a `Bearer` token or as the user of Basic authentication. */
-function requireKey(tokens: SandboxTokens): RequestHandler {
-  return (request, response, next) => {
+/** Requires the secret key or a restricted one, as a `Bearer` token or as the user of Basic authentication. */
+function requireKey(database: SandboxDatabase, tokens: SandboxTokens): RequestHandler {
+  return async (request, response, next) => {
     response.set('Stripe-Version', API_VERSION);
     const [scheme = '', credential = ''] = (request.get('authorization') ?? '').split(' ');
     const key =
@@ -88,9 +92,22 @@ function requireKey(tokens: SandboxTokens): RequestHandler {
         ? Buffer.from(credential, 'base64').toString('utf8').split(':')[0]!
         : credential;
     if (key === '') throw unauthorized('You did not provide an API key.');
-    if (!sameSecret(key, tokens.stripeSecretKey)) throw unauthorized('Invalid API Key provided.');
+    if (sameSecret(key, tokens.stripeSecretKey)) return next();
+    const grant = await findGrant(database, 'stripe', key);
+    if (grant === undefined) throw unauthorized('Invalid API Key provided.');
+    requirePermission(grant, request);
     next();
   };
+}
+
+/** A restricted key may do everything but what was denied to it. */
+function requirePermission({ denied, readOnly }: StripeGrant, { method, path }: Request): void {
+  const resource = path.split('/')[1] ?? '';
+  if (!denied.includes(resource) && (method === 'GET' || !readOnly.includes(resource))) return;
+  throw new StripeError(403, {
+    type: 'invalid_request_error',
+    message: `The provided key does not have the required permissions for this endpoint: ${resource}`,
+  });
 }
 
 function unauthorized(message: string): StripeError {

@@ -46,6 +46,8 @@ export interface StripeEventTable {
 export interface StripeDeliveryTable {
   event_id: string;
   try: number;
+  /** The id of the endpoint; empty for the sandbox's own. */
+  endpoint: Generated<string>;
   at: Date;
   url: string;
   status: number | null;
@@ -68,7 +70,7 @@ export interface StripeSettingTable {
 /** Tables of the sandbox's Stripe. */
 export const stripeSchema: SandboxSchema = {
   area: 'stripe',
-  version: 2,
+  version: 3,
   statements: [
     `create table if not exists stripe_objects (
       id text primary key,
@@ -104,6 +106,7 @@ export const stripeSchema: SandboxSchema = {
       error text,
       primary key (event_id, try)
     )`,
+    "alter table stripe_deliveries add column if not exists endpoint text not null default ''",
     `create table if not exists stripe_idempotency (
       key text primary key,
       fingerprint text not null,

@@ -36,6 +36,7 @@ export type Session = Wire<Stripe.Checkout.Session>;
 export type Subscription = Wire<Stripe.Subscription>;
 export type SubscriptionItem = Wire<Stripe.SubscriptionItem>;
 export type TestClock = Wire<Stripe.TestHelpers.TestClock>;
+export type WebhookEndpoint = Wire<Stripe.WebhookEndpoint>;
 
 /** Returns the business time of the current work as Unix time in whole seconds, Stripe's unit of time. */
 export function nowSeconds(): number {

@@ -1,9 +1,11 @@
 import express, { type Request, type RequestHandler } from 'express';
+import { findGrant } from '../credentials/issued.ts';
+import type { TailscaleGrant } from '../credentials/schema.ts';
 import type { SandboxDatabase } from '../database.ts';
 import { randomText } from '../random-text.ts';
 import { type SandboxTokens, sameSecret } from '../tokens.ts';
 import { TailscaleError } from './errors.ts';
-import { hashSecret, OAUTH_CLIENT_TAGS, SANDBOX_USER } from './identity.ts';
+import { hashSecret, OAUTH_CLIENT_SCOPES, OAUTH_CLIENT_TAGS, SANDBOX_USER } from './identity.ts';
 
 const ACCESS_TOKEN_SECONDS = 3600;
 
@@ -13,13 +15,18 @@ export interface Caller {
   loginName: string;
   /** The tags of an OAuth client; a user has none. */
   tags?: readonly string[];
+  /** What an OAuth client may do; a user may do everything. */
+  scopes?: readonly string[];
 }
 
-const TAILNET_ITSELF: Caller = { userId: '', loginName: 'tagged-devices', tags: OAUTH_CLIENT_TAGS };
+/** What an OAuth client has: the sandbox's own one, or one that was issued. */
+type Client = Pick<TailscaleGrant, 'scopes' | 'tags'>;
+
+const OWN_CLIENT: Client = { scopes: [...OAUTH_CLIENT_SCOPES], tags: [...OAUTH_CLIENT_TAGS] };
 
 /**
- * Requires the API key or an access token, as a `Bearer` token or as the user of Basic authentication.
- * Stores the caller in `response.locals.caller`.
+ * Requires the API key or an access token, as a `Bearer` token or as the user of Basic authentication. Stores
+ * the caller in `response.locals.caller`.
  */
 export function requireCredential(database: SandboxDatabase, tokens: SandboxTokens): RequestHandler {
   return async (request, response, next) => {
@@ -43,23 +50,24 @@ export function createOauthRoute(database: SandboxDatabase, tokens: SandboxToken
       user: String(form.client_id ?? ''),
       password: String(form.client_secret ?? ''),
     };
-    const known =
+    const isOwn =
       sameSecret(user, tokens.tailscaleOauthClientId) &&
       sameSecret(password, tokens.tailscaleOauthClientSecret);
-    if (!known) throw new TailscaleError(401, 'API token invalid');
+    const client = isOwn ? OWN_CLIENT : await findGrant(database, 'tailscale', `${user} ${password}`);
+    if (client === undefined) throw new TailscaleError(401, 'API token invalid');
     if ((form.grant_type ?? 'client_credentials') !== 'client_credentials')
       throw new TailscaleError(400, 'unsupported grant type');
     response.json({
-      access_token: await issueAccessToken(database),
+      access_token: await issueAccessToken(database, client),
       token_type: 'Bearer',
       expires_in: ACCESS_TOKEN_SECONDS,
-      scope: typeof form.scope === 'string' && form.scope !== '' ? form.scope : 'auth_keys devices:core',
+      scope: typeof form.scope === 'string' && form.scope !== '' ? form.scope : client.scopes.join(' '),
     });
   });
   return router;
 }
 
-async function issueAccessToken(database: SandboxDatabase): Promise<string> {
+async function issueAccessToken(database: SandboxDatabase, { scopes, tags }: Client): Promise<string> {
   const accessToken = `tskey-api-${randomText(12)}CNTRL-${randomText(32)}`;
   await database.deleteFrom('tailscale_access_tokens').where('expires_at', '<', new Date()).execute();
   await database
@@ -67,6 +75,7 @@ async function issueAccessToken(database: SandboxDatabase): Promise<string> {
     .values({
       secret_hash: hashSecret(accessToken),
       expires_at: new Date(Date.now() + ACCESS_TOKEN_SECONDS * 1000),
+      grants: JSON.stringify({ scopes, tags }),
     })
     .execute();
   return accessToken;
@@ -81,11 +90,11 @@ async function findCaller(
     return { userId: SANDBOX_USER.id, loginName: SANDBOX_USER.loginName };
   const token = await database
     .selectFrom('tailscale_access_tokens')
-    .select('expires_at')
+    .select('grants')
     .where('secret_hash', '=', hashSecret(credential))
     .where('expires_at', '>', new Date())
     .executeTakeFirst();
-  return token && TAILNET_ITSELF;
+  return token && { userId: '', loginName: 'tagged-devices', ...(token.grants ?? OWN_CLIENT) };
 }
 
 function givenCredential(request: Request): string | undefined {

@@ -11,6 +11,9 @@ export const SANDBOX_USER = { id: 'uSandboxCNTRL', loginName: 'operator@sandbox.
 /** The OAuth client's tags: it has the permissions of a device with these tags. */
 export const OAUTH_CLIENT_TAGS: readonly string[] = ['tag:controller'];
 
+/** What the OAuth client may do. */
+export const OAUTH_CLIENT_SCOPES: readonly string[] = ['auth_keys', 'devices:core', 'policy_file'];
+
 /** Returns a new id in Tailscale's form: `<prefix>…CNTRL`. */
 export function controlId(prefix: string): string {
   return `${prefix}${randomText(10)}CNTRL`;

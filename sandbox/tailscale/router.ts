@@ -11,6 +11,7 @@ import { keyRequestSchema, tagSchema } from './key-request.ts';
 import { createKey, listKeys, revokeKey, showKey } from './keys.ts';
 import { type Policy, readPolicy, validatePolicy, writePolicy } from './policy.ts';
 import { parsePolicyText } from './policy-text.ts';
+import { requireScope } from './scopes.ts';
 import { requirePermittedTags } from './tag-owners.ts';
 
 interface TailscaleDeps {
@@ -28,6 +29,7 @@ export function createTailscaleRouter({ database, tokens, control }: TailscaleDe
   const api = express.Router();
   api.use(createOauthRoute(database, tokens));
   api.use(requireCredential(database, tokens));
+  api.use(requireScope);
   api.param('tailnet', (_request, _response, next, name: string) => {
     next(TAILNET_NAMES.includes(name) ? undefined : new TailscaleError(404, 'tailnet not found'));
   });

@@ -1,5 +1,5 @@
 import type { ColumnType, GeneratedAlways } from 'kysely';
-import type { Defaulted, SandboxSchema } from '../schema.ts';
+import type { Defaulted, NullableJson, SandboxSchema } from '../schema.ts';
 
 export interface TailscaleTables {
   tailscale_keys: KeyTable;
@@ -55,6 +55,8 @@ export interface DeviceTable {
 export interface AccessTokenTable {
   secret_hash: Buffer;
   expires_at: Date;
+  /** Null: issued by a version that knew one client only. */
+  grants: NullableJson<{ scopes: string[]; tags: string[] }>;
 }
 
 export interface PolicyTable {
@@ -114,6 +116,7 @@ export const tailscaleSchema: SandboxSchema = {
       secret_hash bytea primary key,
       expires_at timestamptz not null
     )`,
+    'alter table tailscale_access_tokens add column if not exists grants jsonb',
     'create table if not exists tailscale_policy (only_row boolean primary key check (only_row), text text not null)',
   ],
 };

@@ -25,10 +25,14 @@ export async function tellChanges(trx: Transaction, changes: readonly AgentChang
       details: { from, by },
     })),
   );
-  const told = changes.flatMap((change) => {
+  const news = changes.flatMap((change) => {
     const type = noticeFor(change.edge);
     return type === undefined ? [] : [{ ...change, type }];
   });
+  if (news.length === 0) return;
+  // A canary is nobody's agent.
+  const canaries = await listCanaries(trx, news);
+  const told = news.filter(({ agentId }) => !canaries.has(agentId));
   if (told.length === 0) return;
   const earlier = await countNotices(trx, told);
   const notices = told.map(({ agentId, userId, error, edge, type }) => {
@@ -43,6 +47,19 @@ export async function tellChanges(trx: Transaction, changes: readonly AgentChang
     return { type, agentId, key: `${type} ${agentId} ${count(type) + 1}`, data };
   });
   await queueNotices(trx, notices);
+}
+
+async function listCanaries(trx: Transaction, changes: readonly AgentChange[]): Promise<Set<string>> {
+  const rows = await trx
+    .selectFrom('canary_runs')
+    .select('agent_id')
+    .where(
+      'agent_id',
+      'in',
+      changes.map(({ agentId }) => agentId),
+    )
+    .execute();
+  return new Set(rows.map((row) => row.agent_id));
 }
 
 /** Notices by the state that an agent comes to. */

@@ -12,6 +12,7 @@ import { showLedger } from '../http/agents/show-ledger.ts';
 import { showReceipt } from '../http/agents/show-receipt.ts';
 import { listAudit, verifyAudit } from '../http/audit.ts';
 import { type Authentication, createAuthentication } from '../http/authentication.ts';
+import { listCanaries, startCanary } from '../http/canary.ts';
 import { type HttpDeps, operatorUrlOf } from '../http/deps.ts';
 import { mount } from '../http/endpoint.ts';
 import { feed } from '../http/events.ts';
@@ -97,6 +98,8 @@ const OPERATOR_ROUTES = [
   showFigures,
   listAudit,
   verifyAudit,
+  listCanaries,
+  startCanary,
   feed,
   metrics,
 ];

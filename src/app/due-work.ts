@@ -2,7 +2,15 @@ import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 
 /** What the loops of a worker look for. */
-export type Work = 'audit' | 'notices' | 'deliveries' | 'payments' | 'limits' | 'operations' | 'health';
+export type Work =
+  | 'audit'
+  | 'notices'
+  | 'deliveries'
+  | 'payments'
+  | 'limits'
+  | 'operations'
+  | 'health'
+  | 'canary';
 
 /** In how many seconds each is due; null if nothing waits. */
 export type DueIn = Record<Work, number | null> & {
@@ -31,7 +39,10 @@ export async function readDueWork(database: Database): Promise<DueIn> {
         (select ${secondsUntil('min(run_after)')} from operations where status = 'queued'),
         (select ${secondsUntil('min(lease_until)')} from operations where status = 'active')) as operations,
       (select ${secondsUntil('min(coalesce(h.due_at, now()))')} from agents a
-        left join health_checks h using (agent_id) where a.status = 'running') as health`.execute(database);
+        left join health_checks h using (agent_id) where a.status = 'running') as health,
+      (select 0 where exists (select 1 from canary_runs where status = 'running')) as canary`.execute(
+    database,
+  );
   return rows[0]!;
 }
 

@@ -6,7 +6,7 @@ import type { Database, Transaction } from '../database/connect.ts';
 import { checkSecretsProvider } from '../database/secrets-provider.ts';
 import { checkStamp } from '../database/stamp.ts';
 import { checkKeys } from '../keys/check-keys.ts';
-import { askIdentities } from './live-identities.ts';
+import { askIdentities } from '../reconcile/live-identities.ts';
 
 /**
  * Checks, before anything uses the database, that it belongs to this installation: its mode, its accounts and

@@ -10,9 +10,9 @@ import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Probe } from '../reconcile/checks/probe.ts';
 import { hetznerProbe, stripeProbe, tailscaleProbe } from '../reconcile/checks/probes.ts';
+import { askIdentities } from '../reconcile/live-identities.ts';
 import type { Secret } from '../secret.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
-import { askIdentities } from './live-identities.ts';
 
 export interface ReloadDeps {
   config: Config;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { startSealing } from '../audit/seal.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
+import { startCanaries } from '../canary/loop.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
 import { type Connections, fingerprint } from '../connections/connections.ts';
@@ -9,6 +10,7 @@ import { type DispatcherDeps, startDispatcher } from '../executors/github-action
 import { settleDeadWorkers } from '../executors/worker/expired.ts';
 import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
+import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
@@ -17,6 +19,7 @@ import { withdrawWaitingHarm } from '../operations/withdraw.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
+import { liveProbes } from '../reconcile/checks/live-probes.ts';
 import { type CheckMonitor, startChecks } from '../reconcile/checks/monitor.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { startHealthMonitor } from '../reconcile/health-monitor.ts';
@@ -29,7 +32,6 @@ import { runsDir } from './engine.ts';
 import { startImages } from './images.ts';
 import { openProviderMoves, openRekeying } from './keys.ts';
 import { startRemovingSlots } from './leftover-slots.ts';
-import { liveProbes } from './live-checks.ts';
 import { openLocalEngine, openRemover } from './local-engine.ts';
 import { observeWork } from './observed.ts';
 import { startPool } from './pool.ts';
@@ -86,6 +88,14 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   );
   const unmoved = openUnmovedReport(deps);
   const folding = startFolding(deps);
+  const canaries = startCanaries(
+    {
+      ...{ database, queue, log, canary: config.canary },
+      hetzner: createHetznerClient(connections.hcloud),
+      now: () => deps.clock.now(),
+    },
+    () => pulse.isDue('canary'),
+  );
   const { keyring } = connections.pulumi;
   const rekeying = openRekeying(deps);
   const sealing = startSealing({ database, log, keyring }, { isDue: () => pulse.isDue('audit') });
@@ -102,6 +112,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         rekeying.stop(),
         unmoved.stop(),
         folding.stop(),
+        canaries.stop(),
         pulse.stop(),
       ]);
     },

@@ -66,6 +66,7 @@ function createTerminal(): Terminal {
   return {
     connect,
     api: createClient(connect),
+    environment: process.env,
     print: say,
     printStyled: sayStyled,
     redraw: isTerminal ? redraw : undefined,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { agentJson } from '../http/agents/agent-json.ts';
 import { receiptJson } from '../http/agents/receipt-json.ts';
 import { auditJson, verificationJson } from '../http/audit-json.ts';
+import { canaryJson } from '../http/canary-json.ts';
 import { imageJson, imagesJson, prunedJson } from '../http/image-json.ts';
 import { attentionJson } from '../http/limits/attention-json.ts';
 import { breakerJson, heldChangeJson } from '../http/limits/breaker-json.ts';
@@ -35,6 +36,8 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/images': imagesJson,
   'POST /api/images': imageJson,
   'POST /api/images/prune': prunedJson,
+  'GET /api/canary': z.object({ items: z.array(canaryJson) }),
+  'POST /api/canary': canaryJson,
   'GET /api/rekey': rekeyJson,
   'GET /api/proposals': pageOf(proposalJson),
   'POST /api/proposals': proposalJson,

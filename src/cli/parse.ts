@@ -5,8 +5,11 @@ import type { Mode, Parser } from '@optique/core/parser';
 import { type Candidates, createArguments } from './arguments.ts';
 import { type Asked, type Command, PROGRAM, toText } from './command.ts';
 import { create, logs, show } from './commands/agents.ts';
+import { canary } from './commands/canary.ts';
+import { doctor } from './commands/doctor.ts';
 import { hold, protect, release, unprotect } from './commands/holds.ts';
 import { image } from './commands/images.ts';
+import { init } from './commands/init.ts';
 import { approve, attention, breakers } from './commands/limits.ts';
 import { list, orders } from './commands/lists.ts';
 import { mcp } from './commands/mcp.ts';
@@ -48,6 +51,9 @@ function createCommands(candidates: Candidates): Command[] {
     audit(shared),
     receipt(shared),
     image,
+    init,
+    doctor,
+    canary,
     rekey,
     people,
     tokens,

@@ -1,10 +1,13 @@
 import { type ApiClient, answer } from '../../client/client.ts';
+import type { Environment } from '../config/environment-reader.ts';
 import type { Connection } from './connection.ts';
 import { type Cell, type Column, type Line, plain, tableLines } from './table.ts';
 
 /** What the commands need from their caller. */
 export interface Terminal {
   api: ApiClient;
+  /** For the few commands that need what the service itself needs. */
+  environment: Environment;
   /** Where the service is. */
   connect(): Promise<Connection>;
   print(line: string): void;

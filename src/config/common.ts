@@ -2,8 +2,10 @@ import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
+import { type BackupExpectation, readBackupExpectation } from './backups.ts';
 import { type BillingConfig, readBilling } from './billing.ts';
 import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
+import { type CanaryConfig, readCanary } from './canary.ts';
 import { readHetznerProjectId } from './consoles.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
@@ -84,6 +86,8 @@ export interface CommonConfig {
   /** Where traces and metrics go. */
   telemetry: TelemetryConfig;
   billing: BillingConfig;
+  backups: BackupExpectation;
+  canary: CanaryConfig;
   buyerPage: BuyerPage;
   /** The number of the Hetzner project, for links to its console. */
   hetznerProjectId: string | undefined;
@@ -100,6 +104,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
   const listenPort = reader.read('PORT', port) ?? 8080;
   const publicUrl = reader.read('PUBLIC_URL', httpUrl) ?? addressOf(host, listenPort);
   const operator = readOperatorListener(reader, { host, port: listenPort });
+  const dataDir = realPath(reader.text('DATA_DIR') ?? '.data');
   return {
     host,
     port: listenPort,
@@ -108,7 +113,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     trustedProxies: reader.read('TRUSTED_PROXIES', trustedProxies) ?? false,
     ...readOtherTokens(reader),
     signIn: readSignIn(reader),
-    dataDir: realPath(reader.text('DATA_DIR') ?? '.data'),
+    dataDir,
     cacheDir: realPath(reader.text('CACHE_DIR') ?? defaultCacheDir(reader)),
     executor: reader.choice('EXECUTOR', EXECUTORS) ?? 'local',
     workerConcurrency: reader.read('WORKER_CONCURRENCY', concurrency) ?? defaultConcurrency(),
@@ -130,6 +135,8 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     outgoing: readNotices(reader),
     telemetry: readTelemetry(reader),
     billing: readBilling(reader),
+    canary: readCanary(reader),
+    backups: readBackupExpectation(reader, dataDir),
     buyerPage: readBuyerPage(reader),
     hetznerProjectId: readHetznerProjectId(reader),
     childEnvironment: childEnvironment(

@@ -31,6 +31,8 @@ export interface SandboxConfig extends CommonConfig {
   sandbox: {
     machines: MachinesMode;
     github: 'on' | 'no-token';
+    /** Whether Stripe's events go to this installation by themselves; otherwise to endpoints that are made. */
+    webhook: 'on' | 'off';
     /** Whether the first start buys an agent, so that a newcomer sees one. */
     demoOrder: 'on' | 'off';
     /** Checks every answer of the sandbox's Hetzner API against the official document (slow; for tests). */
@@ -61,6 +63,13 @@ export type Config = SandboxConfig | LiveConfig;
 /** Invalid configuration; the message lists every problem on a line of its own. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
+  /** Every problem by itself; empty if the message is all there is. */
+  readonly problems: readonly string[];
+
+  constructor(message: string, problems: readonly string[] = []) {
+    super(message);
+    this.problems = problems;
+  }
 }
 
 const IGNORED_IN_SANDBOX = [
@@ -100,6 +109,7 @@ export function readConfig(given: Environment, isAgain = false): Config {
   if (reader.problems.length > 0) {
     throw new ConfigError(
       `Invalid configuration:\n${reader.problems.map((problem) => `  - ${problem}`).join('\n')}`,
+      reader.problems,
     );
   }
   config.notices.push(...postgresNotice(environment));
@@ -143,6 +153,7 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
     sandbox: {
       machines: readMachinesMode(reader, common.tools.machines),
       github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
+      webhook: reader.choice('SANDBOX_WEBHOOK', ['on', 'off']) ?? 'on',
       demoOrder: reader.choice('SANDBOX_DEMO_ORDER', ['on', 'off']) ?? 'on',
       checksPlaybook: reader.choice('SANDBOX_PLAYBOOK_CHECK', ['once', 'always']) ?? 'once',
       validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',

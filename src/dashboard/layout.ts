@@ -119,7 +119,7 @@ const SHORTCUTS = [
   ['?', 'This list'],
 ] as const;
 
-const FOOTER = html`<footer><a id="shows-keys" href="#keys">Keyboard</a> · <a href="/reference">API</a> · <a href="/design">Design</a></footer>
+const FOOTER = html`<footer><a id="shows-keys" href="#keys">Keyboard</a> · <a href="/doctor">Doctor</a> · <a href="/reference">API</a> · <a href="/design">Design</a></footer>
 <dialog id="keys" aria-labelledby="keys-title">
 <h2 id="keys-title">Keyboard</h2>
 <dl>${SHORTCUTS.map(

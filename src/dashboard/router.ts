@@ -18,6 +18,7 @@ import { addAttentionRoutes } from './attention-routes.ts';
 import { addBuyerRoutes } from './buyer/buyer-routes.ts';
 import { confirmPage } from './confirm-page.ts';
 import { designPage } from './design/design-page.ts';
+import { showDoctor } from './doctor-page.ts';
 import { errorPage } from './error-page.ts';
 import { createGuards } from './guards.ts';
 import { addHoldRoutes } from './hold-routes.ts';
@@ -66,6 +67,7 @@ export function createDashboard(
   addBulkRoutes(router, deps, guards);
   addAttentionRoutes(router, deps, guards);
   addProposalRoutes(router, deps, guards);
+  router.get('/doctor', reads, showDoctor(deps));
   router.get('/design', reads, showDesign(deps));
   router.get('/agents/:agentId', reads, showAgent(deps));
   addOperationRoutes(router, deps, guards);

@@ -22,7 +22,7 @@ type Names = Record<string, string>;
  * @throws Error that says which account differs, and what to do
  */
 export async function checkStamp(database: Database, stamp: Stamp): Promise<void> {
-  const { mode, accounts, identities = {}, unknown = {} } = stamp;
+  const { mode, accounts, identities = {} } = stamp;
   await database.transaction().execute(async (trx) => {
     await trx
       .insertInto('installation')
@@ -30,14 +30,8 @@ export async function checkStamp(database: Database, stamp: Stamp): Promise<void
       .onConflict((conflict) => conflict.doNothing())
       .execute();
     const found = await trx.selectFrom('installation').selectAll().forUpdate().executeTakeFirstOrThrow();
-    if (found.mode !== mode) {
-      throw new Error(
-        `This database belongs to ${found.mode} mode and MODE is ${mode}. Use another DATABASE_URL or DATA_DIR, or MODE=${found.mode}.`,
-      );
-    }
-    const names = new Set([...Object.keys(accounts), ...Object.keys(identities)]);
-    const differing = [...names].filter((name) => differs(name, found, { accounts, identities }));
-    if (differing.length > 0) throw new Error(refusal(differing, found.identities, { identities, unknown }));
+    const problem = compareStamp(found, stamp);
+    if (problem !== undefined) throw new Error(problem);
     await trx
       .updateTable('installation')
       .set({
@@ -46,6 +40,18 @@ export async function checkStamp(database: Database, stamp: Stamp): Promise<void
       })
       .execute();
   });
+}
+
+/** Says what differs between the database's stamp and this one, and what to do; undefined if nothing does. */
+export function compareStamp(
+  found: Known & Pick<Stamp, 'mode'>,
+  { mode, accounts, identities = {}, unknown = {} }: Stamp,
+): string | undefined {
+  if (found.mode !== mode)
+    return `This database belongs to ${found.mode} mode and MODE is ${mode}. Use another DATABASE_URL or DATA_DIR, or MODE=${found.mode}.`;
+  const names = new Set([...Object.keys(accounts), ...Object.keys(identities)]);
+  const differing = [...names].filter((name) => differs(name, found, { accounts, identities }));
+  return differing.length === 0 ? undefined : refusal(differing, found.identities, { identities, unknown });
 }
 
 interface Known {

@@ -13,6 +13,7 @@ import type {
   RunCancellationTable,
   TailnetJoinNameTable,
 } from './bookkeeping-tables.ts';
+import type { CanaryTables } from './canary-tables.ts';
 import type {
   Defaulted,
   DefaultedJson,
@@ -49,6 +50,7 @@ export interface Tables
     ProposalTables,
     ImageTables,
     KeyTables,
+    CanaryTables,
     PeopleTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;

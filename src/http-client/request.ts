@@ -28,11 +28,14 @@ export class HttpError extends RetryableError {
 export class RefusedError extends PermanentError {
   override name = 'RefusedError';
   readonly status: number;
+  /** The API's error code, if the body has one. */
+  readonly code: string | undefined;
 
   constructor(status: number, message: string, code?: string) {
     // Hetzner answers 403 to a project that has as many as it may have.
     super(message, { failureCode: code === 'resource_limit_exceeded' ? LIMIT_REACHED : CREDENTIAL_REFUSED });
     this.status = status;
+    this.code = code;
   }
 }
 

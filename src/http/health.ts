@@ -53,7 +53,7 @@ export const readiness = endpoint({
     503: { description: 'Not now; `checks` says why' },
   },
   handle: async ({ response, query, deps }) => {
-    const checks = await runChecks(deps);
+    const checks = await listChecks(deps);
     const wrong = checks.filter(({ blocks }) => blocks);
     if (query.verbose !== undefined) {
       const shown = checks.map(({ name, ok, detail, cure }) => ({ name, ok, detail, cure }));
@@ -74,7 +74,8 @@ export const readiness = endpoint({
 const OURS = ['database', 'queue', 'schema'];
 const openly = ({ name, detail }: InstallationCheck) => (OURS.includes(name) ? detail : 'needs attention');
 
-async function runChecks({ database, queue, log }: HttpDeps): Promise<InstallationCheck[]> {
+/** Lists the API’s own checks, and those that the workers record. */
+export async function listChecks({ database, queue, log }: HttpDeps): Promise<InstallationCheck[]> {
   const checks = [one('queue', queue.isReady() ? 'ok' : 'not started')];
   try {
     const version = await databaseVersion(database);

@@ -40,15 +40,24 @@ export async function checkKeys(
   });
 }
 
+/** Whether this process has the passphrases that the database's secrets are sealed with. Changes nothing. */
+export async function hasKeys(database: Database, keyring: Keyring): Promise<boolean> {
+  const installation = await database
+    .selectFrom('installation')
+    .select(['canary', 'key_id', 'former_key_id'])
+    .executeTakeFirst();
+  if (installation === undefined) return true;
+  const { key_id: keyId, former_key_id: formerId, canary } = installation;
+  if (keyId === null) return (await findFitting(database, keyring, canary)) !== undefined;
+  return [keyId, formerId].every((id) => id === null || keyring.find(id) !== undefined);
+}
+
 /** The canary of a key, for the row of the installation. */
 export const sealCanary = (key: Keyset): Buffer => sealText(key, CANARY_ID, CANARY_TEXT);
 
 /** Records which of this process's passphrases the database is sealed with. */
 async function recordFirst(trx: Transaction, keyring: Keyring, canary: Buffer | null): Promise<void> {
-  const fitting =
-    canary === null
-      ? await findByAgents(trx, keyring)
-      : keyring.all.find((key) => opens(key, CANARY_ID, canary));
+  const fitting = await findFitting(trx, keyring, canary);
   if (fitting === undefined) throw new Error(await explainOther(trx, keyring));
   await trx
     .updateTable('installation')
@@ -56,6 +65,11 @@ async function recordFirst(trx: Transaction, keyring: Keyring, canary: Buffer | 
     .execute();
   await trx.insertInto('key_epochs').values({ epoch: 1, key_id: fitting.id, first_position: 1 }).execute();
 }
+
+const findFitting = async (database: Database, keyring: Keyring, canary: Buffer | null) =>
+  canary === null
+    ? findByAgents(database, keyring)
+    : keyring.all.find((key) => opens(key, CANARY_ID, canary));
 
 function opens(key: Keyset, id: string, sealed: Buffer): boolean {
   try {
@@ -69,8 +83,8 @@ function opens(key: Keyset, id: string, sealed: Buffer): boolean {
  * Opening one agent's keys is enough. An older version did not check the passphrase, so some keys may be
  * sealed with a wrong one. Without any keys, the first start decides.
  */
-async function findByAgents(trx: Transaction, keyring: Keyring): Promise<Keyset | undefined> {
-  const agents = await trx
+async function findByAgents(database: Database, keyring: Keyring): Promise<Keyset | undefined> {
+  const agents = await database
     .selectFrom('agents')
     .select(['agent_id', 'secrets'])
     .where('secrets', 'is not', null)

@@ -30,6 +30,7 @@ export async function readProvisionFigures(
           (select received_at from stripe_events e where e.id = o.stripe_event_id)))::float8 as seconds
       from operations o
       where o.kind = 'provision' and o.status in ('succeeded', 'failed')
+        and not exists (select from canary_runs c where c.agent_id = o.agent_id)
         and o.finished_at >= date_trunc('hour', now()) - make_interval(hours => ${HOURS - 1}))
     select h.hour, count(*) filter (where status = 'succeeded')::int as succeeded,
       count(*) filter (where status = 'failed')::int as failed,

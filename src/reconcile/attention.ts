@@ -83,6 +83,8 @@ const PROPOSAL_CURE =
   'Approve or reject it under Attention on the dashboard. Undecided, it expires after a day.';
 const IMAGE_CURE =
   'Mend the cause, and build another (npm run agents -- image build); that removes this one. Without an image, new servers take longer.';
+const CANARY_CURE =
+  'Read the log of its last operation (npm run agents -- logs), mend the cause, and try another: npm run agents -- canary --max-cost 0.05.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** An operation under way that says nothing; its id follows in the item's key. */
@@ -161,6 +163,10 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
         else 'The image ' || image_id || ' could not be built: ' end || error, ${sql.lit(IMAGE_CURE)}
     from images i where status = 'bad' or (failure_code = ${sql.lit(NOT_BUILT)} and not exists (
       select 1 from images n where n.created_at > i.created_at and n.status in ('building', 'available')))`,
+  sql`select 'configuration', finished_at, null, 'canary', 'The last canary, ' || agent_id || ', failed: ' || error,
+      ${sql.lit(CANARY_CURE)}
+    from canary_runs where status = 'failed'
+      and finished_at = (select max(finished_at) from canary_runs where status in ('succeeded', 'failed'))`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 

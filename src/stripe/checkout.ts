@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { cutText } from '../database/storable.ts';
 import { InvalidInputError } from '../errors.ts';
+import { ORDER_EVENTS } from './acted-on.ts';
 import type { StripeEvent } from './event.ts';
 
 /** An order as its checkout session describes it. */
@@ -18,7 +19,7 @@ export type CheckoutNews =
   /** Paid, but in a mode that is not known to buy an agent. */
   | { kind: 'unclear'; order: Order; reason: string };
 
-const PAID_SESSION_TYPES = ['checkout.session.completed', 'checkout.session.async_payment_succeeded'];
+const PAID_SESSION_TYPES: readonly string[] = ORDER_EVENTS;
 
 const reference = z
   .union([z.string(), z.object({ id: z.string() }).transform((expanded) => expanded.id)])

@@ -159,7 +159,7 @@ const RENEW_BEFORE_SECONDS = 60;
  * Returns the header's value: the API key itself, or an OAuth access token, renewed before it expires. The
  * account's credential may be replaced meanwhile.
  */
-function createAuthorization(
+export function createAuthorization(
   account: TailscaleAccount & CallLimits,
   base: string,
   watch: CallWatch | undefined,

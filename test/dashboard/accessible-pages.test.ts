@@ -85,6 +85,7 @@ const PATHS = [
   '/people',
   '/people/a.rather.long.name.of.somebody@mail.example.com/remove',
   '/design',
+  '/doctor',
   '/reference',
   '/problems',
   '/problems/conflict',

@@ -11,6 +11,7 @@ export function createTestTerminal(url: string, more: Partial<Terminal> = {}) {
   const terminal: Terminal = {
     connect,
     api: createClient(connect),
+    environment: {},
     print: (line) => printed.push(line),
     confirm: undefined,
     untilInterrupted: () => new AbortController().signal,

@@ -24,9 +24,9 @@ export interface Received {
 
 /**
  * Starts a webhook that checks signatures with the official package. It answers the next of `answers`, or
- * 200.
+ * 200. `secret`: default the sandbox's own.
  */
-export async function startReceiver() {
+export async function startReceiver(secret = () => tokens.stripeWebhookSecret) {
   const received: Received[] = [];
   const answers: (number | 'hang')[] = [];
   let atOnce = 0;
@@ -38,11 +38,7 @@ export async function startReceiver() {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
     const signature = String(request.headers['stripe-signature']);
-    const event = Stripe.webhooks.constructEvent(
-      Buffer.concat(chunks),
-      signature,
-      tokens.stripeWebhookSecret,
-    );
+    const event = Stripe.webhooks.constructEvent(Buffer.concat(chunks), signature, secret());
     received.push({ event, signature });
     const answer = answers.shift() ?? 200;
     if (answer !== 'hang') response.writeHead(answer).end('{"received":true}');
@@ -73,13 +69,19 @@ export function createClient(
 
 /**
  * Starts a sandbox in this process, with a receiver and an official client. `restart` keeps database and
- * receiver.
+ * receiver. `others`: credentials in place of the usual ones.
  */
-export async function setup(settings: Partial<SandboxSettings> = { webhookRetryMs: 20 }) {
+export async function setup(
+  settings: Partial<SandboxSettings> = { webhookRetryMs: 20 },
+  others: Partial<typeof tokens> = {},
+) {
   const database = await createDatabase('sandbox');
   const receiver = await startReceiver();
   const options = (webhookUrl = receiver.url) =>
-    sandboxOptionsSchema.parse({ databaseUrl: database.url, port: 0, tokens, webhookUrl, settings });
+    sandboxOptionsSchema.parse({
+      ...{ databaseUrl: database.url, port: 0, webhookUrl, settings },
+      tokens: { ...tokens, ...others },
+    });
   let running: RunningSandbox | undefined = await startSandbox(options());
   const sandbox = {
     url: running.url,

@@ -8,8 +8,8 @@ import { Secret } from '../../src/secret.ts';
 import { execute, type Template, templateName } from './postgres.ts';
 
 /**
- * Makes the databases that the tests' databases are copied from, so that each test does not create all
- * tables once more. Opening a copy goes through the same code, which finds nothing to do.
+ * Makes the databases that the tests' databases are copied from, so that each test does not create all tables
+ * once more. Opening a copy goes through the same code, which finds nothing to do.
  */
 export async function makeTemplates(adminUrl: string): Promise<void> {
   const make = async (template: Template, fill: (url: string) => Promise<void>) => {

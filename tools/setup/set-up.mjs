@@ -8,6 +8,7 @@ import { prepareCacheDir } from './cache-dir.mjs';
 import { ensureChromium } from './chromium.mjs';
 import { compileCacheDir } from './compile-cache.mjs';
 import { ensureDependencies } from './dependencies.mjs';
+import { addEnvironmentFile } from './environment-file.mjs';
 import { findTools } from './find-tools.mjs';
 import { act, actionlint, ensurePublished, helm, promtool, tryPublished } from './github-tools.mjs';
 import { ensureHetznerClient } from './hetzner-client.mjs';
@@ -46,8 +47,8 @@ import { ensureShellcheck } from './shellcheck.mjs';
 
 /**
  * `tools`: beside the packages. `readsConfiguration`: the next program reads the configuration and
- * reports all its problems in one message.
- * @typedef {{ tools: Tool[], readsConfiguration?: boolean }} Wanted
+ * reports all its problems in one message. `leavesEnvironmentFile`: the variables of ENV_FILE are not added.
+ * @typedef {{ tools: Tool[], readsConfiguration?: boolean, leavesEnvironmentFile?: boolean }} Wanted
  */
 
 /** The clone's top folder. */
@@ -108,6 +109,7 @@ export function checkTemporaryFolder(env) {
  */
 async function setUpAll(wanted, signal) {
   const env = { ...process.env };
+  if (wanted.leavesEnvironmentFile !== true) addEnvironmentFile(env);
   try {
     checkTemporaryFolder(env);
   } catch (error) {

@@ -40,7 +40,8 @@ async function findTailscale(
   return locateOnHost(config.childEnvironment.PATH, tailscale.loginServer)?.tailscale;
 }
 
-async function findRunning(dataDir: string): Promise<string | undefined> {
+/** Finds the socket of the tailscaled that a running service has on this folder; undefined if none runs. */
+export async function findRunning(dataDir: string): Promise<string | undefined> {
   for (const number of numbersIn(tailnetDir(dataDir))) {
     const socket = socketIn(join(tailnetDir(dataDir), number));
     if (await isRunning(createLocalApi(socket))) return socket;

@@ -1,3 +1,4 @@
+import { readOutcome } from '../../canary/runs.ts';
 import type { Database } from '../../database/connect.ts';
 import { countImages } from '../../images/listing.ts';
 import { listBreakers } from '../../limits/listing.ts';
@@ -20,13 +21,14 @@ export async function readDatabaseFamilies({
   /** Business time. */
   at: Date;
 }): Promise<Family[]> {
-  const [tallies, counts, steps, pools, images, breakers] = await Promise.all([
+  const [tallies, counts, steps, pools, images, breakers, canary] = await Promise.all([
     readTallies(database),
     countFamilies(database),
     meanStepSeconds(database),
     poolFamilies(database),
     imageFamilies(database),
     breakerFamilies(database, at),
+    canaryFamilies(database),
   ]);
   return [
     ...tallyFamilies(tallies),
@@ -38,6 +40,21 @@ export async function readDatabaseFamilies({
       { labels: {}, value: missingKeys.length === 0 ? 1 : 0 },
     ]),
     ...breakers,
+    ...canary,
+  ];
+}
+
+/** How the last canary ended, and how long ago one succeeded; nothing while there was none. */
+async function canaryFamilies(database: Database): Promise<Family[]> {
+  const { status, succeededAt } = await readOutcome(database);
+  const age = succeededAt === null ? undefined : (Date.now() - succeededAt.getTime()) / 1000;
+  return [
+    gauge('canary_succeeded', 'Whether the last canary went through its whole life', [
+      ...(status === null ? [] : [{ labels: {}, value: status === 'succeeded' ? 1 : 0 }]),
+    ]),
+    gauge('canary_age_seconds', 'Time since a canary last succeeded', [
+      ...(age === undefined ? [] : [{ labels: {}, value: age }]),
+    ]),
   ];
 }
 

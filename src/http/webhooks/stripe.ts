@@ -3,6 +3,7 @@ import { type Outcome, recordStripeEvent } from '../../billing/record.ts';
 import { errorMessage } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { parseStripeEvent, type StripeEvent } from '../../stripe/event.ts';
+import { answerProbe } from '../../stripe/probe-event.ts';
 import { verifyStripeSignature } from '../../stripe/signature.ts';
 import type { HttpDeps } from '../deps.ts';
 import { toRefusal } from '../problem.ts';
@@ -34,6 +35,11 @@ export function receiveStripeEvent(deps: Deps): (RequestHandler | ErrorRequestHa
     const signatures = request.headersDistinct['stripe-signature'] ?? [];
     const rawBody = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const event = parseStripeEvent(verifyStripeSignature(rawBody, signatures, webhookSecrets));
+    const proof = answerProbe(event, webhookSecrets);
+    if (proof !== undefined) {
+      response.json({ received: true, proof });
+      return;
+    }
     const outcome = await recordStripeEvent(deps, event, mode);
     response.json({ received: true });
     logRecorded(log, event, outcome);

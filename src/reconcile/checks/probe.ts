@@ -17,6 +17,9 @@ export interface Probe {
   settles?: boolean;
 }
 
+/** What a probe blocks whose failure makes no order wait. */
+export const nothing = (): boolean => false;
+
 /** The result of a probe. */
 export interface Check {
   name: string;

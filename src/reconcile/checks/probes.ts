@@ -1,5 +1,6 @@
 import type { Database } from '../../database/connect.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
+import { RefusedError } from '../../http-client/request.ts';
 import { findOperation } from '../../operations/registry.ts';
 import { findPlugins, type PluginLocations } from '../../pulumi/installed-plugins.ts';
 import type { Secret } from '../../secret.ts';
@@ -47,6 +48,8 @@ export function tailscaleProbe(tailscale: Pick<TailscaleClient, 'listKeys' | 'ha
       try {
         await tailscale.listKeys();
       } catch (error) {
+        if (error instanceof RefusedError && error.status === 403)
+          throw new MisconfiguredError('the OAuth client lacks the scope auth_keys', TAILSCALE_CURE);
         if (!(error instanceof UnknownTailnetError)) throw error;
         throw new MisconfiguredError(
           error.message,
@@ -55,7 +58,10 @@ export function tailscaleProbe(tailscale: Pick<TailscaleClient, 'listKeys' | 'ha
       }
       // A list of devices grows with the fleet. Asking for a missing one is cheap and needs the same
       // permission.
-      await tailscale.hasDevice(NO_DEVICE);
+      await tailscale.hasDevice(NO_DEVICE).catch((error: unknown) => {
+        if (!(error instanceof RefusedError && error.status === 403)) throw error;
+        throw new MisconfiguredError('the OAuth client lacks the scope devices:core', TAILSCALE_CURE);
+      });
       return 'the credential is accepted';
     },
   };

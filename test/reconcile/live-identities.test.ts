@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { tailnetName } from '../../src/app/live-identities.ts';
+import { tailnetName } from '../../src/reconcile/live-identities.ts';
 
 const device = (name: string, tags: string[] = []) => ({
   nodeId: name,

@@ -1,0 +1,98 @@
+import { randomBytes } from 'node:crypto';
+import { type Selectable, sql } from 'kysely';
+import { DEFAULT_PLAN } from '../agents/plans.ts';
+import type { CanaryRunTable } from '../database/canary-tables.ts';
+import { type Database, violatedConstraint } from '../database/connect.ts';
+import { ConflictError } from '../errors.ts';
+import type { OperationKind } from '../operations/states.ts';
+
+export type CanaryRun = Selectable<CanaryRunTable>;
+
+/** A canary's life, in order. Each act is an operation; the first ends with the first healthy answer. */
+export const ACTS = [
+  'provision',
+  'stop',
+  'start',
+  'suspend',
+  'hibernate',
+  'wake',
+  'destroy',
+] as const satisfies OperationKind[];
+export type Act = (typeof ACTS)[number];
+
+/** Servers that it makes, one with its provision and one when it wakes. Hetzner bills each begun hour. */
+export const SERVERS_MADE = 2;
+
+export interface NewRun {
+  cause: 'person' | 'schedule';
+  maxEuros: number;
+  region: string;
+  plan?: string | undefined;
+}
+
+/** @throws ConflictError while another one runs */
+export async function insertRun(
+  database: Database,
+  { cause, maxEuros, region, plan }: NewRun,
+): Promise<CanaryRun> {
+  try {
+    return await database
+      .insertInto('canary_runs')
+      .values({
+        agent_id: `canary-${randomBytes(4).toString('hex')}`,
+        cause,
+        region,
+        plan: plan ?? DEFAULT_PLAN,
+        max_euros: maxEuros,
+      })
+      .returningAll()
+      .executeTakeFirstOrThrow();
+  } catch (error) {
+    if (violatedConstraint(error) !== 'canary_runs_running') throw error;
+    throw new ConflictError('A canary is under way already');
+  }
+}
+
+export interface RunStep {
+  kind: Act;
+  status: string;
+  /** Null until it has begun. */
+  seconds: number | null;
+  error: string | null;
+}
+
+/** A run with what its agent went through, the newest run first. */
+export async function listRuns(
+  database: Database,
+  limit: number,
+): Promise<(CanaryRun & { steps: RunStep[] })[]> {
+  const runs = await database
+    .selectFrom('canary_runs')
+    .selectAll()
+    .orderBy('started_at', 'desc')
+    .limit(limit)
+    .execute();
+  if (runs.length === 0) return [];
+  const { rows } = await sql<RunStep & { agentId: string }>`
+    select agent_id as "agentId", kind, status, error,
+      extract(epoch from coalesce(finished_at, now()) - started_at)::float8 as seconds
+    from operations where agent_id = any(${runs.map((run) => run.agent_id)}::text[])
+      and kind = any(${[...ACTS]}::text[]) order by sequence`.execute(database);
+  return runs.map((run) => ({ ...run, steps: rows.filter(({ agentId }) => agentId === run.agent_id) }));
+}
+
+/** How the newest run ended that was not refused, and when the newest one succeeded. */
+export async function readOutcome(
+  database: Database,
+): Promise<{ status: CanaryRun['status'] | null; succeededAt: Date | null }> {
+  const { rows } = await sql<{ status: CanaryRun['status'] | null; succeededAt: Date | null }>`
+    select (select status from canary_runs where status in ('succeeded', 'failed') order by finished_at desc limit 1) as status,
+      (select max(finished_at) from canary_runs where status = 'succeeded') as "succeededAt"`.execute(
+    database,
+  );
+  return rows[0]!;
+}
+
+/** Whether an agent is a canary and no customer, in SQL. `agentId`: a column. */
+export const isCanary = (agentId: string) =>
+  sql<boolean>`exists (select from canary_runs where canary_runs.agent_id = ${sql.ref(agentId)})`;
