@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { migrateOnce } from './app/migrate-once.ts';
 import { runProcess } from './app/process.ts';
 import { ConfigError, ROLES, readConfig } from './config/config.ts';
 import { usesFiles } from './config/credential-files.ts';
@@ -6,17 +7,21 @@ import { useOwnEnvironment } from './config/process-environment.ts';
 import { errorMessage } from './errors.ts';
 import { complain } from './processes/terminal-text.mjs';
 
+/** Migrates the database and ends: for deployments that do it once, before they start anything. */
+const MIGRATE = 'migrate';
+
 /** Reads the arguments and the environment, then runs until a signal. Reports all problems in one message. */
 async function main(): Promise<number> {
   try {
     const { values } = parseArgs({ options: { role: { type: 'string', default: 'all' } } });
     const role = ROLES.find((name) => name === values.role);
-    if (role === undefined)
-      throw new ConfigError(`--role must be one of ${ROLES.join(', ')}, not ${values.role}`);
+    if (role === undefined && values.role !== MIGRATE)
+      throw new ConfigError(`--role must be one of ${[...ROLES, MIGRATE].join(', ')}, not ${values.role}`);
     const config = readConfig(process.env);
     useOwnEnvironment(process.env, config.childEnvironment);
     const reread = mayReload() ? () => readConfig(process.env, true) : undefined;
-    await runProcess(config, role, reread);
+    if (role === undefined) await migrateOnce(config);
+    else await runProcess(config, role, reread);
     return 0;
   } catch (error) {
     const isOurs =

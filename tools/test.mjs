@@ -20,6 +20,7 @@ const env = await setUp({
     'machines',
     'github-tools',
     'promtool',
+    'packaging',
     'pgbouncer',
   ],
 });

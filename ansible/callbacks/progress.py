@@ -152,7 +152,7 @@ def load_plugins() -> None:
 
 
 PLUGINS = {
-    loader.action_loader.get: ("ansible.builtin.raw", "ansible.builtin.normal", "ansible.builtin.assert"),
+    loader.action_loader.get: ("ansible.builtin.raw", "ansible.builtin.normal", "ansible.builtin.assert", "server_settings"),
     loader.connection_loader.get: ("ansible.builtin.ssh",),
     loader.become_loader.get: ("ansible.builtin.sudo",),
     loader.shell_loader.get: ("ansible.builtin.sh",),

@@ -9,6 +9,16 @@ def main() -> int:
         print(f"configure needs Python 3.11 or newer, this is {sys.version.split()[0]}", file=sys.stderr)
         return 2
 
+    if sys.argv[1:] == ["serve"]:
+        from prepared import serve
+
+        return serve()
+
+    from delegate import delegate
+
+    if (code := delegate(os.environ)) is not None:
+        return code
+
     from guard import guarded
     from inputs import InputError, read_inputs
     from run import configure

@@ -12,11 +12,9 @@ import signal
 import sys
 from collections.abc import Callable
 
-from scratch import remove_leftovers
-
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 STOPPED = 143
-_WATCHED = STOP_SIGNALS | {signal.SIGCHLD, signal.SIGUSR1}
+WATCHED = STOP_SIGNALS | {signal.SIGCHLD, signal.SIGUSR1}
 _LOOK_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
@@ -26,41 +24,48 @@ class Stopped(Exception):
 
 
 class Alarm:
-    """Sleeps until a child exits, a stop is requested, the parent dies, or the time is up."""
+    """Sleeps until a child exits, a stop is requested, the parent dies, or the time is up. `leash`: a
+    descriptor that becomes readable when the run is to stop.
+    """
 
-    def __init__(self, parent: int) -> None:
+    def __init__(self, parent: int, leash: int | None = None) -> None:
         self._parent = parent
+        self._leash = leash
         self._stop = False
         self._wakeup, write = os.pipe()
         for end in (self._wakeup, write):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        for number in _WATCHED:
+        for number in WATCHED:
             signal.signal(number, self._note)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
         # SIGUSR1 only wakes: the kernel also sends it when a single thread of the parent ends.
         die_with_parent(signal.SIGUSR1)
 
     def _note(self, number: int, _frame: object) -> None:
         self._stop = self._stop or number in STOP_SIGNALS
 
-    def wait(self, seconds: float) -> None:
-        """May return early, for any reason. Raises Stopped."""
-        select.select([self._wakeup], [], [], max(0.0, min(seconds, _LOOK_SECONDS)))
+    def wait(self, seconds: float, answer: int | None = None) -> bool:
+        """Returns whether there is something to read from `answer`. May return early, for any reason. Raises
+        Stopped.
+        """
+        watched = [one for one in (self._wakeup, self._leash, answer) if one is not None]
+        ready = select.select(watched, [], [], max(0.0, min(seconds, _LOOK_SECONDS)))[0]
         try:
             while os.read(self._wakeup, 512):
                 pass
         except BlockingIOError:
             pass
-        if self._stop or os.getppid() != self._parent:
+        if self._stop or os.getppid() != self._parent or self._leash in ready:
             raise Stopped
+        return answer in ready
 
 
 def guarded(work: Callable[[Alarm], int]) -> int:
     """Runs the work in a child process with its own session and returns its exit code."""
     parent = os.getppid()
     # Blocked until each side has its handlers, so that no signal is lost or handled twice.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
     guard = os.getpid()
     worker = os.fork()
     if worker == 0:
@@ -76,7 +81,7 @@ def guarded(work: Callable[[Alarm], int]) -> int:
         # A short wait: cleaning up has its own time limit.
         status = os.waitpid(worker, 0)[1]
     if os.WIFSIGNALED(status):
-        remove_leftovers()
+        clean_up_after_kill()
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
@@ -85,7 +90,16 @@ def _work(work: Callable[[Alarm], int], guard: int) -> None:
     code = 1
     try:
         os.setsid()
-        code = work(Alarm(guard))
+        code = outcome(work, Alarm(guard))
+    finally:
+        os._exit(code)
+
+
+def outcome(work: Callable[[Alarm], int], alarm: Alarm) -> int:
+    """Does the work and returns its exit code, whatever happens; says what went wrong."""
+    code = 1
+    try:
+        code = work(alarm)
         sys.stdout.flush()
         sys.stderr.flush()
     except Stopped:
@@ -95,8 +109,15 @@ def _work(work: Callable[[Alarm], int], guard: int) -> None:
         _say(str(error))
     except Exception:
         sys.excepthook(*sys.exc_info())
-    finally:
-        os._exit(code)
+    return code
+
+
+def clean_up_after_kill() -> None:
+    """Removes what a killed process of this run could not."""
+    # Not needed otherwise, and a run that another process does (delegate.py) is to start fast.
+    from scratch import remove_leftovers
+
+    remove_leftovers()
 
 
 def _say(text: str) -> None:

@@ -4,19 +4,18 @@ from pathlib import Path
 
 
 class Installed:
-    """Ansible's own folder, as it was at the beginning of the run."""
+    """Files that a run depends on, as they were at its beginning: Ansible's program stands for its folder."""
 
-    def __init__(self, program: Path) -> None:
-        self._program = program
-        self._before = _identity(program)
+    def __init__(self, *files: Path) -> None:
+        self._before = {file: _identity(file) for file in files}
 
     def change(self) -> str | None:
-        """Returns what happened to it since, as a sentence; None if nothing did."""
-        now = _identity(self._program)
-        if now == self._before:
-            return None
-        what = "was removed" if now is None else "was replaced"
-        return f"Ansible ({self._program}) {what} while this run used it: is its folder shared with another installation?"
+        """Returns what happened to one of them since, as a sentence; None if nothing did."""
+        for file, before in self._before.items():
+            if (now := _identity(file)) != before:
+                what = "was removed" if now is None else "was replaced"
+                return f"Ansible ({file}) {what} while this run used it: is its folder shared with another installation?"
+        return None
 
 
 def _identity(program: Path) -> tuple[int, ...] | None:

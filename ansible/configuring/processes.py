@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 MARKER = "AGENT_STACKS_CONFIGURE_ID"
 GRACE_SECONDS = 5.0
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.02
 _PR_SET_CHILD_SUBREAPER = 36
 
 

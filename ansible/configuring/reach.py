@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ansible import NEW_KNOWN_HOSTS, SSH_CONFIG
+from invocation import NEW_KNOWN_HOSTS, SSH_CONFIG
 from guard import Alarm
 from streams import Tail
 

@@ -4,21 +4,21 @@ import contextlib
 import json
 import os
 import re
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import ansible
+import invocation
 from gate import Gate
-from guard import Alarm, die_with_parent
+from guard import Alarm
 from inputs import Inputs
 from installed import Installed
+from marks import mark_run
 from processes import adopt_orphans, end_all, of_run
 from reach import Unreached, check_new_host_key, open_connection
 from scratch import remove_leftovers, scratch_folder
+from start import Process, start_ansible
 from streams import TAIL_BYTES, LogPipe, limit_memory
 
 TIMED_OUT = 124
@@ -44,7 +44,8 @@ def configure(inputs: Inputs, alarm: Alarm) -> int:
     log = _open_log(inputs.log_file)
     begin = os.lseek(log, 0, os.SEEK_END)
     with scratch_folder() as (folder, run_id):
-        ansible.write_files(folder, inputs)
+        mark_run(run_id)
+        invocation.write_files(folder, inputs)
         try:
             code = _run_connected(folder, inputs, run_id, log, alarm)
         except TimedOut:
@@ -69,7 +70,7 @@ def configure(inputs: Inputs, alarm: Alarm) -> int:
 def _run_connected(folder: Path, inputs: Inputs, run_id: str, log: int, alarm: Alarm) -> int:
     """Starts Ansible at once, and lets its first task begin once the server is reached."""
     deadline = time.monotonic() + inputs.timeout_seconds
-    environment = ansible.environment(folder, inputs, run_id)
+    environment = invocation.environment(folder, inputs, run_id)
     gate = Gate()
     try:
         with _running_ansible(folder, inputs, run_id, environment, log, gate) as process:
@@ -113,19 +114,15 @@ def _append(path: Path | None, line: str) -> None:
 @contextlib.contextmanager
 def _running_ansible(
     folder: Path, inputs: Inputs, run_id: str, environment: dict[str, str], log: int, gate: Gate
-) -> Iterator[subprocess.Popen]:
+) -> Iterator[Process]:
     output = LogPipe(log)
     try:
-        process = subprocess.Popen(
-            ansible.arguments(folder, inputs),
-            env=environment | {ansible.GATE: str(gate.read_end)},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output.write_end,
-            stderr=output.write_end,
-            start_new_session=True,
-            pass_fds=(gate.read_end,),
-            preexec_fn=lambda: die_with_parent(signal.SIGKILL),
+        process = start_ansible(
+            invocation.arguments(folder, inputs),
+            environment | {invocation.GATE: str(gate.read_end)},
+            folder,
+            output.write_end,
+            gate.read_end,
         )
     finally:
         output.started()
@@ -137,7 +134,7 @@ def _running_ansible(
         output.close()
 
 
-def _end_of(process: subprocess.Popen, alarm: Alarm, deadline: float) -> int:
+def _end_of(process: Process, alarm: Alarm, deadline: float) -> int:
     while (code := process.poll()) is None:
         if time.monotonic() >= deadline:
             raise TimedOut
@@ -167,7 +164,7 @@ def _report_failure(reason: str, output: bytes) -> None:
 def _report_failed_task(folder: Path, code: int, output: bytes) -> None:
     """Prints the failed task and its message, which is what an operator needs; the log has the rest."""
     try:
-        failure = json.loads((folder / ansible.FAILURE).read_text(encoding="utf-8"))
+        failure = json.loads((folder / invocation.FAILURE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         _report_failure(_FAILURES.get(code, f"ansible-playbook exited with {code}"), output)
         return

@@ -1,14 +1,18 @@
 #!/usr/bin/python3
 """Writes several small files and brings services in line with them: a task for each costs several round
 trips.
+
+../action/server_settings.py checks the arguments and sends this file with them as one program. It uses the
+standard library alone: loading Ansible's own takes most of a module's processor time on the server.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
 ---
@@ -114,33 +118,11 @@ changed_paths:
   returned: always
 """
 
-FILE = {
-    "path": {"type": "path", "required": True},
-    "content": {"type": "str"},
-    "mode": {"type": "str", "default": "0644"},
-    "link": {"type": "str"},
-    "absent": {"type": "bool", "default": False},
-    "validate": {"type": "list", "elements": "str"},
-}
-COMMAND = {
-    "argv": {"type": "list", "elements": "str", "required": True},
-    "paths": {"type": "list", "elements": "path", "required": True},
-}
-SERVICE = {
-    "name": {"type": "str", "required": True},
-    "enabled": {"type": "bool", "default": False},
-    "paths": {"type": "list", "elements": "path", "default": []},
-    "reloads": {"type": "bool", "default": False},
-    "outdated": {"type": "bool", "default": False},
-}
-ARGUMENTS = {
-    "pending": {"type": "path"},
-    "files": {"type": "list", "elements": "dict", "required": True, "options": FILE},
-    "commands": {"type": "list", "elements": "dict", "default": [], "options": COMMAND},
-    "services": {"type": "list", "elements": "dict", "default": [], "options": SERVICE},
-}
-ONE_OF = ("content", "link", "absent")
 UNITS = "/etc/systemd/system/"
+
+
+class Failure(Exception):
+    """The settings could not be written or applied."""
 
 
 def is_right(file: dict[str, Any]) -> bool:
@@ -175,23 +157,34 @@ def write_beside(file: dict[str, Any]) -> str:
     return staged
 
 
-def refusal(module: AnsibleModule, file: dict[str, Any], staged: str) -> str | None:
+def refusal(file: dict[str, Any], staged: str) -> str | None:
     """Returns the validator's objection to the new file."""
     if not file["validate"]:
         return None
-    code, out, err = module.run_command([word.replace("%s", staged) for word in file["validate"]])
-    return None if code == 0 else f"{file['path']} would be invalid: {(err or out).strip()}"
+    ended = call([word.replace("%s", staged) for word in file["validate"]])
+    said = (ended.stderr or ended.stdout).strip()
+    return None if ended.returncode == 0 else f"{file['path']} would be invalid: {said}"
 
 
-def write(module: AnsibleModule, wrong: list[dict[str, Any]]) -> None:
+def call(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs a command whose output is for people."""
+    environment = os.environ | {"LC_ALL": "C.UTF-8"}
+    text = {"encoding": "utf-8", "errors": "replace"}
+    try:
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, env=environment, **text)
+    except OSError as error:
+        raise Failure(f"{argv[0]}: {error.strerror}") from None
+
+
+def write(wrong: list[dict[str, Any]]) -> None:
     """Stages and validates everything that differs, and only then replaces any of it."""
     staged: dict[str, str] = {}
     try:
         for file in (file for file in wrong if not file["absent"]):
             staged[file["path"]] = write_beside(file)
-            reason = refusal(module, file, staged[file["path"]])
+            reason = refusal(file, staged[file["path"]])
             if reason is not None:
-                module.fail_json(msg=reason)
+                raise Failure(reason)
         for file in wrong:
             if file["absent"]:
                 os.unlink(file["path"])
@@ -203,18 +196,20 @@ def write(module: AnsibleModule, wrong: list[dict[str, Any]]) -> None:
             os.unlink(path)
 
 
-def run(module: AnsibleModule, argv: list[str]) -> str:
-    code, out, err = module.run_command(argv)
-    if code != 0:
-        module.fail_json(msg=f"{' '.join(argv)}: {(err or out).strip() or f'exit code {code}'}")
-    return out
+def run(argv: list[str]) -> str:
+    """Returns what the command printed. Raises Failure."""
+    ended = call(argv)
+    if ended.returncode != 0:
+        said = (ended.stderr or ended.stdout).strip()
+        raise Failure(f"{' '.join(argv)}: {said or f'exit code {ended.returncode}'}")
+    return ended.stdout
 
 
-def states(module: AnsibleModule, names: list[str]) -> dict[str, dict[str, str]]:
+def states(names: list[str]) -> dict[str, dict[str, str]]:
     """Reads the services' states in one call."""
     if not names:
         return {}
-    out = run(module, ["systemctl", "show", "--property=ActiveState,UnitFileState", "--", *names])
+    out = run(["systemctl", "show", "--property=ActiveState,UnitFileState", "--", *names])
     blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in out.strip().split("\n\n")]
     return dict(zip(names, blocks, strict=True))
 
@@ -229,24 +224,25 @@ def verbs(service: dict[str, Any], state: dict[str, str], changed: set[str]) -> 
     return needed if is_active else [*needed, "start"]
 
 
-def apply(module: AnsibleModule, changed: set[str]) -> bool:
+def apply(settings: dict[str, Any], changed: set[str]) -> bool:
     """Runs the commands and changes the services. Returns whether anything was to be done."""
-    commands = [each["argv"] for each in module.params["commands"] if changed.intersection(each["paths"])]
-    if any(path.startswith(UNITS) for path in changed):
-        commands.append(["systemctl", "daemon-reload"])
-    if not module.check_mode:
-        for argv in commands:
-            run(module, argv)
-    services = module.params["services"]
-    found = states(module, [service["name"] for service in services])
+    steps = [each["argv"] for each in settings["commands"] if changed.intersection(each["paths"])]
+    services = settings["services"]
+    found = states([service["name"] for service in services])
     wanted: dict[str, list[str]] = {}
     for service in services:
         for verb in verbs(service, found[service["name"]], changed):
             wanted.setdefault(verb, []).append(service["name"])
-    if not module.check_mode:
-        for verb, names in wanted.items():
-            run(module, ["systemctl", verb, "--", *names])
-    return bool(commands or wanted)
+    if "enable" in wanted:
+        # What starts at the next boot is read then.
+        steps.append(["systemctl", "enable", "--no-reload", "--", *wanted.pop("enable")])
+    if any(path.startswith(UNITS) for path in changed):
+        steps.append(["systemctl", "daemon-reload"])
+    steps += [["systemctl", verb, "--", *names] for verb, names in wanted.items()]
+    if not settings["check_mode"]:
+        for argv in steps:
+            run(argv)
+    return bool(steps)
 
 
 def mark(path: str) -> None:
@@ -255,25 +251,27 @@ def mark(path: str) -> None:
         pass
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    pending = module.params["pending"]
-    files = module.params["files"]
-    for file in files:
-        if sum(bool(file[name]) or file[name] == "" for name in ONE_OF) != 1:
-            module.fail_json(msg=f"{file['path']}: exactly one of {', '.join(ONE_OF)} must be given")
+def settle(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns the task's result. Raises Failure, OSError."""
+    pending = settings["pending"]
+    files = settings["files"]
     wrong = [file for file in files if not is_right(file)]
     is_pending = pending is not None and os.path.exists(pending)
     changed = [file["path"] for file in (files if is_pending else wrong)]
-    if wrong and not module.check_mode:
+    if wrong and not settings["check_mode"]:
         if pending:
             mark(pending)
-        write(module, wrong)
-    applied = apply(module, set(changed))
-    if pending and not module.check_mode and os.path.exists(pending):
+        write(wrong)
+    applied = apply(settings, set(changed))
+    if pending and not settings["check_mode"] and os.path.exists(pending):
         os.unlink(pending)
-    module.exit_json(changed=bool(changed) or applied, changed_paths=changed)
+    return {"changed": bool(changed) or applied, "changed_paths": changed}
 
 
-if __name__ == "__main__":
-    main()
+def main(settings: dict[str, Any]) -> None:
+    """Prints the result as JSON. What the action appends to this file calls it."""
+    try:
+        print(json.dumps(settle(settings)))
+    except (Failure, OSError) as error:
+        print(json.dumps({"failed": True, "msg": str(error)}))
+        sys.exit(1)

@@ -18,6 +18,7 @@ import type {
 } from '../operations/runbook-parts.ts';
 import { createRunbooks } from '../operations/runbooks.ts';
 import { createEnginePool, type EnginePool } from '../pulumi/engine/engine-pool.ts';
+import { type PreparedAnsible, prepareAnsible } from '../pulumi/engine/prepared-ansible.ts';
 import { createStackEngine, type StackEngine } from '../pulumi/engine/stack-engine.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
 import type { StatePassphrases } from '../pulumi/state-passphrases.ts';
@@ -36,6 +37,7 @@ import { type OpenHandOver, openHandOver } from './hand-over.ts';
 import { createPlaybookKey } from './playbook-check.ts';
 
 const ANSIBLE_DIR = fileURLToPath(new URL('../../ansible', import.meta.url));
+const CONFIGURE = join(ANSIBLE_DIR, 'configure');
 const CONFIGURE_TIMEOUT_SECONDS = 900;
 const HEALTH_TIMEOUT_SECONDS = 120;
 
@@ -90,7 +92,8 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   const canReach = async () => node === undefined || (await node.isUp());
   const handOver = openHandOver(connections, node?.dial);
   const pool = openPool(parts);
-  const executor = openStackEngine(parts, pool, node);
+  const prepared = openPreparedAnsible(parts);
+  const executor = openStackEngine(parts, { pool, node, prepared });
   const hetzner = createHetznerClient(connections.hcloud);
   const runbookParts: RunbookParts = {
     hetzner,
@@ -119,6 +122,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     stop: async () => {
       handOver.close?.();
       await pool.stop();
+      await prepared?.stop();
       await node?.stop();
     },
   };
@@ -141,7 +145,13 @@ function provisionSettings(parts: EngineParts): ProvisionSettings {
 /** Returns the folder in which each run has its work folder. */
 export const runsDir = (config: Pick<Config, 'dataDir'>) => join(config.dataDir, 'runs');
 
-function openStackEngine(parts: EngineParts, pool: EnginePool, node: TailnetNode | undefined): StackEngine {
+interface EngineProcesses {
+  pool: EnginePool;
+  node: TailnetNode | undefined;
+  prepared: PreparedAnsible | undefined;
+}
+
+function openStackEngine(parts: EngineParts, { pool, node, prepared }: EngineProcesses): StackEngine {
   const { config, connections, state } = parts;
   const logDir = join(config.dataDir, 'logs', 'configure');
   return createStackEngine({
@@ -153,16 +163,24 @@ function openStackEngine(parts: EngineParts, pool: EnginePool, node: TailnetNode
     environment: () => ({ ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) }),
     secrets: connections.pulumi.secrets,
     configure: {
-      path: join(ANSIBLE_DIR, 'configure'),
+      path: CONFIGURE,
       connection: connections.machines,
       proxyCommand: node?.proxyCommand,
       ansibleBin: config.tools.ansible,
       timeoutSeconds: CONFIGURE_TIMEOUT_SECONDS,
       logDir,
+      prepared: prepared?.environment,
       checkedFile: parts.checksOnce === true ? createCheckedFile(parts, logDir) : undefined,
       software: config.software.variables,
     },
   });
+}
+
+/** Simulated machines need none: their runs only check the playbook, once. */
+function openPreparedAnsible({ config, connections, processTags, log }: EngineParts) {
+  if (connections.machines === 'simulated') return undefined;
+  const { childEnvironment: environment, tools } = config;
+  return prepareAnsible({ path: CONFIGURE, ansibleBin: tools.ansible, environment, processTags, log });
 }
 
 /** Names the file for the playbook as it is now: one that was changed meanwhile is checked again. */

@@ -68,7 +68,10 @@ export async function sealAudit(database: Database, keyring: Keyring): Promise<n
  * is damaged stays as it is: a new signature would hide that.
  * @returns the first position under the new key
  */
-export async function signAnew(trx: Transaction, keys: { from: AuditKey; to: AuditKey }): Promise<number> {
+export async function signWithNext(
+  trx: Transaction,
+  keys: { from: AuditKey; to: AuditKey },
+): Promise<number> {
   await sql`select pg_advisory_xact_lock(${CHAIN_LOCK}, 0)`.execute(trx);
   const { position, hash, isWhole } = await readEnd(trx, keys.from);
   if (isWhole && position > 0)

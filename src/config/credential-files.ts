@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import type { Environment } from './environment-reader.ts';
 
 /** Secrets that may stand in a file each, whose path is in `<NAME>_FILE`: as containers and systemd hand them over. */
-const IN_FILES = [
+export const SECRETS = [
   'API_TOKEN',
   'VIEWER_TOKEN',
   'PROGRAM_TOKEN',
@@ -22,12 +22,14 @@ const IN_FILES = [
   'NOTICE_WEBHOOK_SECRET',
   'SMTP_URL',
 ] as const;
+/** Longer than any of them: a wrong path, such as a device's, must not fill the memory. */
+const MAX_BYTES = 64 * 1024;
 /** A file of lines `NAME=value`. */
 const ENV_FILE = 'ENV_FILE';
 
 /** Whether some values are in files, which can be read again while the process runs. */
 export function usesFiles(environment: Environment): boolean {
-  return [ENV_FILE, ...IN_FILES.map(fileOf)].some((name) => Boolean(environment[name]));
+  return [ENV_FILE, ...SECRETS.map(fileOf)].some((name) => Boolean(environment[name]));
 }
 
 const fileOf = (name: string) => `${name}_FILE`;
@@ -45,20 +47,38 @@ export function readFiles(
   const problems: string[] = [];
   const read = (name: string): string => {
     try {
-      return readFileSync(environment[name]!, 'utf8');
+      return readBounded(environment[name]!);
     } catch (error) {
-      problems.push(`${name} cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`);
+      const { code, message } = error as NodeJS.ErrnoException;
+      problems.push(`${name} cannot be read: ${code ?? message}`);
       return '';
     }
   };
   const own = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
   const lines = environment[ENV_FILE] ? (parseEnv(read(ENV_FILE)) as Environment) : {};
   const values: Record<string, string | undefined> = isAgain ? { ...own, ...lines } : { ...lines, ...own };
-  for (const name of IN_FILES) {
+  for (const name of SECRETS) {
     if (!environment[fileOf(name)]) continue;
     if (values[name]) problems.push(`${name} and ${fileOf(name)} are both set: only one of them may be`);
     // An editor leaves a line end behind what it writes.
     values[name] = read(fileOf(name)).replace(/\r?\n$/, '');
+    if (values[name] === '' && !problems.some((one) => one.startsWith(fileOf(name))))
+      problems.push(`${fileOf(name)} is empty`);
   }
   return { environment: values, problems };
+}
+
+function readBounded(path: string): string {
+  const file = openSync(path, 'r');
+  try {
+    const buffer = Buffer.alloc(MAX_BYTES + 1);
+    let length = 0;
+    let read: number;
+    do length += read = readSync(file, buffer, length, buffer.length - length, null);
+    while (read > 0 && length < buffer.length);
+    if (length > MAX_BYTES) throw new Error('it is longer than 64 KiB');
+    return buffer.toString('utf8', 0, length);
+  } finally {
+    closeSync(file);
+  }
 }

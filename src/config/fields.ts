@@ -12,9 +12,12 @@ export const httpUrl = unbroken
   .refine((url) => !hasCredentials(url), 'must be an address without a user name and password');
 /** An API's base address, without a trailing slash: paths are appended to it. */
 export const endpointUrl = httpUrl.transform((url) => url.replace(/\/+$/, ''));
-export const postgresUrl = unbroken.pipe(
-  z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }),
-);
+/** Our client knows no list of hosts, as others do. */
+const namesOneHost = (url: string) => !/^postgres(ql)?:\/\/([^/?#]*@)?[^@/?#]*,[^@/?#]*([/?#]|$)/.test(url);
+const ONE_HOST = 'must name one host: an address that moves to the standby in a failover';
+export const postgresUrl = unbroken
+  .refine(namesOneHost, { error: ONE_HOST, abort: true })
+  .pipe(z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// URL' }));
 /** A secret that people may choose. */
 export const oneLine = z.string().regex(/^[^\p{Cc}]*$/u, 'must be one line without control characters');
 export const port = z
@@ -43,10 +46,12 @@ export const backendUrl = z
   .regex(
     /^(postgres(ql)?|s3|gs|azblob|file|https):\/\/\S+$/,
     'must be the address of a Pulumi backend, such as postgres://…',
-  );
+  )
+  .refine(namesOneHost, ONE_HOST);
 export const sandboxBackendUrl = z
   .string()
-  .regex(/^(postgres(ql)?|file):\/\/\S+$/, 'must begin with postgres:// or file:// in sandbox mode');
+  .regex(/^(postgres(ql)?|file):\/\/\S+$/, 'must begin with postgres:// or file:// in sandbox mode')
+  .refine(namesOneHost, ONE_HOST);
 export const webhookSecrets = z
   .string()
   .transform((text) => text.split(',').map(withoutWrapping).filter(Boolean))

@@ -21,7 +21,7 @@ pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 const IDLE_IN_TRANSACTION_MS = 15_000;
 
 /** Statements of requests take milliseconds; without an answer by then, the connection is given up. */
-const QUERY_TIMEOUT_MS = 30_000;
+export const QUERY_TIMEOUT_MS = 30_000;
 
 /**
  * How long an unused connection is kept. A session's first statements take several times as long as its
@@ -45,9 +45,9 @@ export function createPool(
     connectionTimeoutMillis: 4_000,
     idleTimeoutMillis: IDLE_MS,
     query_timeout: queryTimeoutMs,
-    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     keepAlive: true,
     application_name: applicationName,
+    onConnect: beginSession,
   });
   // Without a listener, an idle connection that the server closes would crash the process.
   pool.on('error', () => {});
@@ -55,6 +55,24 @@ export function createPool(
   // reports the error again.
   pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
+}
+
+/**
+ * Limits how long the session may idle in a transaction, by a statement, because PgBouncer refuses it as a
+ * parameter of the connection. While a failover is under way, an address may lead to a standby: reads there
+ * are stale, and what the service removes depends on what it reads.
+ * @throws Error that means the database is unavailable, if the server accepts no changes
+ */
+async function beginSession(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query<{ read_only: boolean }>(
+    `select set_config('idle_in_transaction_session_timeout', $1, false),
+       current_setting('transaction_read_only')::bool as read_only`,
+    [String(IDLE_IN_TRANSACTION_MS)],
+  );
+  if (rows[0]?.read_only)
+    throw Object.assign(new Error('the database accepts no changes: it is a standby, or set to read-only'), {
+      code: '25006',
+    });
 }
 
 export function createDatabase(pool: pg.Pool): Database {

@@ -2,6 +2,8 @@ import pg from 'pg';
 import { storableParameter } from './storable.ts';
 
 const UNAVAILABLE_CODES = new Set([
+  // Read-only: the address leads to a standby, perhaps only until a failover is complete.
+  '25006',
   '25P03',
   '57P01',
   '57P02',
@@ -12,6 +14,8 @@ const UNAVAILABLE_CODES = new Set([
   '08003',
   '08004',
   '08006',
+  // PgBouncer's code for a server that it cannot reach.
+  '08P01',
   'ECONNREFUSED',
   'ECONNRESET',
   'EPIPE',
@@ -21,7 +25,7 @@ const UNAVAILABLE_CODES = new Set([
   'EHOSTUNREACH',
 ]);
 const UNAVAILABLE_TEXT =
-  /is not currently accepting connections|Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|pool after calling end/;
+  /is not currently accepting connections|Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed|pool after calling end/;
 
 /**
  * Errors of database connections that mean the database is unavailable. Errors of other connections can have
@@ -49,11 +53,23 @@ function meansUnavailable(error: Error): boolean {
   return error instanceof AggregateError && error.errors.some(meansUnavailable);
 }
 
+/**
+ * Ends a connection after an error that means the database is unavailable, so that the pool makes a new one:
+ * after a failover this one may lead to a server that is gone without a word, or to a standby.
+ */
+function endIfLost(client: pg.PoolClient): <T>(error: T) => T {
+  return (error) => {
+    // A pool's client is a whole one; only its type hides `end`.
+    if (isDatabaseUnavailable(mark(error))) (client as unknown as pg.Client).end().catch(() => {});
+    return error;
+  };
+}
+
 type Done = (error: Error | undefined, ...rest: never[]) => void;
 
 /**
- * The boundary to the database. Cleans every parameter so that Postgres accepts it, and marks the errors that
- * mean the database is unavailable.
+ * The boundary to the database. Ends connections that are lost, cleans every parameter so that Postgres
+ * accepts it, and marks the errors that mean the database is unavailable.
  */
 export class GuardedPool extends pg.Pool {
   constructor(config: pg.PoolConfig) {
@@ -72,9 +88,13 @@ export class GuardedPool extends pg.Pool {
 
 function guard(client: pg.PoolClient): void {
   const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+  const examine = endIfLost(client);
   const guarded = (statement: unknown, ...rest: unknown[]) => {
-    const result = query(checked(statement), ...rest.map(checkedArgument));
-    return result instanceof Promise ? result.catch(rethrow) : result;
+    const result = query(checked(statement), ...rest.map((argument) => checkedArgument(argument, examine)));
+    if (!(result instanceof Promise)) return result;
+    return result.catch((error: unknown) => {
+      throw examine(error);
+    });
   };
   client.query = guarded as typeof client.query;
 }
@@ -85,10 +105,13 @@ function checked(statement: unknown): unknown {
   return Object.assign(statement, { values: storableParameter(statement.values) });
 }
 
-function checkedArgument(argument: unknown): unknown {
+function checkedArgument(
+  argument: unknown,
+  examine: (error: Error | undefined) => Error | undefined,
+): unknown {
   if (typeof argument !== 'function') return storableParameter(argument);
   const done = argument as Done;
-  return (error: Error | undefined, ...others: never[]) => done(mark(error), ...others);
+  return (error: Error | undefined, ...others: never[]) => done(examine(error), ...others);
 }
 
 function rethrow(error: unknown): never {

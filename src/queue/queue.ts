@@ -1,5 +1,5 @@
 import { fromKysely, PgBoss } from 'pg-boss';
-import type { Transaction } from '../database/connect.ts';
+import { QUERY_TIMEOUT_MS, type Transaction } from '../database/connect.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
 
@@ -27,8 +27,14 @@ const HOUR_SECONDS = 3600;
 
 /** Starts pg-boss, whose tables are in schema `pgboss`, and creates the queue. */
 export async function startQueue({ url, log }: { url: Secret; log: Log }): Promise<Queue> {
-  const boss = new PgBoss({
+  const connection = {
     connectionString: url.reveal(),
+    // For its pool. Without a limit, a server that is gone without a word would hold a connection for minutes.
+    query_timeout: QUERY_TIMEOUT_MS,
+    keepAlive: true,
+  };
+  const boss = new PgBoss({
+    ...connection,
     max: 4,
     application_name: 'agent-stacks queue',
     useListenNotify: true,

@@ -43,7 +43,7 @@ function projectOf(stackName: string): string | undefined {
   return stackName.startsWith(prefix) ? stackName.slice(prefix.length) : undefined;
 }
 
-/** A stack of nobody has the id in its name as its owner. */
+/** A stack without a row belongs to the id in its name. */
 async function lockOwner(trx: Transaction, stackName: string): Promise<string> {
   const id = stackName.replace(agentName(''), '');
   if (SLOT_ID.test(id)) return lockWork(trx, 'slots', id);

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
-import { signAnew } from '../audit/seal.ts';
+import { signWithNext } from '../audit/seal.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 import { sealCanary } from '../keys/check-keys.ts';
@@ -8,7 +8,7 @@ import type { Keyring } from '../keys/keyring.ts';
 import { type Keyset, openKept, sealKept } from '../keys/keyset.ts';
 import { listWithout } from './live-processes.ts';
 
-/** `waits`: names the processes that do not have the new passphrase yet. `none`: this process has no new one. */
+/** `waits`: for processes that do not have the new passphrase yet. `none`: this process has no new one. */
 export type Switched = { result: 'switched' | 'none' } | { result: 'waits'; for: string[] };
 
 /**
@@ -53,7 +53,7 @@ async function beginEpoch(
   keyring: Keyring,
   { current, former }: { current: Keyset; former: Keyset },
 ): Promise<void> {
-  const firstPosition = await signAnew(trx, { from: former.audit, to: current.audit });
+  const firstPosition = await signWithNext(trx, { from: former.audit, to: current.audit });
   const epochs = await trx.selectFrom('key_epochs').selectAll().orderBy('epoch').execute();
   for (const { epoch, kept } of epochs) {
     const keys = kept === null ? former : openKept(keyring.all, epoch, kept);

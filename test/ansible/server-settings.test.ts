@@ -118,7 +118,7 @@ function tests() {
     show('active disabled', 'active enabled', 'inactive enabled', 'active static');
     expect(await settle([file], { services }, { PATH })).toContain('1 changed');
     expect(called()).toEqual([
-      'enable -- one.service',
+      'enable --no-reload -- one.service',
       'restart -- one.service',
       'reload-or-restart -- two.service four.service',
       'start -- three.service',

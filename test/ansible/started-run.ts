@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { eventually } from '../support/eventually.ts';
 import { ansibleFolder } from './ansible-folder.ts';
 
-const script = join(import.meta.dirname, '../../ansible/configure');
+export const script = join(import.meta.dirname, '../../ansible/configure');
 
 export interface Ended {
   code: number | null;
@@ -53,6 +53,7 @@ export function setup(environment: Record<string, string> = {}) {
       await Promise.all(runs.map((run) => run.ended));
       for (const path of [folder, scratch]) rmSync(path, { recursive: true });
     },
+    scratch,
     /** The private folders of runs started here. */
     scratchFolders: () => readdirSync(scratch).map((name) => join(scratch, name)),
   };

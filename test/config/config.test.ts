@@ -31,6 +31,17 @@ describe('readConfig', () => {
     });
   });
 
+  it('takes one host of a database, and says what several should be', () => {
+    const problem = 'must name one host: an address that moves to the standby in a failover';
+    for (const hosts of ['one,two', 'one:5432,two:5432', 'agents:pass@one,two'])
+      for (const name of ['DATABASE_URL', 'PULUMI_BACKEND_URL'])
+        expect(() => readConfig({ ...live, [name]: `postgres://${hosts}/agents` })).toThrow(
+          `${name} ${problem}`,
+        );
+    const comma = 'postgres://agents:pass,word@db.example/agents?application_name=a,b';
+    expect(readConfig({ ...live, DATABASE_URL: comma }).databaseUrl?.reveal()).toBe(comma);
+  });
+
   it('shortens how long servers may take to join in sandbox mode, not in live mode', () => {
     expect(readConfig({}).joinSeconds).toBe(180);
     expect(readConfig({ JOIN_SECONDS: '30' }).joinSeconds).toBe(30);

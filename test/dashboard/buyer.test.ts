@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { NO_BUYER_PAGE } from '../../src/config/buyer-page.ts';
-import { type DatabaseProxy, startProxy } from '../support/database-proxy.ts';
+import { type DatabaseProxy, startProxy } from '../../tools/faults/database-proxy.ts';
 import { startService, type TestService } from '../support/http-service.ts';
 import { finishProvision } from '../support/operation-progress.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';

@@ -1,8 +1,14 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createPool, isDatabaseUnavailable } from '../../src/database/connect.ts';
+import {
+  createDatabase as createKysely,
+  createPool,
+  isDatabaseUnavailable,
+} from '../../src/database/connect.ts';
 import { RetryableError } from '../../src/errors.ts';
 import { requestJson } from '../../src/http-client/request.ts';
 import { Secret } from '../../src/secret.ts';
+import { startProxy } from '../../tools/faults/database-proxy.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 
 let database: TestDatabase;
@@ -48,4 +54,42 @@ test('a process that is paused in a transaction does not keep its locks', async 
   expect(isDatabaseUnavailable(error)).toBe(true);
   stopped.release(true);
   await pool.end();
+});
+
+test('a server that falls silent without closing its connections is left for a new connection', async () => {
+  const proxy = await startProxy(database.url);
+  const pool = createPool(new Secret(proxy.url), 1, 'test', { queryTimeoutMs: 300 });
+  const kysely = createKysely(pool);
+  await sql`select 1`.execute(kysely);
+  proxy.silence();
+  const error = await sql`select 1`.execute(kysely).catch((thrown: unknown) => thrown);
+  expect(isDatabaseUnavailable(error)).toBe(true);
+  await sql`select 1`.execute(kysely);
+  proxy.silence();
+  // In a transaction, the rollback must not wait for the silent server as well.
+  const lost = kysely.transaction().execute((trx) => sql`select 1`.execute(trx));
+  expect(isDatabaseUnavailable(await lost.catch((thrown: unknown) => thrown))).toBe(true);
+  await sql`select 1`.execute(kysely);
+  await kysely.destroy();
+  await proxy.cut();
+});
+
+test('a server that accepts no changes is an outage, and its connections are given up', async () => {
+  const pool = createPool(new Secret(database.url), 1, 'test');
+  const name = new URL(database.url).pathname.slice(1);
+  const kysely = createKysely(pool);
+  await sql`create table changed (id int)`.execute(kysely);
+  await sql`set default_transaction_read_only = on`.execute(kysely);
+  const write = sql`insert into changed values (1)`;
+  const refused = await write.execute(kysely).catch((thrown: unknown) => thrown);
+  expect(isDatabaseUnavailable(refused)).toBe(true);
+  await write.execute(kysely);
+  await sql.raw(`alter database "${name}" set default_transaction_read_only = on`).execute(kysely);
+  await pool.end();
+  // Reads could be stale: a connection to such a server is not used at all.
+  const standby = createPool(new Secret(database.url), 1, 'test');
+  const error = await standby.query('select 1').catch((thrown: unknown) => thrown);
+  expect(isDatabaseUnavailable(error)).toBe(true);
+  expect(String(error)).toContain('accepts no changes');
+  await standby.end();
 });

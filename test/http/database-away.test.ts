@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type DatabaseProxy, startProxy } from '../support/database-proxy.ts';
+import { type DatabaseProxy, startProxy } from '../../tools/faults/database-proxy.ts';
 import { startService, type TestService } from '../support/http-service.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
 

@@ -237,3 +237,25 @@ test('signing in ends the session that the browser had, and never takes a sessio
     name: bob,
   });
 });
+
+test('the page adds somebody, makes their token, shows it once, and lists what is whose', async () => {
+  const headers = await signIn(service, (await addPerson(service, ada, 'admin')).token);
+  const submit = (path: string, fields: Record<string, string>) =>
+    service.ask(path, { method: 'POST', headers, body: new URLSearchParams(fields) });
+  const page = async (as: Record<string, string>) => (await service.ask('/people', { headers: as })).text();
+  expect((await submit('/people', { name: bob, role: 'support', login: '' })).status).toBe(303);
+  const made = await submit('/people/tokens', { name: bob, label: 'his laptop', days: '7' });
+  expect([made.status, made.headers.get('cache-control')]).toEqual([200, 'no-store']);
+  const [token] = /agst_[\w-]{43}/.exec(await made.text())!;
+  expect(await page(headers)).toContain('his laptop');
+  expect(await page(headers)).not.toContain(token);
+  const bobs = await signIn(service, token!);
+  const own = await page(bobs);
+  expect(own).toContain('his laptop');
+  expect(own).not.toContain('tests');
+  expect((await submit(`/people/${bob}/role`, { role: 'viewer' })).status).toBe(303);
+  expect((await submit(`/people/${bob}/role`, { role: 'owner' })).status).toBe(400);
+  expect((await submit(`/people/${ada}/role`, { role: 'viewer' })).status).toBe(409);
+  expect((await submit(`/people/${bob}/remove`, {})).status).toBe(303);
+  expect((await service.ask('/people', { headers: bobs })).headers.get('location')).toContain('/sign-in');
+});

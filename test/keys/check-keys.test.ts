@@ -1,9 +1,8 @@
 import { sql } from 'kysely';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { createVault, generateAgentKeys } from '../../src/agents/secrets.ts';
 import { insertAgent } from '../../src/agents/store.ts';
-import { migrate } from '../../src/database/migrations.ts';
 import { checkStamp } from '../../src/database/stamp.ts';
 import { checkKeys } from '../../src/keys/check-keys.ts';
 import { followEpochs, OtherPassphraseError } from '../../src/keys/epochs.ts';
@@ -11,8 +10,8 @@ import { Keyring } from '../../src/keys/keyring.ts';
 import { announce } from '../../src/keys/processes.ts';
 import { switchKey } from '../../src/rekey/switch.ts';
 import { Secret } from '../../src/secret.ts';
-import { openEmpty } from '../database/support.ts';
 import { agentInputs } from '../support/inputs.ts';
+import { type OperationsFixture, openOperations } from '../support/operations-fixture.ts';
 
 const [RIGHT, WRONG, NEW] = ['the right passphrase', 'a wrong passphrase', 'a new passphrase'].map(
   (text) => new Secret(text),
@@ -20,13 +19,15 @@ const [RIGHT, WRONG, NEW] = ['the right passphrase', 'a wrong passphrase', 'a ne
 const right = () => new Keyring(RIGHT);
 const changing = () => new Keyring(NEW, RIGHT);
 
-let at: Awaited<ReturnType<typeof openEmpty>>;
+let at: OperationsFixture;
+beforeAll(async () => {
+  at = await openOperations();
+});
+afterAll(() => at.close());
 beforeEach(async () => {
-  at = await openEmpty();
-  await migrate(at.database);
+  await at.empty();
   await checkStamp(at.database, { mode: 'live', accounts: {} });
 });
-afterEach(() => at.close());
 
 const installation = () =>
   at.database

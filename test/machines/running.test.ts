@@ -5,6 +5,7 @@ import { type Installation, makeSite, type Site, startInstallation } from '../su
 import { findMachineProcesses, reachable, type Screen } from '../support/machine.ts';
 import { type Collector, startCollector } from '../support/otlp-collector.ts';
 import { sweepInstallation } from '../support/sweep-now.ts';
+import { secondsInCopies } from './prepared-ansible.ts';
 import { testOtherUsers } from './running/other-users.ts';
 import { testTrace } from './running/trace.ts';
 
@@ -55,6 +56,7 @@ describeWithMachines('agents on real machines', () => {
       { withinSeconds: 240, describe: () => JSON.stringify(agents) },
     );
     screens = agents.map(({ serverId }) => fleet.screen(serverId));
+    expect(secondsInCopies(site.dataDir)).toBeGreaterThan(0);
     for (const { agentId } of agents) {
       const { attempt, timeline } = await fleet.operation(agentId);
       console.log(

@@ -51,6 +51,8 @@ const TABLES = [
   'stripe_events',
   'agents',
   'workers',
+  'key_epochs',
+  'processes',
   'installation',
 ];
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,15 +8,17 @@ import pg from 'pg';
 import { freePort } from '../../sandbox/host/postgres-server.ts';
 import { eventually } from './eventually.ts';
 
-const PROGRAM = '/usr/sbin/pgbouncer';
+/** The folder with its package unpacked; empty where there is none. */
+const HOME = process.env.AGENT_STACKS_PGBOUNCER ?? '';
 
-export function hasPgbouncer(): boolean {
-  try {
-    accessSync(PROGRAM, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+export const hasPgbouncer = (): boolean => HOME !== '';
+
+/** Its own libraries are beside it. */
+function libraryPath(): string {
+  const libraries = join(HOME, 'usr/lib');
+  return readdirSync(libraries)
+    .map((name) => join(libraries, name))
+    .join(':');
 }
 
 /** Starts a real PgBouncer in front of a server. @returns the address of the same database through it */
@@ -45,7 +47,10 @@ ignore_startup_parameters = extra_float_digits,idle_in_transaction_session_timeo
 `,
   );
   const user = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
-  const child = spawn(PROGRAM, ['-q', ...user, file], { stdio: 'ignore' });
+  const child = spawn(join(HOME, 'usr/sbin/pgbouncer'), ['-q', ...user, file], {
+    env: { ...process.env, LD_LIBRARY_PATH: libraryPath() },
+    stdio: 'ignore',
+  });
   const url = new URL(databaseUrl);
   url.port = String(listens);
   await eventually('PgBouncer answers', () => answers(url.href), { withinSeconds: 20 });

@@ -145,7 +145,7 @@ export async function until<T>(ask: () => Promise<T | undefined>, timeoutSeconds
     const answer = await ask();
     if (answer !== undefined) return answer;
     if (Date.now() > deadline) throw new Error(`It did not happen within ${timeoutSeconds} seconds`);
-    await pause(50);
+    await pause(150);
   }
 }
 

@@ -10,7 +10,7 @@ import { untilStopped } from '../../src/processes/stop-signals.ts';
 import { measureAging } from './aging.ts';
 import { type Installation, type InstallationSettings, openInstallation } from './installation.ts';
 import { machineFacts } from './machine.ts';
-import { measureMachines } from './machines.ts';
+import { AT_ONCE, measureMachines } from './machines.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { measurePages } from './pages.ts';
 import { measurePool } from './pool.ts';
@@ -184,8 +184,9 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
   machines: async (_, { purchases, open, machineTools }) => {
     if ('missing' in machineTools)
       return { machines: { leftOut: `not available: ${explainMissing(machineTools.missing)}` } };
-    // What is measured is the making of servers.
-    const installation = await open('machines', 'real', { POOL: 'none' });
+    // What is measured is the making of servers, and of several at once without a queue before it.
+    const places = { POOL: 'none', WORKER_CONCURRENCY: String(AT_ONCE) };
+    const installation = await open('machines', 'real', places);
     const machines = await measureMachines(installation, { purchases, tell });
     await installation.service.stop();
     return { machines };

@@ -30,7 +30,7 @@ export async function changePassphrase(
   for (const id of ids.slice(0, 2)) await untilStatus(context, id, 'running', LIMIT_SECONDS);
   await orderAgent(context, ids[2]!);
   installation.change({ PULUMI_CONFIG_PASSPHRASE: present, PULUMI_CONFIG_PASSPHRASE_BEFORE: former });
-  // In order, so that nobody waits for a process that is gone.
+  // In order, so that the change does not wait for a process that is gone.
   await installation.host.stop();
   await installation.startHost('api');
   // The worker of before has the former passphrase only.

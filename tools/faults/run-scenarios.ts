@@ -1,7 +1,7 @@
 import { dump } from './dump.ts';
 import type { Violation } from './model.ts';
 import { becomeQuiet } from './quiet.ts';
-import { createContext, type ScenarioContext } from './scenario-context.ts';
+import { closeContext, createContext, type ScenarioContext } from './scenario-context.ts';
 import type { Finding } from './scenario-steps.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -13,33 +13,47 @@ export interface ScenarioReport extends Finding {
   dump?: string;
 }
 
-/** Runs scenarios one after the other on one installation. */
-export async function runScenarios(options: {
+interface Chosen {
   only: readonly string[] | undefined;
   long: boolean;
   tools: Record<string, string>;
   say(line: string): void;
-}): Promise<ScenarioReport[]> {
+}
+
+/** Runs scenarios one after the other, on one installation except those that open their own. */
+export async function runScenarios(options: Chosen): Promise<ScenarioReport[]> {
   const chosen = SCENARIOS.filter(({ name }) => options.only?.includes(name) ?? true);
+  const shared = chosen.filter(({ open }) => open === undefined);
+  const reports = shared.length === 0 ? [] : await runOn(await createContext(options.tools), shared, options);
+  for (const scenario of chosen)
+    if (scenario.open !== undefined)
+      reports.push(...(await runOn(await scenario.open(options.tools), [scenario], options)));
+  return reports;
+}
+
+/** Runs scenarios on an installation that is not started yet, and removes it. */
+async function runOn(
+  context: ScenarioContext,
+  scenarios: readonly Scenario[],
+  { long, say }: Chosen,
+): Promise<ScenarioReport[]> {
   const reports: ScenarioReport[] = [];
-  const context = await createContext(options.tools);
   try {
     await context.installation.startHost('api');
-    for (const scenario of chosen) {
-      const report = await runScenario(context, scenario, options.long);
+    for (const scenario of scenarios) {
+      const report = await runScenario(context, scenario, long);
       reports.push(report);
-      options.say(
+      say(
         `${scenario.name}: ${report.violations.length === 0 ? 'holds' : 'VIOLATED'} in ${report.seconds} s, ${JSON.stringify(report.figures)}`,
       );
       for (const line of [
         ...report.told,
         ...report.violations.map(({ invariant, detail }) => `! ${invariant}: ${detail}`),
       ])
-        options.say(`    ${line}`);
+        say(`    ${line}`);
     }
   } finally {
-    await context.installation.stop();
-    await context.installation.remove();
+    await closeContext(context);
   }
   return reports;
 }

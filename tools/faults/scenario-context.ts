@@ -3,6 +3,7 @@ import { Clouds } from './clouds.ts';
 import { Installation, POOL_REGION, SUITE_LEASE_SECONDS } from './installation.ts';
 import { checkQuiet, type Violation } from './model.ts';
 import { becomeQuiet } from './quiet.ts';
+import type { ReplicatedPostgres } from './replicated-postgres.ts';
 import { type Order, ServiceClient } from './service-client.ts';
 import { type OperationRecord, takeSnapshot, withClient } from './snapshot.ts';
 import { until } from './until.ts';
@@ -14,6 +15,8 @@ export interface ScenarioContext {
   clouds: Clouds;
   orders: Order[];
   serverDeleted: Set<string>;
+  /** If the installation is on a Postgres of its own that can fail over. */
+  postgres: ReplicatedPostgres | undefined;
 }
 
 /** Creates an installation; starts nothing yet. */
@@ -22,13 +25,18 @@ export async function createContext(
   {
     workerConcurrency = 2,
     environment = {},
-  }: { workerConcurrency?: number; environment?: Record<string, string> } = {},
+    postgres,
+  }: {
+    workerConcurrency?: number;
+    environment?: Record<string, string>;
+    postgres?: ReplicatedPostgres;
+  } = {},
 ): Promise<ScenarioContext> {
   const installation = await Installation.create({
     tools,
     leaseSeconds: SUITE_LEASE_SECONDS,
     workerConcurrency,
-    environment,
+    environment: { ...environment, ...(postgres && { DATABASE_URL: postgres.url }) },
   });
   return {
     installation,
@@ -36,7 +44,15 @@ export async function createContext(
     clouds: new Clouds(installation),
     orders: [],
     serverDeleted: new Set(),
+    postgres,
   };
+}
+
+/** Stops everything of it and removes what it left. */
+export async function closeContext({ installation, postgres }: ScenarioContext): Promise<void> {
+  await installation.stop();
+  await installation.remove();
+  await postgres?.stop();
 }
 
 /** Orders an agent and waits until the event is accepted. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serverOwner } from './belongings.ts';
+import { failOverOften, openReplicated } from './failover-scenario.ts';
 import { failThreeTimes, orderTwenty, stallWorker } from './longer-scenarios.ts';
 import { changePassphrase } from './rekey-scenario.ts';
 import {
@@ -28,6 +29,8 @@ export interface Scenario {
   title: string;
   /** Number of worker processes. */
   workers: number;
+  /** Creates the installation that it needs for itself; default: the one that all others share. */
+  open?(tools: Record<string, string>): Promise<ScenarioContext>;
   run(context: ScenarioContext, options: { agentId: string; long: boolean }): Promise<Finding>;
 }
 
@@ -101,6 +104,13 @@ export const SCENARIOS: readonly Scenario[] = [
       await context.clouds.clearFaults();
       return together(findings);
     },
+  },
+  {
+    name: 'failover',
+    title: 'a synchronous standby of Postgres is promoted in the middle of provisions, a claim and a destroy',
+    workers: 1,
+    open: openReplicated,
+    run: failOverOften,
   },
   {
     name: 'server-deleted',

@@ -12,8 +12,9 @@ import { findProgram, lastLines, SetupError } from './run.mjs';
  * are kept if they are the right ones.
  * @param {Context} context
  * @param {Parameters<typeof installNode>[2]} machine
+ * @param {{ dev?: boolean }} options  `dev`: with those for development and tests
  */
-export async function ensureDependencies(context, machine = undefined) {
+export async function ensureDependencies(context, machine = undefined, { dev = true } = {}) {
   const { root, progress, signal } = context;
   if (isStamped(root)) return;
   checkLock(root);
@@ -23,7 +24,8 @@ export async function ensureDependencies(context, machine = undefined) {
     if (isStamped(root)) return;
     if (!isInstalled(root)) {
       await progress.step('Installing packages', 'npm ci, as in package-lock.json', async () => {
-        await npm(context, ['ci', '--ignore-scripts', '--include=dev', '--include=optional']);
+        const wanted = [dev ? '--include=dev' : '--omit=dev', '--include=optional'];
+        await npm(context, ['ci', '--ignore-scripts', ...wanted]);
         await runNeededScripts(context, machine);
       });
     } else if (!(await hasRightNode(context))) {

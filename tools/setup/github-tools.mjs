@@ -10,14 +10,15 @@ import { lastLines, SetupError } from './run.mjs';
 /** @typedef {import('./set-up.mjs').Context} Context */
 
 /**
- * A program published on GitHub as an archive for each platform and as a Go module, which the folder of its
- * name in github-tools pins.
+ * A program published as an archive for each platform and as a Go module, which the folder of its name in
+ * github-tools pins.
  * @typedef {{
  *   name: string, version: string, why: string, module: string, buildTime: string,
- *   site: string, checksums: string, archive: (platform: string, architecture: string) => string | null,
- *   isNested?: boolean, buildFlags?: string[],
+ *   site: string, checksums: (archive: string) => string,
+ *   archive: (platform: string, architecture: string) => string | null,
+ *   folder?: (archive: string) => string, buildFlags?: string[],
  * }} Published
- *   `isNested`: the archive has a folder around the program, with the archive's name
+ *   `folder`: the folder around the program in the archive
  */
 
 /** @type {Published} */
@@ -28,7 +29,7 @@ export const act = {
   module: 'github.com/nektos/act',
   buildTime: 'about a minute on two cores',
   site: 'https://github.com/nektos/act/releases/download/v0.2.89',
-  checksums: 'checksums.txt',
+  checksums: () => 'checksums.txt',
   archive: (platform, architecture) => {
     const system = { linux: 'Linux', darwin: 'Darwin' }[platform];
     const machine = { x64: 'x86_64', arm64: 'arm64' }[architecture];
@@ -44,7 +45,7 @@ export const actionlint = {
   module: 'github.com/rhysd/actionlint/cmd/actionlint',
   buildTime: 'some seconds',
   site: 'https://github.com/rhysd/actionlint/releases/download/v1.7.12',
-  checksums: 'actionlint_1.7.12_checksums.txt',
+  checksums: () => 'actionlint_1.7.12_checksums.txt',
   archive: (platform, architecture) => {
     const machine = { x64: 'amd64', arm64: 'arm64' }[architecture];
     return ['linux', 'darwin'].includes(platform) && machine
@@ -63,12 +64,30 @@ export const promtool = {
   buildFlags: ['-tags=remove_all_sd'],
   buildTime: 'three to five minutes on two cores',
   site: 'https://github.com/prometheus/prometheus/releases/download/v3.16.0',
-  checksums: 'sha256sums.txt',
-  isNested: true,
+  checksums: () => 'sha256sums.txt',
+  folder: (archive) => archive.replace(/\.tar\.gz$/, ''),
   archive: (platform, architecture) => {
     const machine = { x64: 'amd64', arm64: 'arm64' }[architecture];
     return ['linux', 'darwin'].includes(platform) && machine
       ? `prometheus-3.16.0.${platform}-${machine}.tar.gz`
+      : null;
+  },
+};
+
+/** @type {Published} */
+export const helm = {
+  name: 'helm',
+  version: '3.22.0',
+  why: 'the tests lint and render the chart with it',
+  module: 'helm.sh/helm/v3/cmd/helm',
+  buildTime: 'two to three minutes on two cores',
+  site: 'https://get.helm.sh',
+  checksums: (archive) => `${archive}.sha256sum`,
+  folder: (archive) => archive.replace(/^helm-v[\d.]+-(.+)\.tar\.gz$/, '$1'),
+  archive: (platform, architecture) => {
+    const machine = { x64: 'amd64', arm64: 'arm64' }[architecture];
+    return ['linux', 'darwin'].includes(platform) && machine
+      ? `helm-v3.22.0-${platform}-${machine}.tar.gz`
       : null;
   },
 };
@@ -120,9 +139,10 @@ export async function tryPublished(context, tool) {
  * @returns {Promise<{ unavailable: string } | null>}
  */
 export async function downloadPublished(context, folder, tool) {
-  const { name, version, why, site, checksums, archive } = tool;
+  const { name, version, why, site, archive } = tool;
   const file = archive(process.platform, process.arch);
   if (file === null) return { unavailable: `not published for ${process.platform} ${process.arch}` };
+  const checksums = tool.checksums(file);
   return context.progress.step(`Downloading ${name} ${version}`, why, async (step) => {
     for (const wanted of [checksums, file]) {
       const failure = await fetchTo(context, `${site}/${wanted}`, join(folder, wanted), step.note);
@@ -134,9 +154,8 @@ export async function downloadPublished(context, folder, tool) {
     const sum = createHash('sha256').update(readFileSync(path)).digest('hex');
     if (sum !== listedChecksum(readFileSync(join(folder, checksums), 'utf8'), file))
       throw new SetupError(`${file} does not match its official checksum. Not used.`);
-    const member = tool.isNested
-      ? [`${file.replace(/\.tar\.gz$/, '')}/${name}`, '--strip-components=1']
-      : [name];
+    const member =
+      tool.folder === undefined ? [name] : [`${tool.folder(file)}/${name}`, '--strip-components=1'];
     const unpack = ['-xzf', path, '-C', join(folder, 'bin'), ...member];
     const { code, output } = await context.run('tar', unpack, { signal: context.signal });
     if (code !== 0) return { unavailable: `the archive could not be unpacked:\n${lastLines(output)}` };

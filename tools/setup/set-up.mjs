@@ -10,8 +10,9 @@ import { compileCacheDir } from './compile-cache.mjs';
 import { ensureDependencies } from './dependencies.mjs';
 import { addEnvironmentFile } from './environment-file.mjs';
 import { findTools } from './find-tools.mjs';
-import { act, actionlint, ensurePublished, promtool, tryPublished } from './github-tools.mjs';
+import { act, actionlint, ensurePublished, helm, promtool, tryPublished } from './github-tools.mjs';
 import { ensureHetznerClient } from './hetzner-client.mjs';
+import { ensureImageTools } from './image-tools.mjs';
 import { ensureMachines } from './machines/machines.mjs';
 import { ensureMoto } from './moto.mjs';
 import { ensurePgbouncer } from './pgbouncer.mjs';
@@ -19,6 +20,7 @@ import { createProgress } from './progress.mjs';
 import { ensureProviderPlugins } from './provider-plugins.mjs';
 import { ensurePulumi } from './pulumi.mjs';
 import { Interrupted, run, SetupError } from './run.mjs';
+import { ensureSchemas } from './schemas.mjs';
 import { ensureSchemathesis } from './schemathesis.mjs';
 import { ensureShellcheck } from './shellcheck.mjs';
 
@@ -36,12 +38,11 @@ import { ensureShellcheck } from './shellcheck.mjs';
 
 /**
  * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`,
- * `github-tools`, `promtool`, `moto`, `schemathesis` and `pgbouncer` are for the tests, which run without
- * them too;
- * `machines` is optional for everything.
+ * `github-tools`, `promtool`, `moto`, `schemathesis`, `packaging` and `pgbouncer` are for the tests, which run
+ * without them too; `machines` is optional for everything.
  * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
  *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'promtool' | 'machines' | 'moto'
- *   | 'schemathesis' | 'pgbouncer'} Tool
+ *   | 'schemathesis' | 'packaging' | 'pgbouncer'} Tool
  */
 
 /**
@@ -129,7 +130,6 @@ async function setUpAll(wanted, signal) {
 async function setUpTestTools(wanted, context) {
   const { env } = context;
   if (wanted.tools.includes('chromium')) await ensureChromium(context);
-  if (wanted.tools.includes('pgbouncer')) await ensurePgbouncer(context);
   if (wanted.tools.includes('ansible-lint'))
     env.AGENT_STACKS_ANSIBLE_LINT = (await ensureAnsibleLint(context)) ?? '';
   if (wanted.tools.includes('shellcheck'))
@@ -138,6 +138,7 @@ async function setUpTestTools(wanted, context) {
     env.AGENT_STACKS_HETZNER_PYTHON = (await ensureHetznerClient(context)) ?? '';
   if (wanted.tools.includes('schemathesis'))
     env.AGENT_STACKS_SCHEMATHESIS = (await ensureSchemathesis(context)) ?? '';
+  if (wanted.tools.includes('pgbouncer')) env.AGENT_STACKS_PGBOUNCER = (await ensurePgbouncer(context)) ?? '';
   if (wanted.tools.includes('moto')) env.AGENT_STACKS_MOTO = (await ensureMoto(context)) ?? '';
 }
 
@@ -179,6 +180,12 @@ async function setUpTools(wanted, env, signal) {
     if ('missing' in machines)
       progress.say(`Real machines are not available: ${machines.missing.join('; ')}`);
     env.AGENT_STACKS_MACHINE_TOOLS = JSON.stringify(machines);
+  }
+  // After the machines, whose Debian packages it may need.
+  if (wanted.tools.includes('packaging')) {
+    env.AGENT_STACKS_HELM = (await tryPublished(context, helm)) ?? '';
+    env.AGENT_STACKS_SCHEMAS = (await ensureSchemas(context)) ?? '';
+    env.AGENT_STACKS_IMAGE_TOOLS = JSON.stringify(await ensureImageTools(context));
   }
   return findTools(context);
 }

@@ -7,11 +7,11 @@ import { parseArgs } from 'node:util';
  * @returns {string | null}
  */
 export function startOptionsProblem(args) {
-  const usage = 'Usage: npm start -- [--role all|api|worker]';
+  const usage = 'Usage: npm start -- [--role all|api|worker|migrate]';
   try {
     const { values } = parseArgs({ args, options: { role: { type: 'string' }, help: { type: 'boolean' } } });
     if (values.help) return usage;
-    if (values.role === undefined || ['all', 'api', 'worker'].includes(values.role)) return null;
+    if (values.role === undefined || ['all', 'api', 'worker', 'migrate'].includes(values.role)) return null;
     return `Unknown role: ${values.role}\n${usage}`;
   } catch (error) {
     return `${/** @type {Error} */ (error).message}\n${usage}`;

@@ -37,7 +37,7 @@ ${sessionsSection(sessions, sender)}`;
 }
 
 function peopleSection(people: readonly PersonRow[], sender: Principal): Html {
-  return html`<div id="people" data-live>${
+  return html`<div id="people">${
     people.length === 0
       ? emptyState(
           'Nobody yet',

@@ -104,18 +104,16 @@ function makeToken(deps: HttpDeps): RequestHandler {
 
 function revoke({ database }: HttpDeps): RequestHandler {
   return async (request, response) => {
-    const tokenId = parseId(request.params.tokenId);
-    await database.transaction().execute((trx) => revokeToken(trx, { tokenId, ...ownOf(request, response) }));
+    const wanted = { tokenId: parseId(request.params.tokenId), ...ownOf(request, response) };
+    await database.transaction().execute((trx) => revokeToken(trx, wanted));
     response.redirect(303, '/people');
   };
 }
 
 function end({ database }: HttpDeps): RequestHandler {
   return async (request, response) => {
-    const sessionId = parseId(request.params.sessionId);
-    await database
-      .transaction()
-      .execute((trx) => endSession(trx, { sessionId, ...ownOf(request, response) }));
+    const wanted = { sessionId: parseId(request.params.sessionId), ...ownOf(request, response) };
+    await database.transaction().execute((trx) => endSession(trx, wanted));
     response.redirect(303, '/people');
   };
 }

@@ -15,7 +15,7 @@ const METHODS: Record<SignInMethod, string> = {
 /** Renders open sessions in browsers, with a button that ends each. */
 export function sessionsSection(sessions: readonly SessionRow[], sender: Principal): Html {
   return html`<h2>Sessions</h2>
-<div id="sessions" data-live>${
+<div id="sessions">${
     sessions.length === 0
       ? html`<p class="muted">None.</p>`
       : table({

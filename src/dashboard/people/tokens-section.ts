@@ -10,7 +10,7 @@ import { type Html, html } from '../html.ts';
 /** Renders tokens, and for an admin the form that makes one. `people`: undefined for others. */
 export function tokensSection(tokens: readonly TokenRow[], people: readonly PersonRow[] | undefined): Html {
   return html`<h2>Tokens</h2>
-<div id="tokens" data-live>${
+<div id="tokens">${
     tokens.length === 0
       ? emptyState(
           'No tokens',

@@ -24,7 +24,7 @@ export interface ClaimDeps extends LastCheckDeps {
   planServers?: PlanServers | undefined;
   /** Opens the fence that guards the Pulumi state. */
   getFence(): Promise<Fence>;
-  /** The Pulumi state's URL and the passphrase. Service and runner both derive the attempt's login from them. */
+  /** The Pulumi state's URL and the passphrase. Service and runner derive the attempt's login from them. */
   pulumi: { url: Secret; keyring: Keyring };
 }
 
@@ -68,7 +68,7 @@ export async function claimForRunner(
   keyIds?: readonly string[],
 ): Promise<RemoteClaim> {
   await announceRunner(deps.database, keyIds);
-  const key = chooseKey(deps.pulumi.keyring, keyIds);
+  const key = await chooseKey(deps.database, deps.pulumi.keyring, keyIds);
   const check = await askLastCheck(deps, sender);
   const claim = await deps.database.transaction().execute((trx) => begin(deps, trx, { sender, check, key }));
   if (claim === undefined) throw new ConflictError(UNWANTED);

@@ -24,10 +24,17 @@ export async function announceRunner(database: Database, ids: readonly string[] 
 /**
  * The key in which service and runner exchange what is sealed. The runner seals with it, and encrypts new
  * stacks.
- * @throws ConflictError if the runner does not have the passphrase that seals now
+ * @throws ConflictError if the runner does not have the passphrase that seals now, or the one before while
+ * stacks may still be under it
  */
-export function chooseKey({ sealing }: Keyring, ids: readonly string[] | undefined): Keyset {
-  if (ids === undefined || ids.includes(sealing.id)) return sealing;
+export async function chooseKey(
+  database: Database,
+  { sealing }: Keyring,
+  ids: readonly string[] | undefined,
+): Promise<Keyset> {
+  const installation = await database.selectFrom('installation').select('former_key_id').executeTakeFirst();
+  const needed = [sealing.id, installation?.former_key_id ?? sealing.id];
+  if (ids === undefined || needed.every((id) => ids.includes(id))) return sealing;
   throw new ConflictError(
     'The runner has another PULUMI_CONFIG_PASSPHRASE than the service: correct the secret in the repository, and until its change is complete also PULUMI_CONFIG_PASSPHRASE_BEFORE',
   );

@@ -56,6 +56,8 @@ function createMetricsApp(tokens: readonly Secret[], log: Log): Express {
   const expected = tokens.map((token) => digest(token.reveal()));
   const failedTokens = createFailedTokens(log);
   app.disable('x-powered-by');
+  // For what restarts a worker that no longer responds.
+  app.get('/healthz', (_request, response) => void response.json({ status: 'ok' }));
   app.get('/metrics', async (request, response) => {
     try {
       const [, token = ''] = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '') ?? [];

@@ -32,6 +32,11 @@ const PEOPLE_CHANNEL = 'people_changed';
 const WORK_CHANNEL = 'work_waits';
 const PAGES_CHANNEL = 'pages_changed';
 
+/**
+ * A connection that only listens cannot tell a server that is gone from one that has nothing to say, so it
+ * asks now and then.
+ */
+const CHECKS = { intervalMs: 10_000, timeoutMs: 5_000 };
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
 
@@ -39,7 +44,15 @@ const LONGEST_DELAY_MS = 5_000;
  * Listens for new events on one connection per process. After each reconnect it wakes all subscribers,
  * because notifications may have been missed. Starting does not wait for the database.
  */
-export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHub {
+export function createEventHub({
+  url,
+  log,
+  checks = CHECKS,
+}: {
+  url: Secret;
+  log: Log;
+  checks?: typeof CHECKS;
+}): EventHub {
   const subscribers = new Map<string, Set<Wake>>();
   const stopping = new AbortController();
   const wakeAll = (key: string, operationId: string | undefined) => {
@@ -48,6 +61,7 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
   const listening = keepListening({
     url,
     log,
+    checks,
     signal: stopping.signal,
     onEvent: (operationId) => {
       wakeAll(operationId, operationId);
@@ -80,6 +94,7 @@ export function createEventHub({ url, log }: { url: Secret; log: Log }): EventHu
 interface Listening {
   url: Secret;
   log: Log;
+  checks: typeof CHECKS;
   signal: AbortSignal;
   onEvent(operationId: string): void;
   onWork(): void;
@@ -111,12 +126,13 @@ async function keepListening(options: Listening): Promise<void> {
 
 /** Listens until the connection ends. */
 async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
-  const { signal } = options;
+  const { signal, checks } = options;
   const over = new AbortController();
   const client = new pg.Client({
     connectionString: options.url.reveal(),
     application_name: 'agent-stacks events',
     connectionTimeoutMillis: 4_000,
+    query_timeout: checks.timeoutMs,
     keepAlive: true,
   });
   const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<void>();
@@ -141,10 +157,19 @@ async function listenOnce(options: Listening, onUp: () => void): Promise<void> {
     await client.query(`listen ${PEOPLE_CHANNEL}`);
     onUp();
     options.onConnected();
+    keepAsking(client, checks.intervalMs, over.signal).catch(fail);
     await ended;
   } finally {
     over.abort();
     // On a half-open connection, end() may never resolve.
     await Promise.race([client.end().catch(() => {}), wait(1_000, undefined, { ref: false })]);
+  }
+}
+
+/** Runs until `signal` aborts. @throws Error as soon as the server does not answer */
+async function keepAsking(client: pg.Client, intervalMs: number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const isOver = await wait(intervalMs, false, { signal, ref: false }).catch(() => true);
+    if (!isOver) await client.query('select 1');
   }
 }

@@ -25,6 +25,8 @@ export interface ConfigureSettings {
    * Unset: every run checks it.
    */
   checkedFile?: (() => string) | undefined;
+  /** Returns what names the process that has Ansible loaded. Unset: every run loads it. */
+  prepared?: (() => Record<string, string>) | undefined;
   /** The agent's own software (src/config/software.ts). */
   software: Record<string, string>;
 }
@@ -47,6 +49,7 @@ export function configureEnvironment(
     TRACEPARENT: traceparentFor(attempt.operation.operation_id, attempt.operation.attempt),
     ...(configure.checkedFile === undefined ? {} : { AGENT_CHECKED_FILE: configure.checkedFile() }),
     ...(configure.ansibleBin === undefined ? {} : { ANSIBLE_BIN: configure.ansibleBin }),
+    ...configure.prepared?.(),
     ...configure.software,
     ...(keys === undefined ? {} : keyEnvironment(keys)),
   };

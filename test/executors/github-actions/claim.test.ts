@@ -320,6 +320,11 @@ describe('a claim', () => {
     expect(keyIds).toEqual(new Keyring(next).ids);
     // The service seals with the new one now: it hands over, and stores, what that opens.
     const service = new Keyring(next, passphrase);
+    await sql`update installation set key_id = ${service.current.id}, former_key_id = ${keyring.current.id}`.execute(
+      at.database,
+    );
+    // Its stack may still be under the former one.
+    await expect(claimWith(service, new Keyring(next))).rejects.toThrow(/_BEFORE/);
     const { inputs } = await claimWith(service, service);
     expect(createVault(next).canOpen('a1', Buffer.from(inputs.sealedKeys!, 'base64'))).toBe(true);
     await recordForRunner(

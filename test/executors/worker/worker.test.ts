@@ -14,7 +14,7 @@ import { workerTag } from '../../../src/processes/orphans.ts';
 import { noFence } from '../../../src/pulumi/fence.ts';
 import { startQueue } from '../../../src/queue/queue.ts';
 import { Secret } from '../../../src/secret.ts';
-import { startProxy } from '../../support/database-proxy.ts';
+import { startProxy } from '../../../tools/faults/database-proxy.ts';
 import { toServerId } from '../../support/operation-progress.ts';
 import {
   ask,

@@ -26,6 +26,7 @@ it('serves the metrics of its process to the operator and the viewer alone', asy
   for (const token of ['', 'another', `${apiToken.reveal()}x`])
     expect((await ask('/metrics', token)).status).toBe(401);
   expect((await ask('/', apiToken.reveal())).status).toBe(404);
+  expect(await (await fetch(`${url}/healthz`)).json()).toEqual({ status: 'ok' });
   await server.stop();
 });
 

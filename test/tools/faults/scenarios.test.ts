@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runScenario } from '../../../tools/faults/run-scenarios.ts';
-import { createContext, type ScenarioContext } from '../../../tools/faults/scenario-context.ts';
+import { closeContext, createContext, type ScenarioContext } from '../../../tools/faults/scenario-context.ts';
 import { SCENARIOS } from '../../../tools/faults/scenarios.ts';
 import { lacking, toolEnvironment } from './tools.ts';
 
@@ -14,8 +14,7 @@ beforeAll(async () => {
   await context.installation.startHost('api');
 }, 120_000);
 afterAll(async () => {
-  await context?.installation.stop();
-  await context?.installation.remove();
+  if (context !== undefined) await closeContext(context);
 }, 120_000);
 
 test.for(

@@ -51,11 +51,17 @@ const packages = [
   'python3-cffi-backend',
 ];
 
+/** A machine has no disk of its own to maintain; base-files has what becomes of cloud-init's stages. */
+const maskedUnits = [
+  ...['fstrim.timer', 'e2scrub_all.timer', 'e2scrub_reap.service', 'systemd-pstore.service'],
+  ...['cloud-init-local.service', 'cloud-config.service'],
+];
+
 const files = fileURLToPath(new URL('base-files', import.meta.url));
 
 /** Other packages or files of ours make another base. */
 const version = createHash('sha256')
-  .update(JSON.stringify([suite, packages, tailscaleVersion]))
+  .update(JSON.stringify([suite, packages, maskedUnits, tailscaleVersion]))
   .update(
     filesBelow(files)
       .map((path) => `${path}\n${readFileSync(join(files, path), 'utf8')}`)
@@ -150,9 +156,7 @@ function finish(root, { tailscale, tailscaled }) {
     '/lib/systemd/system/tailscaled.service',
     at(`${units}/multi-user.target.wants/tailscaled.service`),
   );
-  // A machine has no disk of its own to maintain, and no console to log in at.
-  for (const unit of ['fstrim.timer', 'e2scrub_all.timer', 'e2scrub_reap.service', 'systemd-pstore.service'])
-    symlinkSync('/dev/null', at(`${units}/${unit}`));
+  for (const unit of maskedUnits) symlinkSync('/dev/null', at(`${units}/${unit}`));
 }
 
 /** @param {string} folder */

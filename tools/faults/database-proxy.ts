@@ -6,11 +6,19 @@ export interface DatabaseProxy {
   /** Cuts every connection and accepts no more. */
   cut(): Promise<void>;
   restore(): Promise<void>;
+  /**
+   * From now on nothing passes over the connections there are, which stay open even if the server ends; new
+   * ones work. @returns a function that closes them
+   */
+  silence(): () => void;
+  /** Sends new connections to another server. */
+  lead(databaseUrl: string): void;
 }
 
 export async function startProxy(databaseUrl: string): Promise<DatabaseProxy> {
-  const target = new URL(databaseUrl);
+  let target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
+  const silent = new Set<Socket>();
   const server: Server = createServer((incoming) => {
     const outgoing = createConnection(Number(target.port), target.hostname);
     incoming.pipe(outgoing).pipe(incoming);
@@ -19,6 +27,7 @@ export async function startProxy(databaseUrl: string): Promise<DatabaseProxy> {
       socket.on('error', () => {});
       socket.on('close', () => {
         sockets.delete(socket);
+        if (silent.has(incoming)) return;
         incoming.destroy();
         outgoing.destroy();
       });
@@ -39,6 +48,19 @@ export async function startProxy(databaseUrl: string): Promise<DatabaseProxy> {
         server.close(() => resolve());
         for (const socket of sockets) socket.destroy();
       }),
+    silence: () => {
+      const silenced = [...sockets];
+      for (const socket of silenced) silent.add(socket.unpipe().pause());
+      return () => {
+        for (const socket of silenced) {
+          silent.delete(socket);
+          socket.destroy();
+        }
+      };
+    },
+    lead: (other) => {
+      target = new URL(other);
+    },
     restore: async () => {
       await listen(port);
     },

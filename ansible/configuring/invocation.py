@@ -17,6 +17,7 @@ GATE = "AGENT_GATE"
 """The environment's name for the descriptor that callbacks/progress.py waits for."""
 NEW_KNOWN_HOSTS = "new_known_hosts"
 _INVENTORY = "inventory.yml"
+_TAGS = ("agent_packages", "agent_npm_package", "agent_binary", "agent_role")
 _SERVICE_MARKS = ("AGENT_STACKS_INSTALLATION", "AGENT_STACKS_WORKER", "AGENT_STACKS_RUNNER")
 
 
@@ -85,7 +86,28 @@ def ssh_config(folder: Path, inputs: Inputs) -> str:
 def arguments(folder: Path, inputs: Inputs) -> list[str]:
     """The command line, which contains no secret."""
     check = ["--syntax-check"] if inputs.connection == "simulated" else []
-    return [str(inputs.ansible_playbook), *check, "-i", str(folder / _INVENTORY), str(inputs.playbook)]
+    skip = [f"--skip-tags={','.join(without_work(inputs))}"]
+    return [str(inputs.ansible_playbook), *check, *skip, "-i", str(folder / _INVENTORY), str(inputs.playbook)]
+
+
+def without_work(inputs: Inputs) -> list[str]:
+    """The tags of tasks that have nothing to do: each is the name of the variable that they depend on."""
+    unset = [name for name in _TAGS if not inputs.software.get(name)]
+    return unset if inputs.purpose == "image" else [*unset, "agent_becomes_image"]
+
+
+def ansible_settings(folder: Path) -> dict[str, str]:
+    """The part of Ansible's environment that says where its files are."""
+    return {
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "ANSIBLE_CONFIG": str(SITE_PLAYBOOK.with_name("ansible.cfg")),
+        "ANSIBLE_HOME": str(folder / "ansible"),
+        "ANSIBLE_LOCAL_TEMP": str(folder / "local"),
+    }
 
 
 def environment(folder: Path, inputs: Inputs, run_id: str) -> dict[str, str]:
@@ -102,14 +124,7 @@ def environment(folder: Path, inputs: Inputs, run_id: str) -> dict[str, str]:
     progress = {name: value for name, value in told.items() if value}
     return marks | progress | {
         "PATH": inputs.search_path,
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "ANSIBLE_CONFIG": str(SITE_PLAYBOOK.with_name("ansible.cfg")),
-        "ANSIBLE_HOME": str(folder / "ansible"),
-        "ANSIBLE_LOCAL_TEMP": str(folder / "local"),
+        **ansible_settings(folder),
         "AGENT_FAILURE_FILE": str(folder / FAILURE),
         MARKER: run_id,
     }

@@ -1,0 +1,165 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { listChildren } from '../../tools/faults/processes.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const IMAGE = 'localhost/agent-stacks:test';
+const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
+
+const toolsSchema = z.union([
+  z.object({ missing: z.string() }),
+  z.object({ storage: z.array(z.string()), debian: z.string(), node: z.string(), cache: z.string() }),
+]);
+/** What the set-up found to build images with (tools/setup/image-tools.mjs). */
+export const imageTools = toolsSchema.parse(
+  JSON.parse(process.env.AGENT_STACKS_IMAGE_TOOLS ?? '{"missing":"run the tests with npm test"}'),
+);
+
+const settingsSchema = z.object({
+  User: z.string(),
+  Env: z.array(z.string()),
+  Entrypoint: z.array(z.string()),
+  Cmd: z.array(z.string()),
+  WorkingDir: z.string(),
+  Healthcheck: z.object({ Test: z.array(z.string()) }),
+  Volumes: z.record(z.string(), z.unknown()),
+});
+export type ImageSettings = z.infer<typeof settingsSchema>;
+
+/** What the Containerfile copies from. */
+const CONTEXT = [
+  ...['package.json', 'package-lock.json', 'Pulumi.yaml', 'ansible', 'client', 'sandbox', 'stacks', 'src'],
+  ...['tools/setup', 'deploy/image'],
+];
+
+/**
+ * Copies what the image is built from, without what differs from clone to clone: buildah uses a layer again
+ * only for files of the same times, modes and owners.
+ */
+function copyContext(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-context-'));
+  const same = ['--mtime=@0', '--mode=u=rwX,go=rX', '--owner=0', '--group=0', '--sort=name'];
+  const tar = execFileSync('tar', ['-c', '-C', root, ...same, ...CONTEXT], { maxBuffer: 256 * 1024 * 1024 });
+  execFileSync('tar', ['-x', '-p', '-C', folder], { input: tar });
+  for (const path of ['.', 'tools', 'deploy']) utimesSync(join(folder, path), 0, 0);
+  return folder;
+}
+
+/** @throws Error with the end of the output */
+function buildah(...args: string[]): string {
+  if ('missing' in imageTools) throw new Error(imageTools.missing);
+  const options = { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024, cwd: root } as const;
+  const { status, stdout, stderr } = spawnSync('buildah', [...imageTools.storage, ...args], options);
+  if (status !== 0) throw new Error(`buildah ${args[0]}: ${(stdout + stderr).slice(-4_000)}`);
+  return stdout.trim();
+}
+
+/** Builds the image of this clone; layers that have not changed since an earlier run are used again. */
+export function buildImage(): void {
+  if ('missing' in imageTools) throw new Error(imageTools.missing);
+  const { debian, node, cache } = imageTools;
+  const own = '/run/certificates.crt';
+  const certificates = existsSync(CERTIFICATES)
+    ? [
+        ...['--volume', `${CERTIFICATES}:${own}:ro`],
+        ...['NODE_EXTRA_CA_CERTS', 'npm_config_cafile', 'PIP_CERT'].flatMap((name) => [
+          '--build-arg',
+          `${name}=${own}`,
+        ]),
+      ]
+    : [];
+  const context = copyContext();
+  const values = { DEBIAN_IMAGE: debian, NODE_IMAGE: node, PROVIDERS: 'none' };
+  try {
+    buildah(
+      ...['build', '--layers', '--isolation', 'chroot', '--format', 'docker', '--tag', IMAGE],
+      ...['--file', join(context, 'deploy/image/Containerfile')],
+      ...['--ignorefile', join(context, 'deploy/image/Containerfile.dockerignore')],
+      ...Object.entries(values).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]),
+      ...certificates,
+      ...['--volume', `${cache}:/var/cache/agent-stacks:ro`, context],
+    );
+  } finally {
+    rmSync(context, { recursive: true });
+  }
+}
+
+/** A container of the image. */
+export class Container {
+  readonly #name = `agent-stacks-test-${randomUUID().slice(0, 8)}`;
+  readonly #tag = `AGENT_STACKS_CONTAINER=${this.#name}`;
+
+  constructor() {
+    buildah('from', '--pull-never', '--name', this.#name, IMAGE);
+  }
+
+  get settings(): ImageSettings {
+    const inspected = JSON.parse(buildah('inspect', this.#name));
+    return settingsSchema.parse(inspected.Docker.config);
+  }
+
+  /** All that the image records of its making, which anybody who has it can read. */
+  get history(): string {
+    return JSON.stringify(JSON.parse(buildah('inspect', this.#name)).Docker);
+  }
+
+  /** The folder of this machine where its files are. */
+  mount(): string {
+    return buildah('mount', this.#name);
+  }
+
+  /** Starts a command in it as its own user, on this machine's network. */
+  start(command: string[], options: { dataDir: string; environment: Record<string, string> }): ChildProcess {
+    if ('missing' in imageTools) throw new Error(imageTools.missing);
+    const variables = { ...options.environment, ...Object.fromEntries([this.#tag.split('=')]) };
+    const args = [
+      ...['run', '--isolation', 'chroot', '--volume', `${options.dataDir}:/var/lib/agent-stacks`],
+      ...Object.entries(variables).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
+    ];
+    return spawn('buildah', [...imageTools.storage, ...args, this.#name, '--', ...command], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  }
+
+  /** The processes that run in it: those that were started, then all below them. */
+  processes(): { pid: number; uid: number; command: string }[] {
+    const started = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && this.#isStarted(name));
+    const all = new Set<number>();
+    const add = (pid: number) => {
+      if (all.has(pid)) return;
+      all.add(pid);
+      for (const child of listChildren(pid)) add(child.pid);
+    };
+    for (const name of started) add(Number(name));
+    return [...all].flatMap(readProcess);
+  }
+
+  #isStarted(pid: string): boolean {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(this.#tag);
+    } catch {
+      // It has ended meanwhile.
+      return false;
+    }
+  }
+
+  remove(): void {
+    for (const { pid } of this.processes()) process.kill(pid, 'SIGKILL');
+    buildah('rm', this.#name);
+  }
+}
+
+function readProcess(pid: number): { pid: number; uid: number; command: string }[] {
+  try {
+    const uid = Number(/^Uid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+    return [{ pid, uid, command }];
+  } catch {
+    return [];
+  }
+}
