@@ -22,7 +22,7 @@ export interface Report {
 export interface ReportedCheck {
   name: string;
   ok: boolean;
-  /** `error`: orders wait until it is mended. Null if it is well. */
+  /** `error`: orders wait, or do not arrive, until it is mended. Null if it is well. */
   severity: 'error' | 'warning' | null;
   detail: string;
   why: string | null;

@@ -17,7 +17,7 @@ const WRITE_CURE =
 export function hetznerAccessProbe(readAccess: ReadAccess): Probe {
   return {
     name: 'hetzner-access',
-    blocks: nothing,
+    blocks: () => true,
     cure: WRITE_CURE,
     look: async () => {
       if ((await readAccess()).canWrite) return 'the token may read and write';

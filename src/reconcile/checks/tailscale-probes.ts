@@ -13,7 +13,7 @@ const SCOPE_CURE =
 export function scopesProbe(missing: () => Promise<string[] | undefined>): Probe {
   return {
     name: 'tailscale-scopes',
-    blocks: nothing,
+    blocks: () => true,
     cure: SCOPE_CURE,
     look: async () => {
       const lacking = await missing();
@@ -44,7 +44,7 @@ export function tagsProbe(tailscale: Pick<TailscaleClient, 'createKey' | 'listKe
   };
   return {
     name: 'tailnet-tags',
-    blocks: nothing,
+    blocks: () => true,
     cure: SCOPE_CURE,
     look: async () => {
       const tags = [AGENT_TAG, CONTROLLER_TAG];
