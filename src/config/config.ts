@@ -150,17 +150,24 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
       ...notices,
       ...local.notices,
     ],
-    sandbox: {
-      machines: readMachinesMode(reader, common.tools.machines),
-      github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
-      webhook: reader.choice('SANDBOX_WEBHOOK', ['on', 'off']) ?? 'on',
-      demoOrder: reader.choice('SANDBOX_DEMO_ORDER', ['on', 'off']) ?? 'on',
-      checksPlaybook: reader.choice('SANDBOX_PLAYBOOK_CHECK', ['once', 'always']) ?? 'once',
-      validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
-      requestsPerHour: reader.read('SANDBOX_REQUESTS_PER_HOUR', sandboxLimit),
-      maxServers: reader.read('SANDBOX_MAX_SERVERS', sandboxLimit),
-      users: [reader.read('SUDO_UID', userId)].filter((user) => user !== undefined),
-    },
+    sandbox: readSandboxSettings(reader, common),
+  };
+}
+
+function readSandboxSettings(
+  reader: EnvironmentReader,
+  common: Pick<CommonConfig, 'tools'>,
+): SandboxConfig['sandbox'] {
+  return {
+    machines: readMachinesMode(reader, common.tools.machines),
+    github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
+    webhook: reader.choice('SANDBOX_WEBHOOK', ['on', 'off']) ?? 'on',
+    demoOrder: reader.choice('SANDBOX_DEMO_ORDER', ['on', 'off']) ?? 'on',
+    checksPlaybook: reader.choice('SANDBOX_PLAYBOOK_CHECK', ['once', 'always']) ?? 'once',
+    validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
+    requestsPerHour: reader.read('SANDBOX_REQUESTS_PER_HOUR', sandboxLimit),
+    maxServers: reader.read('SANDBOX_MAX_SERVERS', sandboxLimit),
+    users: [reader.read('SUDO_UID', userId)].filter((user) => user !== undefined),
   };
 }
 
