@@ -162,7 +162,7 @@ function tests(): void {
     const { started, isGone } = await hang();
     process.kill(copyOf(prepared), 'SIGKILL');
     expect((await started.ended).code).toBe(137);
-    expect(isGone()).toBe(true);
+    await until('everything is gone', isGone);
   });
 
   it('a SIGKILL of the prepared process ends its runs; the next one does without', async () => {
@@ -170,7 +170,7 @@ function tests(): void {
     const { started, isGone } = await hang({ AGENT_PREPARED: mortal.socket });
     mortal.process.kill('SIGKILL');
     expect((await started.ended).code).toBe(143);
-    expect(isGone()).toBe(true);
+    await until('everything is gone', isGone);
     const next = { ...playbook(showEnvironment), AGENT_PREPARED: mortal.socket };
     expect(await run.start(next).ended).toMatchObject({ code: 0 });
     expect(run.scratchFolders()).toEqual([]);
