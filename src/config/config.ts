@@ -31,7 +31,9 @@ export interface SandboxConfig extends CommonConfig {
   sandbox: {
     machines: MachinesMode;
     github: 'on' | 'no-token';
-    /** Whether Stripe's events go to this installation by themselves; otherwise to endpoints that are made. */
+    /**
+     * Whether Stripe's events go to this installation by themselves; otherwise to endpoints that are made.
+     */
     webhook: 'on' | 'off';
     /** Whether the first start buys an agent, so that a newcomer sees one. */
     demoOrder: 'on' | 'off';

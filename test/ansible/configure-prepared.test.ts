@@ -123,9 +123,11 @@ function tests(): void {
     const mark = `${randomInt(100_000, 1_000_000)}.${randomInt(1_000_000)}`;
     const sleeping = () => argumentLists().filter(({ text }) => text === `sleep ${mark}`);
     const shell = `(trap '' TERM; exec setsid sleep ${mark}) & sleep ${mark}`;
+    // A prepared process has a folder of its own.
+    const before = run.scratchFolders();
     const started = run.start({ ...playbook([{ 'ansible.builtin.shell': shell }]), ...more });
     await until('the playbook hangs', () => sleeping().length === 2);
-    const [folder] = run.scratchFolders();
+    const folder = run.scratchFolders().find((one) => !before.includes(one));
     const ofRun = () =>
       processesWith(
         `AGENT_STACKS_RUNNER=${ENGINE}`,

@@ -29,7 +29,9 @@ export interface ReportedCheck {
   cure: string | null;
 }
 
-/** Makes all checks of the installation that the environment describes. Changes nothing but what is installed. */
+/**
+ * Makes all checks of the installation that the environment describes. Changes nothing but what is installed.
+ */
 export async function runDoctor(
   environment: Environment,
   { installs }: { installs: boolean },

@@ -43,7 +43,9 @@ export function pluginProbes({ childEnvironment, tools }: Config, { providerHost
   return [pluginsProbe({ pulumiHome: PULUMI_HOME, home: HOME, path: PATH, cli: tools.pulumi })];
 }
 
-/** A rehearsal's key is known only to its sandbox, so it can be checked only if the sandbox's URL is known. */
+/**
+ * A rehearsal's key is known only to its sandbox, so it can be checked only if the sandbox's URL is known.
+ */
 export function stripeProbes({ mode }: Config, { stripe }: Connections): Probe[] {
   return mode === 'live' || stripe.apiUrl !== undefined ? [stripeProbe(stripe)] : [];
 }

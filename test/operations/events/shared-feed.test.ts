@@ -33,8 +33,8 @@ const words = (news: readonly News[]) =>
   news.map((one) => (one === 'change' ? one : `${one.agentId} ${one.data.step ?? one.data.status}`));
 
 /**
- * Listens until it has heard so much, and what came with it. `isHeard`: what counts; an earlier test may still
- * tell of what it has removed.
+ * Listens until it has heard so much, and what came with it. `isHeard`: what counts; an earlier test may
+ * still tell of what it has removed.
  */
 async function hear(listener: Listener, count: number, isHeard = (_: string) => true): Promise<string[]> {
   const heard: string[] = [];
