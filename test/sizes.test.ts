@@ -15,6 +15,7 @@ const LONG_WITH_REASON: Record<string, string> = {
     'one object: every address and credential of the sandbox',
   'tools/faults/longer-scenarios.ts stallWorker':
     'a scenario reads best in one piece, in the order in which it happens',
+  'tools/faults/rekey-scenario.ts changePassphrase': 'likewise',
 };
 
 const sourcesIn = (folder: string) =>

@@ -93,7 +93,7 @@ class CallbackModule(CallbackBase):
             return
         seconds = time.monotonic() - self._began
         line = f"{result.task.get_name()}: {how} ({seconds:.1f} s)"
-        self._display.display(f"progress: {line}{MARK}")
+        self._display.display(f"progress: {line}{_mark()}")
         _tell(line)
 
     def _keep(self, result: Any) -> None:
@@ -110,9 +110,6 @@ def _mark() -> str:
     operation = os.environ.get("AGENT_OPERATION_ID", "")
     trace = os.environ.get("TRACEPARENT", "")[3:35]
     return (f" operation={operation}" if operation else "") + (f" trace={trace}" if trace else "")
-
-
-MARK = _mark()
 
 
 def _tell(line: str) -> None:

@@ -14,7 +14,9 @@ const tailscaleGrant = z.strictObject({
   tags: z.array(z.string().regex(/^tag:[a-zA-Z][a-zA-Z0-9-]*$/)).default([]),
 });
 
-/** A restricted key of Stripe. `denied` and `readOnly` name resources, as their paths do (`subscriptions`). */
+/**
+ * A restricted key of Stripe. `denied` and `readOnly` name resources, as their paths do (`subscriptions`).
+ */
 const stripeGrant = z.strictObject({
   vendor: z.literal('stripe'),
   denied: z.array(z.string().regex(/^[a-z_]+$/)).default([]),

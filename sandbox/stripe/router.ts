@@ -82,7 +82,9 @@ function mountEvents(endpoints: Endpoints): void {
   );
 }
 
-/** Requires the secret key or a restricted one, as a `Bearer` token or as the user of Basic authentication. */
+/**
+ * Requires the secret key or a restricted one, as a `Bearer` token or as the user of Basic authentication.
+ */
 function requireKey(database: SandboxDatabase, tokens: SandboxTokens): RequestHandler {
   return async (request, response, next) => {
     response.set('Stripe-Version', API_VERSION);

@@ -152,8 +152,11 @@ export function createOperatorApp(given: HttpDeps): Express {
   return closed(app, deps);
 }
 
-/** All streams of one app share what is read for them. */
-const withFeed = (deps: HttpDeps): HttpDeps => ({ ...deps, feed: createSharedFeed(deps) });
+/** All streams of one process share what is read for them. */
+function withFeed(deps: HttpDeps): HttpDeps {
+  deps.feed ??= createSharedFeed(deps);
+  return deps;
+}
 
 /** `url`: how browsers reach this listener. */
 function openApp(deps: HttpDeps, url: string): Express {

@@ -26,7 +26,7 @@ export interface KeyFollowing {
   own: Announced;
   /** Announces it in the transaction that checks its passphrase, so that no change begins without it. */
   announceIn(trx: Transaction): Promise<void>;
-  /** Announces it from then on, and follows a change. It ends itself if it does not have the new passphrase. */
+  /** Announces it from then on, and follows a change. Without the new passphrase it ends itself. */
   follow(): { stop(): Promise<void> };
   /** What a person has to know at the start; undefined: nothing. */
   notice(): Promise<string | undefined>;

@@ -1,9 +1,9 @@
 import { object } from '@optique/core/constructs';
 import { lineBreak, type Message, message } from '@optique/core/message';
-import { map, optional } from '@optique/core/modifiers';
+import { map, optional, withDefault } from '@optique/core/modifiers';
 import type { InferValue, Mode, Parser } from '@optique/core/parser';
-import { command, option } from '@optique/core/primitives';
-import type { ValueParser } from '@optique/core/valueparser';
+import { argument, command, option } from '@optique/core/primitives';
+import { choice, type ValueParser } from '@optique/core/valueparser';
 import type { Terminal } from './terminal.ts';
 
 /** The name under which people call the commands; `npm run agents --` is the same. */
@@ -84,6 +84,12 @@ export const waiting = {
 /** An option with a value that may be left out. */
 export function text<T>(name: `--${string}`, parser: ValueParser<'sync', T>, description: string) {
   return optional(option(name, parser, { description: toText(description) }));
+}
+
+/** What a command with several verbs does; without one it lists. */
+export function verbOf<const Verb extends string>(verbs: readonly ['list', ...Verb[]]) {
+  const kinds = choice(verbs, { metavar: 'WHAT', suggest: 'nearest' });
+  return withDefault(argument(kinds, { description: toText(verbs.join(', ')) }), 'list');
 }
 
 /** An option with a value that must be there. */

@@ -230,12 +230,8 @@ async function startProviders(connections: Connections, environment: Record<stri
   return module.startProviderHost(providerOptions({ environment }));
 }
 
-async function spawnCli(
-  command: string,
-  args: string[],
-  environment: Record<string, string>,
-): Promise<number> {
-  const child = spawn(command, args, { cwd: ROOT, env: environment, stdio: 'inherit' });
+async function spawnCli(command: string, args: string[], env: Record<string, string>): Promise<number> {
+  const child = spawn(command, args, { cwd: ROOT, env, stdio: 'inherit' });
   // The terminal sends Ctrl-C to the CLI too, which shuts down by itself; wait for it.
   process.on('SIGINT', () => {});
   process.on('SIGTERM', () => child.kill('SIGTERM'));

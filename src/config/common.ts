@@ -122,14 +122,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     leaseSeconds: LEASE_SECONDS,
     retrySeconds: RETRY_SECONDS,
     joinSeconds: JOIN_SECONDS,
-    pulumi: {
-      backendUrl: reader.secret(
-        'PULUMI_BACKEND_URL',
-        (reader.text('MODE') ?? 'sandbox') === 'sandbox' ? sandboxBackendUrl : backendUrl,
-      ),
-      ...readPassphrases(reader),
-      secrets: readSecretsProvider(reader, reader.text('MODE') !== 'live'),
-    },
+    pulumi: readPulumi(reader),
     tools: readTools(reader),
     limits: readLimits(reader),
     pool: readPool(reader),
@@ -146,6 +139,15 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
       reader,
       [host, new URL(publicUrl).hostname].concat(operator ? new URL(operator.url).hostname : []),
     ),
+  };
+}
+
+function readPulumi(reader: EnvironmentReader): CommonConfig['pulumi'] {
+  const isSandbox = (reader.text('MODE') ?? 'sandbox') === 'sandbox';
+  return {
+    backendUrl: reader.secret('PULUMI_BACKEND_URL', isSandbox ? sandboxBackendUrl : backendUrl),
+    ...readPassphrases(reader),
+    secrets: readSecretsProvider(reader, reader.text('MODE') !== 'live'),
   };
 }
 

@@ -31,7 +31,9 @@ export interface SandboxConfig extends CommonConfig {
   sandbox: {
     machines: MachinesMode;
     github: 'on' | 'no-token';
-    /** Whether Stripe's events go to this installation by themselves; otherwise to endpoints that are made. */
+    /**
+     * Whether Stripe's events go to this installation by themselves; otherwise to endpoints that are made.
+     */
     webhook: 'on' | 'off';
     /** Whether the first start buys an agent, so that a newcomer sees one. */
     demoOrder: 'on' | 'off';
@@ -150,17 +152,24 @@ function readSandbox(reader: EnvironmentReader): SandboxConfig {
       ...notices,
       ...local.notices,
     ],
-    sandbox: {
-      machines: readMachinesMode(reader, common.tools.machines),
-      github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
-      webhook: reader.choice('SANDBOX_WEBHOOK', ['on', 'off']) ?? 'on',
-      demoOrder: reader.choice('SANDBOX_DEMO_ORDER', ['on', 'off']) ?? 'on',
-      checksPlaybook: reader.choice('SANDBOX_PLAYBOOK_CHECK', ['once', 'always']) ?? 'once',
-      validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
-      requestsPerHour: reader.read('SANDBOX_REQUESTS_PER_HOUR', sandboxLimit),
-      maxServers: reader.read('SANDBOX_MAX_SERVERS', sandboxLimit),
-      users: [reader.read('SUDO_UID', userId)].filter((user) => user !== undefined),
-    },
+    sandbox: readSandboxSettings(reader, common),
+  };
+}
+
+function readSandboxSettings(
+  reader: EnvironmentReader,
+  common: Pick<CommonConfig, 'tools'>,
+): SandboxConfig['sandbox'] {
+  return {
+    machines: readMachinesMode(reader, common.tools.machines),
+    github: reader.choice('SANDBOX_GITHUB', ['on', 'no-token']) ?? 'on',
+    webhook: reader.choice('SANDBOX_WEBHOOK', ['on', 'off']) ?? 'on',
+    demoOrder: reader.choice('SANDBOX_DEMO_ORDER', ['on', 'off']) ?? 'on',
+    checksPlaybook: reader.choice('SANDBOX_PLAYBOOK_CHECK', ['once', 'always']) ?? 'once',
+    validateAnswers: reader.text('SANDBOX_VALIDATE_ANSWERS') === '1',
+    requestsPerHour: reader.read('SANDBOX_REQUESTS_PER_HOUR', sandboxLimit),
+    maxServers: reader.read('SANDBOX_MAX_SERVERS', sandboxLimit),
+    users: [reader.read('SUDO_UID', userId)].filter((user) => user !== undefined),
   };
 }
 

@@ -2,7 +2,9 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import type { Environment } from './environment-reader.ts';
 
-/** Secrets that may stand in a file each, whose path is in `<NAME>_FILE`: as containers and systemd hand them over. */
+/**
+ * Secrets that may be in a file, whose path is in `<NAME>_FILE`: as containers and systemd hand them over.
+ */
 export const SECRETS = [
   'API_TOKEN',
   'VIEWER_TOKEN',

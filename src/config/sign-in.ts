@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { ROLES, type Role } from '../database/vocabulary.ts';
 import type { Secret } from '../secret.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { httpUrl, oneLine } from './fields.ts';
 import { isLoopback } from './rehearsal-endpoints.ts';
+import { ROLES, type Role } from './roles.ts';
 
 /** Sign-in by an OpenID provider. */
 export interface OidcConfig {

@@ -5,6 +5,7 @@ import type { AgentStatus, Health } from './vocabulary.ts';
 export interface HistoryTables {
   agent_changes: AgentChangeTable;
   stack_resources: StackResourcesTable;
+  operation_events: OperationEventTable;
 }
 
 /**
@@ -24,5 +25,15 @@ export interface StackResourcesTable {
   operation_id: string;
   verb: 'up' | 'refresh' | 'destroy';
   resources: Json<readonly unknown[]>;
+  at: DefaultTimestamp;
+}
+
+export interface OperationEventTable {
+  id: Generated<number>;
+  operation_id: string;
+  sequence: number;
+  attempt: number;
+  type: 'status' | 'step' | 'log';
+  data: Json<Record<string, unknown>>;
   at: DefaultTimestamp;
 }

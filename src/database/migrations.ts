@@ -30,10 +30,10 @@ import * as proposals from './migrations/0028-proposals.ts';
 import * as images from './migrations/0029-images.ts';
 import * as imageDoubts from './migrations/0030-image-doubts.ts';
 import * as people from './migrations/0031-people.ts';
-import * as recovery from './migrations/0032-recovery.ts';
 import * as canary from './migrations/0033-canary.ts';
 import * as toldChanges from './migrations/0034-told-changes.ts';
 import * as rekey from './migrations/0036-rekey.ts';
+import * as recovery from './migrations/0037-recovery.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -65,10 +65,10 @@ const MIGRATIONS: Record<string, Migration> = {
   '0029-images': images,
   '0030-image-doubts': imageDoubts,
   '0031-people': people,
-  '0032-recovery': recovery,
   '0033-canary': canary,
   '0034-told-changes': toldChanges,
   '0036-rekey': rekey,
+  '0037-recovery': recovery,
 };
 
 /**

@@ -60,7 +60,6 @@ export interface Tables
   agents: AgentTable;
   holds: HoldTable;
   operations: OperationTable;
-  operation_events: OperationEventTable;
   audit_log: AuditLogTable;
   foundations: FoundationTable;
   idempotency_keys: IdempotencyKeyTable;
@@ -249,14 +248,4 @@ export interface OperationTable {
   started_at: Timestamp | null;
   finished_at: Timestamp | null;
   updated_at: DefaultTimestamp;
-}
-
-export interface OperationEventTable {
-  id: Generated<number>;
-  operation_id: string;
-  sequence: number;
-  attempt: number;
-  type: 'status' | 'step' | 'log';
-  data: Json<Record<string, unknown>>;
-  at: DefaultTimestamp;
 }

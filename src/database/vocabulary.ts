@@ -82,11 +82,7 @@ export const ATTENTION_CLASSES = [
 /** The page also has what programs propose, which the API lists apart. */
 export type AttentionClass = (typeof ATTENTION_CLASSES)[number] | 'proposal';
 
-/**
- * What people may do, the least first; each may also do what those before it may. docs/people.md says what.
- */
-export const ROLES = ['viewer', 'support', 'operator', 'admin'] as const;
-export type Role = (typeof ROLES)[number];
+export { ROLES, type Role } from '../config/roles.ts';
 
 /** How a session was opened. */
 export const SIGN_IN_METHODS = ['token', 'oidc', 'tailscale'] as const;

@@ -35,7 +35,8 @@ const OFF_WITHIN_SECONDS = 120;
 /**
  * Makes the image: a server with a stack of its own, the playbook without an agent, a cleaned disk, its
  * snapshot. At every end the server is gone. A snapshot that an earlier attempt began is used; otherwise an
- * attempt begins from nothing, because nobody knows how far the one before had cleaned. @returns what records the image as available
+ * attempt begins from nothing, because nobody knows how far the one before had cleaned. @returns what records
+ * the image as available
  */
 export async function buildImage(
   deps: BuildDeps,

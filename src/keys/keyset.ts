@@ -22,7 +22,7 @@ const SALT = 'agent-stacks agent secrets v1';
 const AUDIT_SALT = 'agent-stacks audit chain v1';
 const ID_DIGITS = 16;
 
-/** Derives the keys of a passphrase. Takes about a fifth of a second: people may choose one that can be guessed. */
+/** Derives the keys of a passphrase. Takes a fifth of a second: people may choose one that can be guessed. */
 export function deriveKeyset(passphrase: Secret): Keyset {
   const sealing = scryptSync(passphrase.reveal(), SALT, 32);
   const derive = (purpose: string) => createHmac('sha256', sealing).update(purpose).digest();

@@ -27,7 +27,7 @@ export interface StateKey {
   key: Buffer;
 }
 
-/** Finds the keys of states. A salt takes a third of a second of processor time, and most states share one. */
+/** Finds the keys of states. A salt takes a third of a second of processor time; most states share one. */
 export class StateKeys {
   readonly #known = new Map<string, Promise<StateKey | undefined>>();
   readonly #most: number;

@@ -29,7 +29,8 @@ const HOUR_SECONDS = 3600;
 export async function startQueue({ url, log }: { url: Secret; log: Log }): Promise<Queue> {
   const connection = {
     connectionString: url.reveal(),
-    // For its pool. Without a limit, a server that is gone without a word would hold a connection for minutes.
+    // For its pool. Without a limit, a server that is gone without a word would hold a connection for
+    // minutes.
     query_timeout: QUERY_TIMEOUT_MS,
     keepAlive: true,
   };

@@ -159,7 +159,7 @@ export class Rekeying {
     await this.#deps.database.updateTable('installation').set(values).execute();
   }
 
-  /** Ends the change if nothing is left. A write that is not committed yet holds the row of the installation. */
+  /** Ends the change if nothing is left. An uncommitted write holds the row of the installation. */
   async #complete(): Promise<void> {
     const { database, keyring } = this.#deps;
     const isDone = await database.transaction().execute(async (trx) => {

@@ -3,7 +3,7 @@ import { type ExecutorName, runsElsewhere } from '../config/executor-name.ts';
 import type { Database } from '../database/connect.ts';
 import { GONE_SECONDS, RUNNERS } from '../keys/processes.ts';
 
-/** Processes of the service that were heard of lately. Runners of GitHub come and go: what the last one had counts. */
+/** Processes that were heard of lately. Runners of GitHub come and go: what the last one had counts. */
 const isLive = sql<boolean>`(role <> 'runner' and seen_at > now() - make_interval(secs => ${GONE_SECONDS}))`;
 
 /** Names the processes, and the runners if they run the operations, that do not have a passphrase. */

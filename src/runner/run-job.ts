@@ -12,6 +12,7 @@ import type { AgentEffect, Runbooks } from '../operations/attempt.ts';
 import { limitSeconds } from '../operations/registry.ts';
 import type { RecordInputs, RecordSnapshot, SlotParts } from '../operations/runbook-parts.ts';
 import { runbookFor } from '../operations/runbooks.ts';
+import type { OperationKind } from '../operations/states.ts';
 import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
 import { Lease } from '../processes/lease.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
@@ -131,9 +132,7 @@ async function followRunbook({
 }: Following): Promise<AgentEffect> {
   const { operation, agent, backendUrl, planServers, isTraced, slotId } = claimed;
   const { state, passphrases, pool } = openStateStore(backendUrl);
-  const seconds = limitSeconds(operation.kind);
-  const reason = `The ${operation.kind} took longer than ${seconds / 60} minutes and was ended`;
-  const limit = setTimeout(() => controller.abort(new RetryableError(reason)), seconds * 1000);
+  const limit = limitTime(operation.kind, controller);
   const engine = await openEngine({
     config,
     connections: await locateMachines(config),
@@ -160,6 +159,12 @@ async function followRunbook({
     await engine.stop();
     await pool?.end();
   }
+}
+
+function limitTime(kind: OperationKind, controller: AbortController): NodeJS.Timeout {
+  const seconds = limitSeconds(kind);
+  const reason = `The ${kind} took longer than ${seconds / 60} minutes and was ended`;
+  return setTimeout(() => controller.abort(new RetryableError(reason)), seconds * 1000);
 }
 
 /** Records by the reporter what a worker writes into the rows. */

@@ -1,19 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RawBuilder, sql } from 'kysely';
 import type { Transaction } from '../database/connect.ts';
-import { isLive } from './demands.ts';
+import { isLive, isPresent } from './demands.ts';
 
 /** Notified with the id of each provision whose agent has claimed a slot: workers hand it over at once. */
 export const CLAIMS_CHANNEL = 'slot_claims';
 
 /** A slot that has not answered for this long is given to nobody. */
 const FRESH_SECONDS = 20;
-/**
- * Where a worker has said within this time what it wants, only what such workers want is claimed: they say
- * so every second, and one that was killed must not keep for sale what the others no longer are, be it older
- * or, after a rollback, newer.
- */
-const PRESENT_SECONDS = 3;
 /** After a claim what can wait does for so long: more orders may come at the same moment. */
 const QUIET_SECONDS = 3;
 
@@ -56,8 +50,7 @@ async function tryToClaim(
   const { rows } = await sql<{ isClaimed: boolean; isLocked: boolean }>`
     with wanted as materialized (
       select fingerprint, max(since) as since,
-        case when max(max(seen_at)) over () > now() - make_interval(secs => ${PRESENT_SECONDS})
-          then max(seen_at) > now() - make_interval(secs => ${PRESENT_SECONDS})
+        case when bool_or(bool_or(${isPresent})) over () then bool_or(${isPresent})
           else max(since) = max(max(since)) over () end as sells
       from pool_demands
       where project = ${project} and location = ${location} and plan = ${plan} and size > 0 and ${isLive}

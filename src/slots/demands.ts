@@ -11,12 +11,20 @@ export interface WantedPool extends PoolName {
 
 /** A worker that has not repeated its demand for this long hands no slot over. */
 const LIVE_SECONDS = 20;
+/**
+ * Where a worker has said within this time what it wants, only what such workers want is claimed: they say
+ * so every second, and one that was killed must not keep for sale what the others no longer are, be it older
+ * or, after a rollback, newer.
+ */
+const PRESENT_SECONDS = 3;
 /** A worker that has stopped without a word may come back as it was: so long its slots are kept for it. */
 const KEPT_SECONDS = 120;
 
 /** Whether a row of `pool_demands` is that of a worker that hands slots over now, in SQL. */
 export const isLive: RawBuilder<boolean> = sql<boolean>`(${seenWithin(LIVE_SECONDS)}
   and coalesce((select executor from installation), 'local') = 'local')`;
+/** Whether a row of `pool_demands` is that of a worker that surely lives, in SQL. */
+export const isPresent: RawBuilder<boolean> = seenWithin(PRESENT_SECONDS);
 /** Whether a row of `pool_demands` is that of a worker that is there, or was just now, in SQL. */
 export const isKept: RawBuilder<boolean> = seenWithin(KEPT_SECONDS);
 

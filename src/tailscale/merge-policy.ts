@@ -49,8 +49,11 @@ function insert(text: string, name: string, empty: string, line: string): string
   const options = { allowTrailingComma: true };
   const root = jsonc.parseTree(text, [], options)!;
   const node = jsonc.findNodeAtLocation(root, [name]);
-  if (node !== undefined)
-    return `${text.slice(0, node.offset + 1)}\n    ${line},${text.slice(node.offset + 1)}`;
+  if (node !== undefined) {
+    const start = node.offset + 1;
+    const end = node.children?.length ? '' : '\n  ';
+    return `${text.slice(0, start)}\n    ${line},${end}${text.slice(start)}`;
+  }
   const at = root.offset + 1;
   const [open, close] = [...empty];
   return `${text.slice(0, at)}\n  "${name}": ${open}\n    ${line},\n  ${close},${text.slice(at)}`;

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,11 +31,13 @@ const settingsSchema = z.object({
 });
 export type ImageSettings = z.infer<typeof settingsSchema>;
 
-/** What the Containerfile copies from. */
-const CONTEXT = [
-  ...['package.json', 'package-lock.json', 'Pulumi.yaml', 'ansible', 'client', 'sandbox', 'stacks', 'src'],
-  ...['tools/setup', 'deploy/image'],
-];
+/** What the Containerfile copies of this clone, as patterns of its shell. */
+function contextOf(containerfile: string): string[] {
+  const sources = [...containerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, all = '']) =>
+    all.split(' '),
+  );
+  return [...new Set([...sources.map((source) => source.replace(/\/$/, '')), 'deploy/image'])];
+}
 
 /**
  * Copies what the image is built from, without what differs from clone to clone: buildah uses a layer again
@@ -44,9 +46,14 @@ const CONTEXT = [
 function copyContext(): string {
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-context-'));
   const same = ['--mtime=@0', '--mode=u=rwX,go=rX', '--owner=0', '--group=0', '--sort=name'];
-  const tar = execFileSync('tar', ['-c', '-C', root, ...same, ...CONTEXT], { maxBuffer: 256 * 1024 * 1024 });
+  const containerfile = readFileSync(join(root, 'deploy/image/Containerfile'), 'utf8');
+  const files = globSync(contextOf(containerfile), { cwd: root }).sort();
+  const tar = execFileSync('tar', ['-c', '-C', root, ...same, ...files], { maxBuffer: 256 * 1024 * 1024 });
   execFileSync('tar', ['-x', '-p', '-C', folder], { input: tar });
-  for (const path of ['.', 'tools', 'deploy']) utimesSync(join(folder, path), 0, 0);
+  for (const path of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (path.isDirectory()) utimesSync(join(path.parentPath, path.name), 0, 0);
+  }
+  utimesSync(folder, 0, 0);
   return folder;
 }
 

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chownSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -51,12 +51,12 @@ test('it has what the service needs, and nothing for its development', () => {
     '.git',
     '.data',
     'tools',
-    'docs',
     'node_modules/vitest',
     'node_modules/@biomejs',
     'node_modules/playwright-core',
   ])
     expect(existsSync(at(path)), path).toBe(false);
+  expect(readdirSync(at('docs'))).toEqual(['tailnet-policy.hujson']);
   // Its user cannot change the program.
   expect(statSync(at('src/main.ts'))).toMatchObject({ uid: 0, gid: 0 });
   const writable = spawnSync('find', [files, '-xdev', '-type', 'f', '-perm', '/0002'], { encoding: 'utf8' });

@@ -123,7 +123,9 @@ function toEnvironment({ proxy, service, secret, folder }: Parts): Record<string
   };
 }
 
-/** What a first start leaves in the database: its stamp, what the passphrase has sealed, Pulumi’s database. */
+/**
+ * What a first start leaves in the database: its stamp, what the passphrase has sealed, Pulumi’s database.
+ */
 async function startOnce({ database }: TestService, environment: Record<string, string>): Promise<void> {
   const config = readConfig(environment);
   if (config.mode === 'sandbox') throw new Error('not a rehearsal');

@@ -6,7 +6,7 @@ import { expect, onTestFinished } from 'vitest';
 import { locateOnHost } from '../../src/tailnet/tailscaled-location.ts';
 import type { DoctorFixture } from './doctor-fixture.ts';
 import { hasPgbouncer, startPgbouncer } from './pgbouncer.ts';
-import { execute } from './postgres.ts';
+import { createDatabase, execute } from './postgres.ts';
 
 /** The planted faults: what is wrong, which check names it, and in which words. */
 export interface Planted {
@@ -127,11 +127,17 @@ export const HOST_FAULTS: readonly Planted[] = [
     unless: () =>
       locateOnHost('', undefined) === undefined ? undefined : 'a tailscaled is installed on this machine',
     // Addresses that do not look like a sandbox’s: agents are reached as in live mode.
-    plant: async (at) => ({
-      PATH: '/bin:/usr/bin',
-      STRIPE_API_URL: '',
-      HCLOUD_ENDPOINT: `${at.proxy.url}/hetzner/v1/.`,
-      TAILSCALE_BASE_URL: `${at.proxy.url}/tailscale/.`,
-    }),
+    plant: async (at) => {
+      // The other database belongs to the addresses as they were.
+      const fresh = await createDatabase('service');
+      onTestFinished(fresh.drop);
+      return {
+        DATABASE_URL: fresh.url,
+        PATH: '/bin:/usr/bin',
+        STRIPE_API_URL: '',
+        HCLOUD_ENDPOINT: `${at.proxy.url}/hetzner/v1/.`,
+        TAILSCALE_BASE_URL: `${at.proxy.url}/tailscale/.`,
+      };
+    },
   },
 ];

@@ -85,7 +85,8 @@ function pathAfter(pings: number): { tailscale: string; said: () => string[] } {
   const script = `#!/bin/sh
 echo "$*" >>'${log}'
 test "$2" != nc || exec cat
-test "$(wc -l <'${log}')" -gt ${pings}
+test "$(wc -l <'${log}')" -gt ${pings} || exit 1
+echo 'pong from agent'
 `;
   writeFileSync(tailscale, script, { mode: 0o755 });
   return { tailscale, said: () => readFileSync(log, 'utf8').trim().split('\n') };

@@ -13,7 +13,9 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Connects through a stand-in for Tailscale's program; returns what that was asked, and what ssh would read. */
+/**
+ * Connects through a stand-in for Tailscale's program; returns what that was asked, and what ssh would read.
+ */
 async function reach(ping: string): Promise<{ asked: string[]; read: string }> {
   const tailscale = join(folder, 'tailscale');
   const asked = join(folder, 'asked');

@@ -27,7 +27,9 @@ export async function openReplicated(tools: Record<string, string>): Promise<Sce
 /** Longer than the service waits for any answer of its database. */
 const SILENT_MS = 60_000;
 
-/** In which step of a provision it fails over, the name of its agent, and how long the old primary is silent. */
+/**
+ * In which step of a provision it fails over, the name of its agent, and how long the old primary is silent.
+ */
 type Moment = readonly [step: string, name: string, silentMs: number];
 const SHORT: readonly Moment[] = [['configuring', 'configuring', 0]];
 const LONG: readonly Moment[] = [

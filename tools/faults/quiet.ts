@@ -13,7 +13,9 @@ const RESTING_SECONDS = 330;
 
 /** A slot that has not answered for so long is one whose keeper is missing or which is to be removed. */
 const SILENT_SECONDS = 12;
-/** What is done to a server as quiet is called for shows in checks later than this: it may still shut down. */
+/**
+ * What is done to a server as quiet is called for shows in checks later than this: it may still shut down.
+ */
 const SHOWS_AFTER_SECONDS = 3;
 
 /**

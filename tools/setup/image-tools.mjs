@@ -19,7 +19,9 @@ const official = {
   debian: 'docker.io/library/debian:12-slim',
   node: 'docker.io/library/node:24-bookworm-slim',
 };
-/** Where no registry of images can be reached: the same Debian from its own mirror, with the Node that we pin. */
+/**
+ * Where no registry of images can be reached: the same Debian from its own mirror, with the Node that we pin.
+ */
 const own = { debian: 'localhost/agent-stacks-debian:12', node: 'localhost/agent-stacks-node:24' };
 
 const PULL_LIMIT_MS = 180_000;

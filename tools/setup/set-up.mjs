@@ -38,7 +38,8 @@ import { ensureShellcheck } from './shellcheck.mjs';
 
 /**
  * Tools that can be set up beside the packages. `chromium`, `hetzner-client`, `ansible-lint`, `shellcheck`,
- * `github-tools`, `promtool`, `moto`, `schemathesis`, `packaging` and `pgbouncer` are for the tests, which run
+ * `github-tools`, `promtool`, `moto`, `schemathesis`, `packaging` and `pgbouncer` are for the tests, which
+ * run
  * without them too; `machines` is optional for everything.
  * @typedef {'pulumi' | 'ansible' | 'provider-plugins' | 'act' | 'chromium' | 'hetzner-client'
  *   | 'ansible-lint' | 'shellcheck' | 'github-tools' | 'promtool' | 'machines' | 'moto'
@@ -182,10 +183,14 @@ async function setUpTools(wanted, env, signal) {
     env.AGENT_STACKS_MACHINE_TOOLS = JSON.stringify(machines);
   }
   // After the machines, whose Debian packages it may need.
-  if (wanted.tools.includes('packaging')) {
-    env.AGENT_STACKS_HELM = (await tryPublished(context, helm)) ?? '';
-    env.AGENT_STACKS_SCHEMAS = (await ensureSchemas(context)) ?? '';
-    env.AGENT_STACKS_IMAGE_TOOLS = JSON.stringify(await ensureImageTools(context));
-  }
+  if (wanted.tools.includes('packaging')) await setUpPackaging(context);
   return findTools(context);
+}
+
+/** @param {Context} context */
+async function setUpPackaging(context) {
+  const { env } = context;
+  env.AGENT_STACKS_HELM = (await tryPublished(context, helm)) ?? '';
+  env.AGENT_STACKS_SCHEMAS = (await ensureSchemas(context)) ?? '';
+  env.AGENT_STACKS_IMAGE_TOOLS = JSON.stringify(await ensureImageTools(context));
 }

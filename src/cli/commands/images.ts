@@ -1,11 +1,7 @@
-import { withDefault } from '@optique/core/modifiers';
-import { argument } from '@optique/core/primitives';
-import { choice, string } from '@optique/core/valueparser';
-import { defineCommand, json, text, toText } from '../command.ts';
+import { string } from '@optique/core/valueparser';
+import { defineCommand, json, text, verbOf } from '../command.ts';
 import { UsageError } from '../connection.ts';
 import { answer, printJson, printTable, type Terminal } from '../terminal.ts';
-
-const VERBS = ['list', 'build', 'prune'] as const;
 
 export const image = defineCommand({
   name: 'image',
@@ -14,12 +10,7 @@ export const image = defineCommand({
     'list: images and their builds. build: an image with this version of the playbook. prune: removes those that no new server is made from.',
   examples: ['image list', 'image build --location eu-central', 'image prune'],
   fields: {
-    verb: withDefault(
-      argument(choice(VERBS, { metavar: 'WHAT', suggest: 'nearest' }), {
-        description: toText(VERBS.join(', ')),
-      }),
-      'list',
-    ),
+    verb: verbOf(['list', 'build', 'prune']),
     location: text('--location', string({ metavar: 'LOCATION' }), 'where its server is made, with build'),
     ...json,
   },

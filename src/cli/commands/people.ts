@@ -1,13 +1,11 @@
-import { optional, withDefault } from '@optique/core/modifiers';
+import { optional } from '@optique/core/modifiers';
 import { argument } from '@optique/core/primitives';
 import { choice, string } from '@optique/core/valueparser';
 import { answer } from '../../../client/client.ts';
 import { ROLES, type Role } from '../../database/vocabulary.ts';
-import { defineCommand, json, text, toText } from '../command.ts';
+import { defineCommand, json, text, toText, verbOf } from '../command.ts';
 import { UsageError } from '../connection.ts';
 import { printJson, printTable, type Terminal } from '../terminal.ts';
-
-const VERBS = ['list', 'add', 'role', 'remove'] as const;
 
 export const people = defineCommand({
   name: 'people',
@@ -21,12 +19,7 @@ export const people = defineCommand({
     'people remove ada@example.com',
   ],
   fields: {
-    verb: withDefault(
-      argument(choice(VERBS, { metavar: 'WHAT', suggest: 'nearest' }), {
-        description: toText(VERBS.join(', ')),
-      }),
-      'list',
-    ),
+    verb: verbOf(['list', 'add', 'role', 'remove']),
     name: optional(
       argument(string({ metavar: 'NAME' }), { description: toText('as the audit log names them') }),
     ),

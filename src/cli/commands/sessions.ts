@@ -1,24 +1,17 @@
-import { optional, withDefault } from '@optique/core/modifiers';
+import { optional } from '@optique/core/modifiers';
 import { argument } from '@optique/core/primitives';
-import { choice, string } from '@optique/core/valueparser';
+import { string } from '@optique/core/valueparser';
 import { answer } from '../../../client/client.ts';
-import { defineCommand, json, toText } from '../command.ts';
+import { defineCommand, json, toText, verbOf } from '../command.ts';
 import { UsageError } from '../connection.ts';
 import { printJson, printTable, type Terminal } from '../terminal.ts';
-
-const VERBS = ['list', 'end'] as const;
 
 export const sessions = defineCommand({
   name: 'sessions',
   brief: 'sessions in browsers: list, end',
   examples: ['sessions', 'sessions end 8d2f0a1c-4f5e-4a55-9d5e-6f0f5b1c2d3e'],
   fields: {
-    verb: withDefault(
-      argument(choice(VERBS, { metavar: 'WHAT', suggest: 'nearest' }), {
-        description: toText(VERBS.join(', ')),
-      }),
-      'list',
-    ),
+    verb: verbOf(['list', 'end']),
     sessionId: optional(
       argument(string({ metavar: 'SESSION_ID' }), { description: toText('its id, with end') }),
     ),

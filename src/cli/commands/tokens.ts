@@ -1,13 +1,11 @@
-import { optional, withDefault } from '@optique/core/modifiers';
+import { optional } from '@optique/core/modifiers';
 import { argument, option } from '@optique/core/primitives';
-import { choice, integer, string } from '@optique/core/valueparser';
+import { integer, string } from '@optique/core/valueparser';
 import { allPages, answer } from '../../../client/client.ts';
-import { defineCommand, json, text, toText } from '../command.ts';
+import { defineCommand, json, text, toText, verbOf } from '../command.ts';
 import { UsageError } from '../connection.ts';
 import { printJson, printTable, type Terminal } from '../terminal.ts';
 import { PAGE } from './lists.ts';
-
-const VERBS = ['list', 'create', 'revoke'] as const;
 
 export const tokens = defineCommand({
   name: 'tokens',
@@ -19,12 +17,7 @@ export const tokens = defineCommand({
     'tokens revoke 8d2f0a1c-4f5e-4a55-9d5e-6f0f5b1c2d3e',
   ],
   fields: {
-    verb: withDefault(
-      argument(choice(VERBS, { metavar: 'WHAT', suggest: 'nearest' }), {
-        description: toText(VERBS.join(', ')),
-      }),
-      'list',
-    ),
+    verb: verbOf(['list', 'create', 'revoke']),
     whose: optional(
       argument(string({ metavar: 'NAME|TOKEN_ID' }), {
         description: toText('with create whose it will be, with revoke its id'),

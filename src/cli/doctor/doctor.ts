@@ -22,14 +22,16 @@ export interface Report {
 export interface ReportedCheck {
   name: string;
   ok: boolean;
-  /** `error`: orders wait until it is mended. Null if it is well. */
+  /** `error`: orders wait, or do not arrive, until it is mended. Null if it is well. */
   severity: 'error' | 'warning' | null;
   detail: string;
   why: string | null;
   cure: string | null;
 }
 
-/** Makes all checks of the installation that the environment describes. Changes nothing but what is installed. */
+/**
+ * Makes all checks of the installation that the environment describes. Changes nothing but what is installed.
+ */
 export async function runDoctor(
   environment: Environment,
   { installs }: { installs: boolean },

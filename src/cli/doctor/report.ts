@@ -33,5 +33,5 @@ function notCheckedLines(notChecked: Report['notChecked']): string[] {
 function summarize(wrong: readonly ReportedCheck[], count: number, mode: string): string {
   if (wrong.length === 0) return `All ${count} checks pass (MODE=${mode}).`;
   const blocking = wrong.some(({ severity }) => severity === 'error');
-  return `${wrong.length} of ${count} checks fail${blocking ? ': orders would wait' : '; no order waits for them'}.`;
+  return `${wrong.length} of ${count} checks fail${blocking ? ': orders would wait or not arrive' : '; orders are carried out nevertheless'}.`;
 }

@@ -23,7 +23,10 @@ export interface InitOptions {
   only: 'webhook' | 'policy' | undefined;
   /** Whether an existing file may be replaced without a question. */
   replaces: boolean;
-  /** Whether nobody is asked: then the policy of a live tailnet is changed only if that is all that is asked for. */
+  /**
+   * Whether nobody is asked: then the policy of a live tailnet is changed only if that is all that is asked
+   * for.
+   */
   isSilent: boolean;
 }
 

@@ -9,8 +9,8 @@ import { agentCrumb } from '../parts.ts';
 const isUnfinished = ({ status }: OperationJson) => status === 'queued' || status === 'active';
 
 /**
- * Renders the link to the confirmation; nothing for an operation that is over or cannot be cancelled, nor for a
- * role that may not.
+ * Renders the link to the confirmation; nothing for an operation that is over or cannot be cancelled, nor for
+ * a role that may not.
  */
 export function cancelButton(operation: OperationJson, role: Role): Html | undefined {
   if (!hasRole(role, 'operator')) return undefined;

@@ -94,6 +94,6 @@ export function removePage(name: string): Html {
   return html`<p class="crumbs"><a href="/people">People</a> ›</p>
 <h1>Remove ${name}?</h1>
 <p>Their tokens and sessions are refused at once. The audit log keeps what they did.</p>
-<form class="actions" method="post" action="/people/${name}/remove"><button class="danger">Remove ${name}</button>
+<form class="actions" method="post" action="/people/${name}/remove"><button class="danger">Remove<span class="visually-hidden"> ${name}</span></button>
 <a class="button" href="/people">Cancel</a></form>`;
 }

@@ -14,13 +14,19 @@ export interface EnginePoolOptions {
   settings: EngineSettings;
   environment: Record<string, string>;
   processTags: Record<string, string>;
+  /** How many processes at most wait for later runs. */
   idle: number;
+  /** How long all but one of them wait. Default {@link IDLE_MS}. */
+  idleMs?: number;
 }
+
+/** Longer than the pauses within a burst of orders; each waiting process holds about 50 MiB. */
+const IDLE_MS = 30_000;
 
 /**
  * Reuses engine processes: starting one costs more than half a second of CPU time. Each concurrent run has
- * its own, and up to `idle` of them stay for later runs. A process whose run failed is ended with everything
- * that it started.
+ * its own, and up to `idle` of them stay for later runs, all but one only for a short time. A process whose
+ * run failed is ended with everything that it started.
  */
 export function createEnginePool(options: EnginePoolOptions): EnginePool {
   return new Pool(options);
@@ -30,6 +36,7 @@ class Pool implements EnginePool {
   readonly #options: EnginePoolOptions;
   readonly #all = new Set<EngineProcess>();
   readonly #idle: EngineProcess[] = [];
+  readonly #retirements = new Map<EngineProcess, NodeJS.Timeout>();
   #stopped = false;
 
   constructor(options: EnginePoolOptions) {
@@ -43,7 +50,7 @@ class Pool implements EnginePool {
     const engine = this.#take();
     try {
       const result = await engine.run(task, options);
-      if (this.#idle.length < this.#options.idle && !this.#stopped) this.#idle.push(engine);
+      if (this.#idle.length < this.#options.idle && !this.#stopped) this.#keep(engine);
       else await this.#end(engine);
       return result;
     } catch (error) {
@@ -62,8 +69,23 @@ class Pool implements EnginePool {
     await Promise.all([...this.#all].map((engine) => this.#end(engine)));
   }
 
+  #keep(engine: EngineProcess): void {
+    this.#idle.push(engine);
+    const retirement = setTimeout(() => this.#retire(engine), this.#options.idleMs ?? IDLE_MS).unref();
+    this.#retirements.set(engine, retirement);
+  }
+
+  #retire(engine: EngineProcess): void {
+    this.#retirements.delete(engine);
+    if (this.#idle.length <= 1) return;
+    this.#idle.splice(this.#idle.indexOf(engine), 1);
+    void this.#end(engine);
+  }
+
   #take(): EngineProcess {
     for (let engine = this.#idle.pop(); engine !== undefined; engine = this.#idle.pop()) {
+      clearTimeout(this.#retirements.get(engine));
+      this.#retirements.delete(engine);
       if (engine.isAlive) return engine;
       void this.#end(engine);
     }
@@ -74,6 +96,7 @@ class Pool implements EnginePool {
   }
 
   async #end(engine: EngineProcess): Promise<void> {
+    clearTimeout(this.#retirements.get(engine));
     await engine.end();
     this.#all.delete(engine);
   }

@@ -17,7 +17,7 @@ const WRITE_CURE =
 export function hetznerAccessProbe(readAccess: ReadAccess): Probe {
   return {
     name: 'hetzner-access',
-    blocks: nothing,
+    blocks: () => true,
     cure: WRITE_CURE,
     look: async () => {
       if ((await readAccess()).canWrite) return 'the token may read and write';
@@ -56,7 +56,9 @@ export function quotaProbe(readAccess: ReadAccess): Probe {
 const LIMIT_CURE =
   'Ask for a higher limit in the Cloud Console (the project’s menu → Limits), or destroy what is not needed: npm run agents -- list.';
 
-/** Hetzner’s API does not tell a project’s limits: what counts is what it has refused since the last server. */
+/**
+ * Hetzner’s API does not tell a project’s limits: what counts is what it has refused since the last server.
+ */
 export function serverLimitProbe(database: Database): Probe {
   return {
     name: 'server-limit',

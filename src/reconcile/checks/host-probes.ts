@@ -76,7 +76,9 @@ export function clockProbe(urls: readonly string[]): Probe {
   };
 }
 
-/** Seconds by which a server is ahead of this host; undefined if it does not answer. Any answer has a date. */
+/**
+ * Seconds by which a server is ahead of this host; undefined if it does not answer. Any answer has a date.
+ */
 async function readSkew(url: string): Promise<number | undefined> {
   const begun = Date.now();
   try {

@@ -43,7 +43,9 @@ export function pluginProbes({ childEnvironment, tools }: Config, { providerHost
   return [pluginsProbe({ pulumiHome: PULUMI_HOME, home: HOME, path: PATH, cli: tools.pulumi })];
 }
 
-/** A rehearsal's key is known only to its sandbox, so it can be checked only if the sandbox's URL is known. */
+/**
+ * A rehearsal's key is known only to its sandbox, so it can be checked only if the sandbox's URL is known.
+ */
 export function stripeProbes({ mode }: Config, { stripe }: Connections): Probe[] {
   return mode === 'live' || stripe.apiUrl !== undefined ? [stripeProbe(stripe)] : [];
 }
@@ -51,10 +53,12 @@ export function stripeProbes({ mode }: Config, { stripe }: Connections): Probe[]
 const STRIPE_API = 'https://api.stripe.com';
 
 export function hostProbes(config: Config, { hcloud, tailscale, stripe }: Connections): Probe[] {
-  const { dataDir, cacheDir, expectedBackups } = config;
+  const { dataDir, cacheDir, expectedBackups, mode } = config;
+  // A rehearsal calls nothing outside this machine.
+  const stripeUrl = stripe.apiUrl ?? (mode === 'live' ? STRIPE_API : undefined);
   return [
     diskProbe([dataDir, cacheDir, tmpdir()]),
-    clockProbe([hcloud.endpoint, tailscale.baseUrl, stripe.apiUrl ?? STRIPE_API]),
+    clockProbe([hcloud.endpoint, tailscale.baseUrl, ...(stripeUrl === undefined ? [] : [stripeUrl])]),
     backupProbe(readBackupRecord(expectedBackups.record), expectedBackups.mostHours),
   ];
 }

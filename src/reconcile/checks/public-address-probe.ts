@@ -3,7 +3,7 @@ import { exchange, type HttpAnswer } from '../../http-client/exchange.ts';
 import type { Secret } from '../../secret.ts';
 import { createProbeEvent } from '../../stripe/probe-event.ts';
 import { webhookAddress } from '../../stripe/webhook-endpoints.ts';
-import { MisconfiguredError, nothing, type Probe } from './probe.ts';
+import { MisconfiguredError, type Probe } from './probe.ts';
 
 const TIMEOUT_SECONDS = 8;
 
@@ -12,7 +12,7 @@ export function publicAddressProbe(publicUrl: string, secret: Secret): Probe {
   const url = webhookAddress(publicUrl);
   return {
     name: 'public-address',
-    blocks: nothing,
+    blocks: () => true,
     cure: '',
     look: async () => {
       const { body, signature, proof } = createProbeEvent(secret);

@@ -13,7 +13,7 @@ const SCOPE_CURE =
 export function scopesProbe(missing: () => Promise<string[] | undefined>): Probe {
   return {
     name: 'tailscale-scopes',
-    blocks: nothing,
+    blocks: () => true,
     cure: SCOPE_CURE,
     look: async () => {
       const lacking = await missing();
@@ -31,7 +31,9 @@ const TAG_CURE =
 /** A key that nobody learns of, in case its deletion is lost. */
 const KEY = { description: 'agent-stacks doctor', expirySeconds: 60, ephemeral: true };
 
-/** Makes a key with the tags, as an order would, and deletes it at once. Nothing else tells whether it may. */
+/**
+ * Makes a key with the tags, as an order would, and deletes it at once. Nothing else tells whether it may.
+ */
 export function tagsProbe(tailscale: Pick<TailscaleClient, 'createKey' | 'listKeys' | 'deleteKey'>): Probe {
   const mayUse = async (tag: string) => {
     try {
@@ -44,7 +46,7 @@ export function tagsProbe(tailscale: Pick<TailscaleClient, 'createKey' | 'listKe
   };
   return {
     name: 'tailnet-tags',
-    blocks: nothing,
+    blocks: () => true,
     cure: SCOPE_CURE,
     look: async () => {
       const tags = [AGENT_TAG, CONTROLLER_TAG];

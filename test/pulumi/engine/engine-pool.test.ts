@@ -31,13 +31,16 @@ beforeEach(() => {
   const cli = join(folder, 'bin', 'pulumi');
   copyFileSync(fileURLToPath(new URL('processes/pulumi', import.meta.url)), cli);
   chmodSync(cli, 0o755);
-  pool = createEnginePool({
-    settings: { pulumi: cli, workDir: join(folder, 'runs') },
+  pool = openPool({ idle: 1 });
+});
+
+const openPool = (waiting: { idle: number; idleMs?: number }) =>
+  createEnginePool({
+    settings: { pulumi: join(folder, 'bin', 'pulumi'), workDir: join(folder, 'runs') },
     environment: { PATH: process.env.PATH!, HOME: folder, ...compileCache },
     processTags: { POOL_TEST: mark },
-    idle: 1,
+    ...waiting,
   });
-});
 afterEach(async () => {
   await pool.stop();
   expect(tagged()).toEqual([]);
@@ -127,6 +130,18 @@ test('a runner that dies during a run is a lost try, and its processes are kille
   await expect(run('die')).rejects.toBeInstanceOf(LostError);
   expect(tagged()).toEqual([]);
   expect(await run('succeed')).toMatchObject({ processes: 1 });
+});
+
+test('of the runners of a burst one stays, and it serves the next run', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
+  await pool.stop();
+  pool = openPool({ idle: 3, idleMs: 1_000 });
+  await Promise.all([run('succeed'), run('succeed'), run('succeed')]);
+  await until(() => pool.count().busy === 0 && pool.count().idle === 1);
+  const [left, ...more] = runners();
+  expect(more).toEqual([]);
+  await run('succeed');
+  expect(runners()).toEqual([left]);
 });
 
 test('nothing starts after an abort', async () => {
