@@ -2634,7 +2634,6 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["TokenRequired"];
-            403: components["responses"]["OtherRole"];
             405: components["responses"]["MethodNotAllowed"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooManyWrongTokens"];

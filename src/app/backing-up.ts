@@ -19,7 +19,7 @@ const toDeps = ({ config, connections, database, log }: Deps): BackupDeps => ({
   log,
   databaseUrl: connections.databaseUrl,
   stateUrl: connections.pulumi.url,
-  passphrase: connections.pulumi.keyring.sealing.passphrase,
+  keyring: connections.pulumi.keyring,
   backups: config.backups,
   dataDir: config.dataDir,
 });

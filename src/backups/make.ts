@@ -8,7 +8,9 @@ import { sql } from 'kysely';
 import type { BackupConfig } from '../config/backups.ts';
 import type { Database } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
+import { withLock } from '../database/with-lock.ts';
 import { ConflictError, errorMessage } from '../errors.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
 import { dump } from './dump.ts';
@@ -22,7 +24,8 @@ export interface BackupDeps {
   databaseUrl: Secret;
   /** Pulumi's backend. */
   stateUrl: Secret;
-  passphrase: Secret;
+  /** What encrypts a backup for nobody in particular. */
+  keyring: Pick<Keyring, 'sealing'>;
   backups: BackupConfig;
   /** For files that are not finished. */
   dataDir: string;
@@ -47,19 +50,26 @@ export interface Made {
 export async function makeBackup(deps: BackupDeps): Promise<Made> {
   const { to } = deps.backups;
   if (to === undefined) throw new BackupError('BACKUP_TO says nowhere to put a backup');
-  return alone(deps.database, async () => {
-    const backupId = await beginRow(deps.database);
-    try {
-      const made = await make(deps, openStore(to), backupId);
-      deps.log.info({ event: 'backup.made', ...made }, `a backup was made: ${made.location}`);
-      return made;
-    } catch (error) {
-      const text = cutText(errorMessage(error), LONGEST_ERROR);
-      await endRow(deps.database, backupId, { error: text });
-      deps.log.error({ event: 'backup.failed', backupId, error: text }, 'a backup could not be made');
-      throw error;
-    }
+  return withLock(deps.database, 'backup', {
+    work: () => makeRecorded(deps, openStore(to)),
+    taken: () => {
+      throw new ConflictError('A backup is being made already');
+    },
   });
+}
+
+async function makeRecorded(deps: BackupDeps, store: Store): Promise<Made> {
+  const backupId = await beginRow(deps.database);
+  try {
+    const made = await make(deps, store, backupId);
+    deps.log.info({ event: 'backup.made', ...made }, `a backup was made: ${made.location}`);
+    return made;
+  } catch (error) {
+    const text = cutText(errorMessage(error), LONGEST_ERROR);
+    await endRow(deps.database, backupId, { error: text });
+    deps.log.error({ event: 'backup.failed', backupId, error: text }, 'a backup could not be made');
+    throw error;
+  }
 }
 
 const LONGEST_ERROR = 2_000;
@@ -70,8 +80,10 @@ async function make(deps: BackupDeps, store: Store, backupId: number): Promise<M
   const folder = await mkdtemp(join(parent, 'making-'));
   try {
     const path = join(folder, 'backup.age');
-    await writeFile(deps, path);
-    const checked = await check(deps, path);
+    // Another one may seal by the end.
+    const { passphrase } = deps.keyring.sealing;
+    await writeFile(deps, passphrase, path);
+    const checked = await check(deps, passphrase, path);
     const location = await store.put(newName(await modeOf(deps.database)), path);
     const { size: bytes } = await stat(path);
     const rows = checked?.rows ?? 0;
@@ -89,7 +101,8 @@ async function make(deps: BackupDeps, store: Store, backupId: number): Promise<M
 }
 
 async function writeFile(
-  { databaseUrl, stateUrl, passphrase, backups }: BackupDeps,
+  { databaseUrl, stateUrl, backups }: BackupDeps,
+  passphrase: Secret,
   path: string,
 ): Promise<void> {
   const service = await connect(databaseUrl.reveal());
@@ -107,11 +120,15 @@ const isPostgres = (url: Secret) => /^postgres(ql)?:/.test(url.reveal());
 
 /** Restores it. One for recipients can be opened only by them. */
 async function check(
-  { databaseUrl, passphrase, backups }: BackupDeps,
+  { databaseUrl, backups }: BackupDeps,
+  passphrase: Secret,
   path: string,
 ): Promise<Loaded | undefined> {
   if (backups.recipients.length > 0) return undefined;
-  return verify(databaseUrl, await unseal(createReadStream(path), { passphrase, identities: [] }));
+  return verify(
+    databaseUrl,
+    await unseal(createReadStream(path), { passphrases: [passphrase], identities: [] }),
+  );
 }
 
 async function removeOld(store: Store, keep: number): Promise<void> {
@@ -140,17 +157,4 @@ async function endRow(database: Database, backupId: number, columns: object): Pr
     .set({ ...columns, finished_at: sql<Date>`now()` })
     .where('backup_id', '=', backupId)
     .execute();
-}
-
-async function alone<T>(database: Database, work: () => Promise<T>): Promise<T> {
-  return database.connection().execute(async (connection) => {
-    const { rows } = await sql<{ locked: boolean }>`
-      select pg_try_advisory_lock(hashtext('backup'), 0) as locked`.execute(connection);
-    if (rows[0]?.locked !== true) throw new ConflictError('A backup is being made already');
-    try {
-      return await work();
-    } finally {
-      await sql`select pg_advisory_unlock(hashtext('backup'), 0)`.execute(connection);
-    }
-  });
 }

@@ -65,8 +65,9 @@ async function refuseUsed({ databaseUrl, stateUrl }: RestoreDeps, force: boolean
   const service = await connect(databaseUrl.reveal());
   const state = await connect(stateUrl.reveal());
   try {
-    if ((await rowsOf(service, 'workers', "where seen_at > now() - interval '15 seconds'")) > 0)
-      throw new BackupError('A worker of this installation runs: stop every process of it first');
+    for (const table of ['workers', 'processes'])
+      if ((await rowsOf(service, table, "where seen_at > now() - interval '15 seconds'")) > 0)
+        throw new BackupError('A process of this installation runs: stop every one of them first');
     if (force) return;
     if ((await rowsOf(service, 'agents')) + (await rowsOf(service, 'orders')) > 0)
       throw new BackupError(
@@ -131,7 +132,8 @@ async function settle(service: pg.Client): Promise<void> {
   );
   await service.query(
     `update operations set status = 'cancelled', cancel_requested = true, finished_at = now(), dispatched_at = null, ${nobody}
-     where status in ('active', 'queued')`,
+     where status in ('active', 'queued') and kind <> all($1)`,
+    [REPEATED],
   );
   for (const table of ['slots', 'images'])
     await service.query(`update ${table} set ${nobody} where lease_until is not null`);

@@ -32,15 +32,15 @@ export async function seal(
 }
 
 /**
- * @param keys the passphrase, and the private keys of recipients
+ * @param keys the passphrases to try, or the private keys of recipients
  * @throws BackupError if none of them opens it, and while it is read if it is damaged
  */
 export async function unseal(
   chunks: AsyncIterable<Uint8Array>,
-  { passphrase, identities }: { passphrase: Secret; identities: readonly string[] },
+  { passphrases, identities }: { passphrases: readonly Secret[]; identities: readonly string[] },
 ): Promise<AsyncIterable<Uint8Array>> {
   const decrypter = new Decrypter();
-  if (identities.length === 0) decrypter.addPassphrase(passphrase.reveal());
+  if (identities.length === 0) for (const one of passphrases) decrypter.addPassphrase(one.reveal());
   for (const identity of identities) decrypter.addIdentity(identity);
   try {
     return unzipped(await decrypter.decrypt(toWeb(Readable.from(chunks))));

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 
 /** What says how processes are now, and nothing once they are gone. */
-const PASSING = ['workers', 'checks', 'pool_demands'];
+const PASSING = ['workers', 'processes', 'checks', 'pool_demands'];
 
 /** A table of the schema `public`, with the columns that can be written. */
 export interface Table {

@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { ensureSibling } from '../../sandbox/host/databases.ts';
 import { openSandboxInstallation } from '../../sandbox/host/installation.ts';
-import { createVault } from '../agents/secrets.ts';
 import { BackupError, type Loaded } from '../backups/load.ts';
 import { restore } from '../backups/restore.ts';
 import { unseal } from '../backups/seal.ts';
@@ -56,7 +55,7 @@ async function restoreInto(
 ): Promise<Loaded> {
   const identities = identity === undefined ? [] : await readIdentities(identity);
   const chunks = await unseal(await open(from, environment), {
-    passphrase: pulumi.keyring.current.passphrase,
+    passphrases: pulumi.keyring.all.map(({ passphrase }) => passphrase),
     identities,
   });
   const deps = { databaseUrl, stateUrl: pulumi.url, mode, keyring: pulumi.keyring };

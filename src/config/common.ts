@@ -2,8 +2,8 @@ import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
-import { type BackupExpectation, readBackupExpectation } from './backup-expectation.ts';
-import { type BackupConfig, readBackups } from './backups.ts';
+import { type BackupExpectation, readBackupSettings } from './backup-expectation.ts';
+import type { BackupConfig } from './backups.ts';
 import { type BillingConfig, readBilling } from './billing.ts';
 import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
 import { type CanaryConfig, readCanary } from './canary.ts';
@@ -87,9 +87,9 @@ export interface CommonConfig {
   /** Where traces and metrics go. */
   telemetry: TelemetryConfig;
   billing: BillingConfig;
+  backups: BackupConfig;
   expectedBackups: BackupExpectation;
   canary: CanaryConfig;
-  backups: BackupConfig;
   buyerPage: BuyerPage;
   /** The number of the Hetzner project, for links to its console. */
   hetznerProjectId: string | undefined;
@@ -131,8 +131,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     telemetry: readTelemetry(reader),
     billing: readBilling(reader),
     canary: readCanary(reader),
-    expectedBackups: readBackupExpectation(reader, dataDir),
-    backups: readBackups(reader),
+    ...readBackupSettings(reader, dataDir),
     buyerPage: readBuyerPage(reader),
     hetznerProjectId: readHetznerProjectId(reader),
     childEnvironment: childEnvironment(

@@ -25,7 +25,7 @@ export const showBackups = endpoint({
   method: 'get',
   path: '/api/backups',
   summary: 'The latest backups of both databases, and attempts at one, the newest first',
-  access: 'operator',
+  access: 'viewer',
   answers: { 200: { description: 'At most a hundred', schema: backupsJson } },
   handle: async ({ response, deps }) => {
     response.json({ items: await present(deps) });

@@ -19,7 +19,7 @@ export const rebuildStateRoute = endpoint({
   path: '/api/rebuild-state',
   summary:
     'Rebuild the rows of agents, slots and orders from Hetzner, Tailscale and Stripe, and import the stacks. Changes nothing at a cloud',
-  access: 'operator',
+  access: 'admin',
   body,
   answers: {
     200: { description: 'What was found, and done about it', schema: rebuiltJson },

@@ -4,12 +4,13 @@ import { toServerName } from '../../stacks/inputs.ts';
 import { toAgentRecord } from '../agents/agent-record.ts';
 import { type CloudRecord, sealRecord } from '../agents/cloud-record.ts';
 import { listHolds } from '../agents/holds.ts';
+import { RECORD_OWNERS } from '../agents/record-owners.ts';
 import { hasRecord, isRecordLabel, type RecordSeal, withRecord } from '../agents/record-seal.ts';
 import type { Vault } from '../agents/secrets.ts';
-import { KEPT_STATUSES } from '../agents/states.ts';
 import { getAgent } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
+import { withLock } from '../database/with-lock.ts';
 import { errorMessage } from '../errors.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -57,8 +58,14 @@ export function startKeepingRecords(deps: RecordDeps, lookSeconds = LOOK_SECONDS
   return repeatEvery(lookSeconds, look);
 }
 
-/** Writes the records that are due, at most a few. @returns how many were due */
+/** Writes the records that are due, at most a few. @returns how many; none while another worker does */
 export async function keepRecords(deps: RecordDeps): Promise<number> {
+  const isDue = (await findDue(deps.database, deps.keyring.sealing.id)).length > 0;
+  if (!isDue) return 0;
+  return withLock(deps.database, 'records', { work: () => keepDue(deps), taken: () => 0 });
+}
+
+async function keepDue(deps: RecordDeps): Promise<number> {
   const keyId = deps.keyring.sealing.id;
   const due = await findDue(deps.database, keyId);
   const fresh = due.filter(({ isFresh }) => isFresh);
@@ -78,9 +85,7 @@ async function findDue(database: Database, keyId: string): Promise<Due[]> {
   const { rows } = await sql<Due>`
     select o.id as "ownerId", o.updated_at::text as version,
       o.updated_at > now() - make_interval(secs => ${FRESH.withinSeconds}) as "isFresh"
-    from (select agent_id as id, updated_at from agents
-        where status = any(${[...KEPT_STATUSES]}::text[]) and inputs is not null and secrets is not null
-      union all select slot_id, updated_at from slots where status = 'ready') o
+    from ${RECORD_OWNERS} o
       left join cloud_records r on r.owner_id = o.id
     where (r.owner_id is null or r.seen is null or o.updated_at > r.seen or r.key_id is distinct from ${keyId}) and coalesce(r.retry_at <= now(), true)
     order by o.updated_at desc limit ${FRESH.limit}`.execute(database);

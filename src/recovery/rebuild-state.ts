@@ -5,14 +5,15 @@ import type { Vault } from '../agents/secrets.ts';
 import { replaceFindings } from '../billing/follow/findings.ts';
 import type { Database } from '../database/connect.ts';
 import { isRecovering } from '../database/recovering.ts';
+import { withLock } from '../database/with-lock.ts';
 import { ConflictError, errorMessage } from '../errors.ts';
 import type { Clock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import { destroyGone } from './gone.ts';
-import { type OrderDeps, readBought, restoreOrders } from './orders.ts';
+import { type Bought, type OrderDeps, readBought, restoreOrders } from './orders.ts';
 import { type Found, type Plan, planRebuild, type Unclear } from './plan.ts';
 import { type Restored, restoreRows } from './restore-rows.ts';
-import { openRecords, type SurveyedClouds, takeSurvey } from './survey.ts';
+import { openRecords, type Survey, type SurveyedClouds, takeSurvey } from './survey.ts';
 
 export interface RebuildDeps {
   database: Database;
@@ -49,35 +50,49 @@ export async function rebuildState(
   const bought = deps.orders && (await readBought(deps.orders));
   const plan = withSafeSlots(planRebuild(survey, await openRecords(deps.seal, survey.sshKeys)), bought);
   if (!apply) return toProposal(plan);
-  return alone(deps.database, async () => {
-    const overwrites = await isRecovering(deps.database);
-    const rebuilt: Rebuilt = { applied: true, agents: [], slots: [], orders: 0, unclear: [] };
-    const unclear = [...plan.unclear];
-    for (const found of plan.found) {
-      const action = await tryToRestore({ ...deps, actor, overwrites }, found, unclear);
-      tell(rebuilt, found, action);
-    }
-    if (overwrites) {
-      const gone = await destroyGone(deps.database, survey, actor);
-      for (const agentId of gone.destroyed)
-        rebuilt.agents.push({ agentId, status: 'destroyed', action: 'destroyed' });
-      unclear.push(...gone.unclear);
-    }
-    if (bought !== undefined) {
-      const { restored, unclear: others } = await restoreOrders(deps.database, bought);
-      rebuilt.orders = restored;
-      unclear.push(...others);
-    }
-    await finish(deps, actor, unclear);
-    return { ...rebuilt, unclear: unclear.map(({ agentId, cause, cure }) => ({ agentId, cause, cure })) };
+  return withLock(deps.database, 'rebuild-state', {
+    work: () => applyPlan(deps, { actor, survey, bought, plan }),
+    taken: () => {
+      throw new ConflictError('A rebuild is under way already');
+    },
   });
+}
+
+interface Surveyed {
+  actor: string;
+  survey: Survey;
+  bought: Bought | undefined;
+  plan: Plan;
+}
+
+async function applyPlan(deps: RebuildDeps, { actor, survey, bought, plan }: Surveyed): Promise<Rebuilt> {
+  const overwrites = await isRecovering(deps.database);
+  const rebuilt: Rebuilt = { applied: true, agents: [], slots: [], orders: 0, unclear: [] };
+  const unclear = [...plan.unclear];
+  for (const found of plan.found) {
+    const action = await tryToRestore({ ...deps, actor, overwrites }, found, unclear);
+    tell(rebuilt, found, action);
+  }
+  if (overwrites) {
+    const gone = await destroyGone(deps.database, survey, actor);
+    for (const agentId of gone.destroyed)
+      rebuilt.agents.push({ agentId, status: 'destroyed', action: 'destroyed' });
+    unclear.push(...gone.unclear);
+  }
+  if (bought !== undefined) {
+    const { restored, unclear: others } = await restoreOrders(deps.database, bought);
+    rebuilt.orders = restored;
+    unclear.push(...others);
+  }
+  await finish(deps, actor, unclear);
+  return { ...rebuilt, unclear: unclear.map(({ agentId, cause, cure }) => ({ agentId, cause, cure })) };
 }
 
 /**
  * A slot that an order had claimed just before everything was lost may look as if it waited: its agent's
  * record was not written yet. While a paid order lacks its agent, no slot is given to anybody.
  */
-function withSafeSlots(plan: Plan, bought: Awaited<ReturnType<typeof readBought>> | undefined): Plan {
+function withSafeSlots(plan: Plan, bought: Bought | undefined): Plan {
   const ids = new Set(plan.found.map(({ record }) => record.id));
   const lacks = bought?.orders.find(
     ({ decision: { agent, order } }) =>
@@ -147,19 +162,5 @@ async function finish({ database, clock }: RebuildDeps, actor: string, unclear: 
     await sql`update installation set recovery = 'none', created_at = least(created_at,
       coalesce((select min(created_at) from agents), created_at))`.execute(trx);
     await audit(trx, { actor, action: 'recovery.finished', details: { unclear: unclear.length } });
-  });
-}
-
-/** One rebuild at a time. @throws ConflictError if one is under way */
-async function alone<T>(database: Database, work: () => Promise<T>): Promise<T> {
-  return database.connection().execute(async (connection) => {
-    const { rows } = await sql<{ locked: boolean }>`
-      select pg_try_advisory_lock(hashtext('rebuild-state'), 0) as locked`.execute(connection);
-    if (rows[0]?.locked !== true) throw new ConflictError('A rebuild is under way already');
-    try {
-      return await work();
-    } finally {
-      await sql`select pg_advisory_unlock(hashtext('rebuild-state'), 0)`.execute(connection);
-    }
   });
 }

@@ -1,27 +1,31 @@
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { checkPassphrase } from '../../src/agents/canary.ts';
-import { createVault } from '../../src/agents/secrets.ts';
 import { type BackupDeps, makeBackup } from '../../src/backups/make.ts';
 import { restore } from '../../src/backups/restore.ts';
+import { startBackups } from '../../src/backups/schedule.ts';
 import { seal, unseal } from '../../src/backups/seal.ts';
 import { openStore } from '../../src/backups/store.ts';
 import type { BackupStore } from '../../src/config/backups.ts';
 import { createDatabase as createConnection, createPool } from '../../src/database/connect.ts';
 import { SCHEMA_VERSION } from '../../src/database/migrations.ts';
 import { checkStamp } from '../../src/database/stamp.ts';
+import { checkKeys } from '../../src/keys/check-keys.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
 import { insertOperation } from '../../src/operations/requests.ts';
+import { backupProbe, readBackups } from '../../src/reconcile/checks/backup-probe.ts';
+import { runProbe } from '../../src/reconcile/checks/probe.ts';
 import { Secret } from '../../src/secret.ts';
 import { type KeyService, noKeyService, startKeyService } from '../support/key-service.ts';
 import { type OperationsFixture, openOperations } from '../support/operations-fixture.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 
 const PASSPHRASE = new Secret('the installation’s passphrase');
+const KEYRING = new Keyring(PASSPHRASE);
 let at: OperationsFixture;
 let state: TestDatabase;
 let folder: string;
@@ -60,7 +64,7 @@ const stateName = () => new URL(state.url).pathname.slice(1);
 /** An installation with an agent, whose row has what is hard to write down, and its stack. */
 async function fill(): Promise<void> {
   await checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one' } });
-  await checkPassphrase(at.database, createVault(PASSPHRASE));
+  await checkKeys(at.database, KEYRING);
   await at.database.transaction().execute(async (trx) => {
     const agents = ['a1', 'ünï'].map((userId, index) => ({
       agent_id: `a${index + 1}`,
@@ -86,7 +90,7 @@ const deps = (changes: Partial<BackupDeps['backups']> = {}): BackupDeps => ({
   database: at.database,
   databaseUrl: new Secret(at.url),
   stateUrl: new Secret(state.url),
-  passphrase: PASSPHRASE,
+  keyring: KEYRING,
   backups: { to: { kind: 'folder', path: folder }, everyMs: 1, keep: 2, recipients: [], ...changes },
   dataDir: folder,
   log: at.log,
@@ -101,7 +105,7 @@ async function openTargets() {
       databaseUrl: new Secret(service.url),
       stateUrl: new Secret(other.url),
       mode: 'live' as const,
-      vault: createVault(PASSPHRASE),
+      keyring: KEYRING,
     },
     state: other.url,
     drop: () => Promise.all([service.drop(), other.drop()]),
@@ -111,7 +115,7 @@ async function openTargets() {
 async function openFile(path: string, { passphrase = PASSPHRASE, identities = [] as string[] } = {}) {
   const [name, in_] = [path.split('/').at(-1)!, path.split('/').slice(0, -1).join('/')];
   const chunks = await openStore({ kind: 'folder', path: in_ }).get(name);
-  return unseal(chunks, { passphrase, identities });
+  return unseal(chunks, { passphrases: [passphrase], identities });
 }
 
 const AGENTS =
@@ -179,6 +183,30 @@ describe('a backup', () => {
     await targets.drop();
   });
 
+  test('on a schedule is made when the last one is old enough, and satisfies doctor', async () => {
+    await sql`update installation set recovery = 'none'`.execute(at.database);
+    const repeating = startBackups(deps({ everyMs: 3_600_000 }), 0.05)!;
+    const count = async () => (await at.database.selectFrom('backups').select('location').execute()).length;
+    await expect.poll(count, { timeout: 20_000 }).toBe(1);
+    const probe = backupProbe(readBackups(at.database, join(folder, 'none.json')), 2);
+    await expect.poll(async () => (await runProbe(probe)).ok, { timeout: 20_000 }).toBe(true);
+    await sql`update backups set started_at = now() - interval '2 hours'`.execute(at.database);
+    await expect.poll(count, { timeout: 20_000 }).toBe(2);
+    await repeating.stop();
+    expect(await count()).toBe(2);
+  });
+
+  test('that an earlier passphrase encrypted is opened while both are configured', async () => {
+    const { location } = await makeBackup(deps());
+    const both = new Keyring(new Secret('a later one'), PASSPHRASE);
+    const targets = await openTargets();
+    const passphrases = both.all.map(({ passphrase }) => passphrase);
+    const chunks = await openStore({ kind: 'folder', path: folder }).get(basename(location));
+    const opened = await unseal(chunks, { passphrases, identities: [] });
+    await restore({ ...targets.deps, keyring: both }, opened, { force: false });
+    await targets.drop();
+  });
+
   test('that cannot be put anywhere says so in its row', async () => {
     const file = join(folder, 'a-file');
     await writeFile(file, '');
@@ -193,7 +221,7 @@ describe('a restore refuses', () => {
   test('a database in use, unless it is given up', async () => {
     const { location } = await makeBackup(deps());
     const own = { databaseUrl: new Secret(at.url), stateUrl: new Secret(state.url), mode: 'live' as const };
-    const target = { ...own, vault: createVault(PASSPHRASE) };
+    const target = { ...own, keyring: KEYRING };
     await expect(restore(target, await openFile(location), { force: false })).rejects.toThrow(/not empty/);
     await sql`insert into agents (agent_id, user_id, region, location, plan) values ('later', 'u', 'r', 'l', 'p')`.execute(
       at.database,
@@ -207,7 +235,7 @@ describe('a restore refuses', () => {
       at.database,
     );
     await expect(restore(target, await openFile(location), { force: true })).rejects.toThrow(
-      /worker .* runs/,
+      /process .* runs/,
     );
   });
 
@@ -215,7 +243,7 @@ describe('a restore refuses', () => {
     const { location } = await makeBackup(deps());
     await expect(openFile(location, { passphrase: new Secret('other') })).rejects.toThrow(/cannot be opened/);
     const targets = await openTargets();
-    const other = { ...targets.deps, vault: createVault(new Secret('other')) };
+    const other = { ...targets.deps, keyring: new Keyring(new Secret('other')) };
     await expect(restore(other, await openFile(location), { force: false })).rejects.toThrow(
       /another installation/,
     );
@@ -252,7 +280,7 @@ describe('a restore refuses', () => {
       })(),
       { passphrase: PASSPHRASE, recipients: [] },
     );
-    const opened = await unseal(sealed, { passphrase: PASSPHRASE, identities: [] });
+    const opened = await unseal(sealed, { passphrases: [PASSPHRASE], identities: [] });
     await expect(restore(targets.deps, opened, { force: false })).rejects.toThrow(reason);
     const tables = await query(targets.service, "select to_regclass('agents') as name");
     if (tables[0]?.name !== null) expect(await query(targets.service, 'select from agents')).toEqual([]);
@@ -282,7 +310,7 @@ describe.skipIf(noKeyService !== null)('a bucket', () => {
     const names = await store.list();
     expect(names).toHaveLength(2);
     const targets = await openTargets();
-    const opened = await unseal(await store.get(names[1]!), { passphrase: PASSPHRASE, identities: [] });
+    const opened = await unseal(await store.get(names[1]!), { passphrases: [PASSPHRASE], identities: [] });
     await restore(targets.deps, opened, { force: false });
     expect(await query(targets.service, AGENTS)).toEqual(await query(at.url, AGENTS));
     await targets.drop();

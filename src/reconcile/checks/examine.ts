@@ -19,7 +19,7 @@ import {
 } from './database-probes.ts';
 import { hetznerAccessProbe, pricesProbe, quotaProbe, serverLimitProbe } from './hetzner-probes.ts';
 import { toolsProbe } from './host-probes.ts';
-import { hostProbes, type LiveProbeDeps, pluginProbes, stripeProbes } from './live-probes.ts';
+import { backupsProbe, hostProbes, type LiveProbeDeps, pluginProbes, stripeProbes } from './live-probes.ts';
 import { type Check, type Probe, runProbe } from './probe.ts';
 import { hetznerProbe, tailscaleProbe } from './probes.ts';
 import { publicAddressProbe } from './public-address-probe.ts';
@@ -111,6 +111,7 @@ function databaseTree({ config, connections, database }: ExaminationDeps): Check
     accountsProbe(database, readStamp),
     queueProbe(database),
     serverLimitProbe(database),
+    backupsProbe(config, database),
   ];
   return {
     probe: databaseProbe(url),

@@ -77,10 +77,10 @@ async function run(deps: SweepDeps, running: Running): Promise<void> {
   const clouds = deps.openClouds(budget);
   const { cloud, next } = await takeInventory(clouds, budget, { start, signal });
   report.listed = cloud.resources.length;
+  // Whose things are whose may not be known yet.
+  const acts = !(await isRecovering(deps.database));
   const { findings, attributed } = await findAll(deps.database, cloud);
   const acting = { ...deps, ...clouds, sweepId, budget, report, say, signal };
-  // Whose things are whose is not known yet.
-  const acts = !(await isRecovering(deps.database));
   const removed = await removeAll(acting, acts ? findings.filter(isRemoval) : []);
   await adoptAll(acting, acts ? findings.filter(isAdoption) : []);
   await mendAll(acting, acts ? findings.filter(isMend) : []);
