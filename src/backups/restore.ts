@@ -1,11 +1,11 @@
 import type pg from 'pg';
-import { createDatabase, createPool } from '../database/connect.ts';
-import { databaseVersion, migrate, migrateDatabase, SCHEMA_VERSION } from '../database/migrations.ts';
+import { migrateDatabase, SCHEMA_VERSION } from '../database/migrations.ts';
 import { opensCanary } from '../keys/check-keys.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Secret } from '../secret.ts';
 import type { Header } from './format.ts';
 import { BackupError, type Loaded, load, type OpenedBackup, openBackup } from './load.ts';
+import { giveUpFormer, prepareSchema, putFormerBack } from './schema-of-backup.ts';
 import { connect } from './scratch.ts';
 import { ensureStateTable, STATE_TABLE } from './state-table.ts';
 import { clearTables } from './tables.ts';
@@ -36,9 +36,15 @@ export async function restore(
   refuseOther(deps, backup.header);
   await refuseUsed(deps, force);
   await prepareSchema(deps.databaseUrl, backup.header.schema);
-  const loaded = await loadAll(deps, backup);
-  await migrateDatabase(deps.databaseUrl);
-  return loaded;
+  try {
+    const loaded = await loadAll(deps, backup);
+    await migrateDatabase(deps.databaseUrl);
+    await giveUpFormer(deps.databaseUrl);
+    return loaded;
+  } catch (error) {
+    await putFormerBack(deps.databaseUrl).catch(() => {});
+    throw error;
+  }
 }
 
 async function loadAll(deps: RestoreDeps, backup: OpenedBackup): Promise<Loaded> {
@@ -86,23 +92,6 @@ async function rowsOf(client: pg.Client, table: string, where = ''): Promise<num
   const known = await client.query('select to_regclass($1) as name', [`public.${table}`]);
   if (known.rows[0]?.name === null) return 0;
   return (await client.query(`select from ${table} ${where} limit 1`)).rowCount ?? 0;
-}
-
-/** Gives the database the schema that the backup is of: what came later is done to its rows afterwards. */
-async function prepareSchema(databaseUrl: Secret, schema: string): Promise<void> {
-  const pool = createPool(databaseUrl, 1, 'agent-stacks restore', { queryTimeoutMs: 0 });
-  try {
-    const database = createDatabase(pool);
-    const present = await databaseVersion(database);
-    if (present === schema) return;
-    if (present !== undefined) {
-      await pool.query('drop schema public cascade');
-      await pool.query('create schema public');
-    }
-    await migrate(database, { to: schema });
-  } finally {
-    await pool.end();
-  }
 }
 
 function refuseOther({ mode, keyring, stateUrl }: RestoreDeps, header: Header): void {

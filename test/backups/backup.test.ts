@@ -12,7 +12,7 @@ import { seal, unseal } from '../../src/backups/seal.ts';
 import { openStore } from '../../src/backups/store.ts';
 import type { BackupStore } from '../../src/config/backups.ts';
 import { createDatabase as createConnection, createPool } from '../../src/database/connect.ts';
-import { SCHEMA_VERSION } from '../../src/database/migrations.ts';
+import { migrate, SCHEMA_VERSION } from '../../src/database/migrations.ts';
 import { checkStamp } from '../../src/database/stamp.ts';
 import { checkKeys } from '../../src/keys/check-keys.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
@@ -97,8 +97,8 @@ const deps = (changes: Partial<BackupDeps['backups']> = {}): BackupDeps => ({
 });
 
 /** Two empty databases, as a new installation has them. */
-async function openTargets() {
-  const [service, other] = await Promise.all([createDatabase(), createDatabase()]);
+async function openTargets(template?: 'service') {
+  const [service, other] = await Promise.all([createDatabase(template), createDatabase()]);
   return {
     service: service.url,
     deps: {
@@ -116,6 +116,21 @@ async function openFile(path: string, { passphrase = PASSPHRASE, identities = []
   const [name, in_] = [path.split('/').at(-1)!, path.split('/').slice(0, -1).join('/')];
   const chunks = await openStore({ kind: 'folder', path: in_ }).get(name);
   return unseal(chunks, { passphrases: [passphrase], identities });
+}
+
+/** A backup of this text, as `restore` gets it. */
+async function sealed(text: string): Promise<AsyncIterable<Uint8Array>> {
+  const lines = (async function* () {
+    yield text;
+  })();
+  const made = await seal(lines, { passphrase: PASSPHRASE, recipients: [] });
+  return unseal(made, { passphrases: [PASSPHRASE], identities: [] });
+}
+
+async function migrateTo(url: string, version: string): Promise<void> {
+  const database = createConnection(createPool(new Secret(url), 1, 'backup test'));
+  await migrate(database, { to: version });
+  await database.destroy();
 }
 
 const AGENTS =
@@ -156,17 +171,16 @@ describe('a backup', () => {
   });
 
   test('leaves no scratch database and no unfinished file behind, and only so many backups', async () => {
-    const first = await makeBackup(deps());
-    for (let count = 0; count < 2; count += 1) await makeBackup(deps());
+    await makeBackup(deps({ keep: 1 }));
+    const { location } = await makeBackup(deps({ keep: 1 }));
     const files = (await readdir(folder)).filter((name) => name.endsWith('.age'));
-    expect(files).toHaveLength(2);
-    expect(files).not.toContain(first.location.split('/').at(-1));
+    expect(files).toEqual([basename(location)]);
     expect(await readdir(join(folder, 'backups'))).toEqual([]);
     const scratch = await query(at.url, "select from pg_database where datname like 'agent-stacks-check-%'");
     expect(scratch).toEqual([]);
     const rows = await at.database.selectFrom('backups').selectAll().execute();
     expect(rows.map(({ error, verified_at }) => [error, verified_at !== null])).toEqual(
-      Array(3).fill([null, true]),
+      Array(2).fill([null, true]),
     );
   });
 
@@ -177,7 +191,7 @@ describe('a backup', () => {
     expect(isVerified).toBe(false);
     expect((await readFile(location)).subarray(0, 21).toString()).toBe('age-encryption.org/v1');
     await expect(openFile(location)).rejects.toThrow(/cannot be opened/);
-    const targets = await openTargets();
+    const targets = await openTargets('service');
     const opened = await openFile(location, { identities: [identity] });
     expect((await restore(targets.deps, opened, { force: false })).rows).toBeGreaterThan(4);
     await targets.drop();
@@ -199,7 +213,7 @@ describe('a backup', () => {
   test('that an earlier passphrase encrypted is opened while both are configured', async () => {
     const { location } = await makeBackup(deps());
     const both = new Keyring(new Secret('a later one'), PASSPHRASE);
-    const targets = await openTargets();
+    const targets = await openTargets('service');
     const passphrases = both.all.map(({ passphrase }) => passphrase);
     const chunks = await openStore({ kind: 'folder', path: folder }).get(basename(location));
     const opened = await unseal(chunks, { passphrases, identities: [] });
@@ -218,6 +232,12 @@ describe('a backup', () => {
 });
 
 describe('a restore refuses', () => {
+  let untouched: Awaited<ReturnType<typeof openTargets>>;
+  beforeAll(async () => {
+    untouched = await openTargets('service');
+  });
+  afterAll(() => untouched.drop());
+
   test('a database in use, unless it is given up', async () => {
     const { location } = await makeBackup(deps());
     const own = { databaseUrl: new Secret(at.url), stateUrl: new Secret(state.url), mode: 'live' as const };
@@ -239,17 +259,33 @@ describe('a restore refuses', () => {
     );
   });
 
+  test('one that is cut, and leaves a database of another version as it was', async () => {
+    const older = '0036-rekey';
+    const targets = await openTargets();
+    await migrateTo(targets.service, older);
+    await query(targets.service, 'create table mine as select 1 as kept');
+    const begun = `${header()}T{"side":"service","table":"agents"}\n`;
+    await expect(restore(targets.deps, await sealed(begun), { force: true })).rejects.toThrow(/has no end/);
+    expect(await query(targets.service, 'select kept from mine')).toEqual([{ kept: 1 }]);
+    const versions = await query(targets.service, 'select max(name) as newest from kysely_migration');
+    expect(versions).toEqual([{ newest: older }]);
+    const { location } = await makeBackup(deps());
+    await restore(targets.deps, await openFile(location), { force: true });
+    expect(await query(targets.service, AGENTS)).toEqual(await query(at.url, AGENTS));
+    const aside = "select from pg_namespace where nspname like 'before%'";
+    expect(await query(targets.service, aside)).toEqual([]);
+    await targets.drop();
+  });
+
   test('another passphrase, another installation, another mode', async () => {
     const { location } = await makeBackup(deps());
     await expect(openFile(location, { passphrase: new Secret('other') })).rejects.toThrow(/cannot be opened/);
-    const targets = await openTargets();
-    const other = { ...targets.deps, keyring: new Keyring(new Secret('other')) };
+    const other = { ...untouched.deps, keyring: new Keyring(new Secret('other')) };
     await expect(restore(other, await openFile(location), { force: false })).rejects.toThrow(
       /another installation/,
     );
-    const sandbox = { ...targets.deps, mode: 'sandbox' as const };
+    const sandbox = { ...untouched.deps, mode: 'sandbox' as const };
     await expect(restore(sandbox, await openFile(location), { force: false })).rejects.toThrow(/live mode/);
-    await targets.drop();
   });
 
   const header = (changes: object = {}) =>
@@ -273,18 +309,8 @@ describe('a restore refuses', () => {
     ],
     ['a row without a table', `${header()}${row}`, /has no table/],
   ])('%s, and changes nothing', async (_, text, reason) => {
-    const targets = await openTargets();
-    const sealed = await seal(
-      (async function* () {
-        yield text;
-      })(),
-      { passphrase: PASSPHRASE, recipients: [] },
-    );
-    const opened = await unseal(sealed, { passphrases: [PASSPHRASE], identities: [] });
-    await expect(restore(targets.deps, opened, { force: false })).rejects.toThrow(reason);
-    const tables = await query(targets.service, "select to_regclass('agents') as name");
-    if (tables[0]?.name !== null) expect(await query(targets.service, 'select from agents')).toEqual([]);
-    await targets.drop();
+    await expect(restore(untouched.deps, await sealed(text), { force: false })).rejects.toThrow(reason);
+    expect(await query(untouched.service, 'select from agents')).toEqual([]);
   });
 });
 
@@ -305,12 +331,12 @@ describe.skipIf(noKeyService !== null)('a bucket', () => {
   afterAll(() => service.stop());
 
   test('keeps backups as a folder does', async () => {
-    for (let count = 0; count < 3; count += 1) await makeBackup(deps({ to }));
+    for (let count = 0; count < 2; count += 1) await makeBackup(deps({ to, keep: 1 }));
     const store = openStore(to);
     const names = await store.list();
-    expect(names).toHaveLength(2);
-    const targets = await openTargets();
-    const opened = await unseal(await store.get(names[1]!), { passphrases: [PASSPHRASE], identities: [] });
+    expect(names).toHaveLength(1);
+    const targets = await openTargets('service');
+    const opened = await unseal(await store.get(names[0]!), { passphrases: [PASSPHRASE], identities: [] });
     await restore(targets.deps, opened, { force: false });
     expect(await query(targets.service, AGENTS)).toEqual(await query(at.url, AGENTS));
     await targets.drop();

@@ -26,7 +26,7 @@ export function backupProbe(read: ReadBackups, mostHours: number | undefined): P
     cure: CURE,
     look: async () => {
       if (mostHours === undefined)
-        return 'not watched: set BACKUP_TO to have them made, or BACKUP_MAX_AGE to be told when the newest is too old';
+        return 'not watched: set BACKUP_TO, or BACKUP_MAX_AGE for backups of your own';
       const { newest, failure, since } = await read();
       const why = failure === undefined ? '' : `. The last attempt failed: ${failure}`;
       if (newest === undefined) {
