@@ -66,16 +66,13 @@ export async function takeInventory(
         ? { list: 'ssh-keys', page: 1, afterServerId: 0 }
         : { list: 'servers', page: servers.nextPage, afterServerId: highestId(servers, cursor) };
   }
-  let sshKeys: Listed | undefined;
-  if (cursor.list === 'ssh-keys') {
-    sshKeys = await readPages({ ...pages, mayOmit: options.isExpectedKeyCount }, cursor.page, async (page) =>
-      mapPage(await hetzner.sshKeyPage(page), toSshKey),
-    );
+  const keyPages = { ...pages, mayOmit: options.isExpectedKeyCount };
+  const sshKeys = await listSshKeys(hetzner, keyPages, cursor);
+  if (sshKeys !== undefined)
     cursor =
       sshKeys.nextPage === null
         ? { list: 'snapshots', page: 1, afterServerId: 0 }
         : { ...cursor, page: sshKeys.nextPage };
-  }
   const snapshots = await listSnapshots(hetzner, pages, cursor);
   if (cursor.list === 'snapshots')
     cursor = snapshots.nextPage === null ? null : { ...cursor, page: snapshots.nextPage };
@@ -89,6 +86,16 @@ export async function takeInventory(
     next: cursor,
     omittedKeys: sshKeys?.omitted === true,
   };
+}
+
+/** Lists the SSH keys if the servers are complete. */
+async function listSshKeys(
+  hetzner: SweptHetzner,
+  pages: Pages,
+  { list, page: first }: SweepCursor,
+): Promise<Listed | undefined> {
+  if (list !== 'ssh-keys') return undefined;
+  return readPages(pages, first, async (page) => mapPage(await hetzner.sshKeyPage(page), toSshKey));
 }
 
 /** Lists the snapshots if the earlier lists are complete. */
