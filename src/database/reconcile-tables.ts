@@ -48,6 +48,8 @@ export interface SweepTable {
   removed: Defaulted<number>;
   findings: DefaultedJson<string[]>;
   note: string | null;
+  /** Whether the SSH keys were counted instead of listed. */
+  omitted_keys: Defaulted<boolean>;
   /** Where the next sweep resumes. */
   next: NullableJson<SweepCursor> | null;
 }

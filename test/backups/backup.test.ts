@@ -260,7 +260,7 @@ describe('a restore refuses', () => {
   });
 
   test('one that is cut, and leaves a database of another version as it was', async () => {
-    const older = '0036-rekey';
+    const older = '0038-log-levels';
     const targets = await openTargets();
     await migrateTo(targets.service, older);
     await query(targets.service, 'create table mine as select 1 as kept');

@@ -28,6 +28,8 @@ export interface Inventory {
   cloud: CloudView;
   /** Where the next sweep continues; null: all lists are complete. */
   next: SweepCursor | null;
+  /** The SSH keys were only counted. */
+  omittedKeys: boolean;
 }
 
 export const START: SweepCursor = { list: 'servers', page: 1, afterServerId: 0 };
@@ -37,13 +39,20 @@ const CALLS_PER_AGENT = CALLS_PER_SERVER_REMOVAL + 5;
 
 /**
  * Lists the resources with this service's labels, beginning at `start`, in pages of 50, as far as the budget
- * allows. Reserves a quarter of the budget, at least enough for one agent, to act on the findings.
+ * allows. Reserves a quarter of the budget, at least enough for one agent, to act on the findings. Where the
+ * SSH keys of a large fleet do not fit any more, they are left out if `isExpectedKeyCount` agrees with their
+ * number.
  */
 export async function takeInventory(
   { hetzner, tailscale }: SweptClouds,
   budget: Budget,
-  { start, signal }: { start: SweepCursor; signal: AbortSignal },
+  options: {
+    start: SweepCursor;
+    isExpectedKeyCount: (total: number) => Promise<boolean>;
+    signal: AbortSignal;
+  },
 ): Promise<Inventory> {
+  const { start, signal } = options;
   const tailnet = await listTailnet(tailscale);
   const pages = { budget, signal };
   let cursor: SweepCursor | null = start;
@@ -57,16 +66,13 @@ export async function takeInventory(
         ? { list: 'ssh-keys', page: 1, afterServerId: 0 }
         : { list: 'servers', page: servers.nextPage, afterServerId: highestId(servers, cursor) };
   }
-  let sshKeys: Listed | undefined;
-  if (cursor.list === 'ssh-keys') {
-    sshKeys = await readPages(pages, cursor.page, async (page) =>
-      mapPage(await hetzner.sshKeyPage(page), toSshKey),
-    );
+  const keyPages = { ...pages, mayOmit: options.isExpectedKeyCount };
+  const sshKeys = await listSshKeys(hetzner, keyPages, cursor);
+  if (sshKeys !== undefined)
     cursor =
       sshKeys.nextPage === null
         ? { list: 'snapshots', page: 1, afterServerId: 0 }
         : { ...cursor, page: sshKeys.nextPage };
-  }
   const snapshots = await listSnapshots(hetzner, pages, cursor);
   if (cursor.list === 'snapshots')
     cursor = snapshots.nextPage === null ? null : { ...cursor, page: snapshots.nextPage };
@@ -78,7 +84,18 @@ export async function takeInventory(
       listsAllSnapshots: start.list !== 'snapshots' && cursor === null,
     },
     next: cursor,
+    omittedKeys: sshKeys?.omitted === true,
   };
+}
+
+/** Lists the SSH keys if the servers are complete. */
+async function listSshKeys(
+  hetzner: SweptHetzner,
+  pages: Pages,
+  { list, page: first }: SweepCursor,
+): Promise<Listed | undefined> {
+  if (list !== 'ssh-keys') return undefined;
+  return readPages(pages, first, async (page) => mapPage(await hetzner.sshKeyPage(page), toSshKey));
 }
 
 /** Lists the snapshots if the earlier lists are complete. */
@@ -87,7 +104,7 @@ async function listSnapshots(
   pages: Pages,
   { list, page: first }: SweepCursor,
 ): Promise<Listed> {
-  if (list !== 'snapshots') return { items: [], nextPage: null };
+  if (list !== 'snapshots') return { items: [], nextPage: null, omitted: false };
   return readPages(pages, first, async (page) => mapPage(await hetzner.snapshotPage(page), toSnapshot));
 }
 
@@ -100,31 +117,47 @@ async function listTailnet(tailscale: TailscaleClient): Promise<Resource[]> {
 interface Listed {
   items: Resource[];
   nextPage: number | null;
+  /** What follows the first page was left out. */
+  omitted: boolean;
 }
 
 interface Pages {
   budget: Budget;
   signal: AbortSignal;
+  /** Asked on the first page of a list that does not fit into the budget. */
+  mayOmit?: (total: number) => Promise<boolean>;
 }
 
 async function readPages(
-  { budget, signal }: Pages,
+  { budget, signal, mayOmit }: Pages,
   first: number,
   read: (page: number) => Promise<Page<Resource>>,
 ): Promise<Listed> {
   const items: Resource[] = [];
   let nextPage: number | null = first;
-  while (nextPage !== null && budget.left > Math.max(budget.used / 3, CALLS_PER_AGENT)) {
+  while (nextPage !== null && hasRoom(budget, 1)) {
     signal.throwIfAborted();
     const page: Page<Resource> = await read(nextPage);
     items.push(...page.items);
+    const { total } = page;
+    const pagesLeft = Math.ceil((total ?? 0) / PAGE_SIZE) - 1;
+    if (nextPage === 1 && total !== null && !hasRoom(budget, pagesLeft) && (await mayOmit?.(total)) === true)
+      return { items, nextPage: null, omitted: true };
     nextPage = page.nextPage;
   }
-  return { items, nextPage };
+  return { items, nextPage, omitted: false };
+}
+
+const PAGE_SIZE = 50;
+
+/** Whether so many pages can be read and a quarter of the calls remains. */
+function hasRoom({ used, left }: Budget, pages: number): boolean {
+  const more = pages - 1;
+  return left - more > Math.max((used + more) / 3, CALLS_PER_AGENT);
 }
 
 function mapPage<T>(page: Page<T>, toResource: (item: T) => Resource): Page<Resource> {
-  return { items: page.items.map(toResource), nextPage: page.nextPage };
+  return { ...page, items: page.items.map(toResource) };
 }
 
 function highestId(servers: Listed, cursor: SweepCursor): number {
@@ -141,5 +174,5 @@ function listedRange(servers: Listed | undefined, start: SweepCursor): CloudView
 
 /** Adjusts the cursor after `removed` resources before it were deleted, which moves the rest up. */
 export function movedUp(cursor: SweepCursor, removed: number): SweepCursor {
-  return { ...cursor, page: Math.max(1, cursor.page - Math.ceil(removed / 50)) };
+  return { ...cursor, page: Math.max(1, cursor.page - Math.ceil(removed / PAGE_SIZE)) };
 }

@@ -14,6 +14,7 @@ import { attributeDevices } from './devices.ts';
 import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, type GoneSnapshot, reportGone, reportGoneSnapshot } from './gone.ts';
 import { movedUp, START, type SweptClouds, takeInventory } from './inventory.ts';
+import { isExpectedKeyCount } from './key-count.ts';
 import { forgetMismatches, storeMismatches, type Unclear } from './mismatches.ts';
 import { type Removal, removeFromAgent } from './remove.ts';
 import { type Resource, type ResourceKind, toCarriedName } from './resources.ts';
@@ -40,7 +41,10 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
   const before = await lastSweep(deps.database);
   const sweepId = await beginSweep(deps.database);
   const budget = createBudget(deps.maxCalls ?? MAX_CALLS);
-  const report: SweepReport = { calls: 0, listed: 0, removed: 0, findings: [], note: null, next: null };
+  const report: SweepReport = {
+    ...{ calls: 0, listed: 0, removed: 0, findings: [], note: null },
+    ...{ omittedKeys: false, next: null },
+  };
   const known = new Set(before?.findings);
   const say: Say = (agentId, text) => {
     report.findings.push(text);
@@ -75,8 +79,13 @@ interface Running {
 async function run(deps: SweepDeps, running: Running): Promise<void> {
   const { sweepId, budget, report, say, start, signal } = running;
   const clouds = deps.openClouds(budget);
-  const { cloud, next } = await takeInventory(clouds, budget, { start, signal });
+  const { cloud, next, omittedKeys } = await takeInventory(clouds, budget, {
+    start,
+    isExpectedKeyCount: (total) => isExpectedKeyCount(deps.database, total),
+    signal,
+  });
   report.listed = cloud.resources.length;
+  report.omittedKeys = omittedKeys;
   // Whose things are whose may not be known yet.
   const acts = !(await isRecovering(deps.database));
   const { findings, attributed } = await findAll(deps.database, cloud);
@@ -103,7 +112,7 @@ async function keepMismatches(
   const cycle = start === START ? sweepId : start.cycle;
   await storeMismatches(database, unclear, { sweepId, cycle: cycle ?? sweepId });
   if (report.next !== null) report.next = { ...report.next, cycle };
-  else if (cycle !== undefined) await forgetMismatches(database, cycle);
+  else if (cycle !== undefined) await forgetMismatches(database, { cycle, omittedKeys: report.omittedKeys });
 }
 
 function continueAt(cursor: SweepCursor, { budget, report }: Running): void {

@@ -14,6 +14,8 @@ export interface SweepReport {
   findings: string[];
   /** Why it is incomplete; null if it is complete. */
   note: string | null;
+  /** Whether the SSH keys were counted instead of listed. */
+  omittedKeys: boolean;
   /** Where the next one continues; null: at the beginning. */
   next: SweepCursor | null;
 }
@@ -51,6 +53,7 @@ export async function finishSweep(database: Database, sweepId: number, report: S
       removed: report.removed,
       findings: jsonText(report.findings),
       note: report.note,
+      omitted_keys: report.omittedKeys,
       next: report.next === null ? null : jsonText(report.next),
     })
     .where('sweep_id', '=', sweepId)
@@ -66,8 +69,9 @@ export async function lastSweep(database: Database): Promise<Sweep | undefined> 
     .limit(1)
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  const { sweep_id, started_at, finished_at, ...report } = row;
-  return { sweepId: sweep_id, startedAt: started_at, finishedAt: finished_at, ...report };
+  const { sweep_id, started_at, finished_at, omitted_keys, ...report } = row;
+  const times = { startedAt: started_at, finishedAt: finished_at };
+  return { sweepId: sweep_id, ...times, omittedKeys: omitted_keys, ...report };
 }
 
 /** Whether a sweep began within the last `seconds`. */
