@@ -132,8 +132,10 @@ async function start(parts: StartParts): Promise<void> {
   shutdown.add('the terminal', followOnTerminal({ database, events, say }));
   announceStart({ installation, role, url: served && operatorUrl, problems });
   await showAgents(database);
-  if (installation?.role === 'host' && role !== 'worker' && wantsDemoOrder(config))
+  if (installation?.role === 'host' && role !== 'worker' && wantsDemoOrder(config)) {
+    await lost.looked;
     await placeDemoOrder({ database, connections, say });
+  }
 }
 
 /** Undefined where only the GitHub runners have the key. */

@@ -7,6 +7,7 @@ import type { Header } from './format.ts';
 import { BackupError, type Loaded, load, type OpenedBackup, openBackup } from './load.ts';
 import { giveUpFormer, prepareSchema, putFormerBack } from './schema-of-backup.ts';
 import { connect } from './scratch.ts';
+import { settle } from './settle.ts';
 import { ensureStateTable, STATE_TABLE } from './state-table.ts';
 import { clearTables } from './tables.ts';
 
@@ -16,9 +17,6 @@ export interface RestoreDeps {
   mode: Header['mode'];
   keyring: Keyring;
 }
-
-/** Operations that may be done again: they look first for what an earlier attempt has done. */
-const REPEATED = ['provision', 'destroy', 'rollback', 'adopt'];
 
 /**
  * Loads a backup into empty databases, or with `force` into ones whose content is given up. Both change in
@@ -106,26 +104,4 @@ function refuseOther({ mode, keyring, stateUrl }: RestoreDeps, header: Header): 
     );
   if (header.stateDatabase !== null && !/^postgres(ql)?:/.test(stateUrl.reveal()))
     throw new BackupError('The backup has Pulumi’s state, and PULUMI_BACKEND_URL is no Postgres');
-}
-
-/**
- * Nobody works any more on what was under way. What could do harm if it were done again, such as a rebuild
- * that has long ended, is over; the rest begins again once the clouds were looked at.
- */
-async function settle(service: pg.Client): Promise<void> {
-  const nobody = 'worker_id = null, lease_until = null, updated_at = now()';
-  await service.query(
-    `update operations set status = 'queued', dispatched_at = null, run_after = now(), ${nobody}
-     where status in ('active', 'queued') and kind = any($1)`,
-    [REPEATED],
-  );
-  await service.query(
-    `update operations set status = 'cancelled', cancel_requested = true, finished_at = now(), dispatched_at = null, ${nobody}
-     where status in ('active', 'queued') and kind <> all($1)`,
-    [REPEATED],
-  );
-  for (const table of ['slots', 'images'])
-    await service.query(`update ${table} set ${nobody} where lease_until is not null`);
-  await service.query('update foundations set holder_operation = null, holder_attempt = null');
-  await service.query(`update installation set recovery = 'needed', data_dir = null`);
 }

@@ -1,21 +1,24 @@
 import { toServerName } from '../../stacks/inputs.ts';
 import { audit } from '../agents/audit.ts';
 import { KEPT_STATUSES } from '../agents/states.ts';
-import { lockAgent, markDestroyed, markDestroying } from '../agents/store.ts';
+import { lockAgent } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
-import { endUnfinished } from '../operations/endings.ts';
+import { findOperation } from '../operations/registry.ts';
+import { insertOperation } from '../operations/requests.ts';
+import type { Queue } from '../queue/queue.ts';
 import type { Unclear } from './plan.ts';
 import type { Survey } from './survey.ts';
 
 /**
  * Agents of a restored backup that were destroyed since: neither a server, a snapshot nor an SSH key of
- * theirs exists, which lasts as long as its agent. Their rows say so from now on, and nothing is made again.
+ * theirs exists, which lasts as long as its agent. They are destroyed once more: nothing is made again, and
+ * what the backup brought back of them, such as their stacks, is removed.
  * If that would be most of them, it is left to a person: the project or the backup may be the wrong one.
  * @throws ConflictError if nothing of any of several agents exists
  */
 export async function destroyGone(
-  database: Database,
+  { database, queue }: { database: Database; queue: Queue },
   survey: Survey,
   actor: string,
 ): Promise<{ destroyed: string[]; unclear: Unclear[] }> {
@@ -42,10 +45,9 @@ export async function destroyGone(
   for (const agentId of ids)
     await database.transaction().execute(async (trx) => {
       await lockAgent(trx, agentId);
-      await endUnfinished(trx, agentId);
-      await markDestroying(trx, agentId);
-      await markDestroyed(trx, agentId);
-      await audit(trx, { actor, action: 'recovery.destroyed', agentId });
+      await findOperation('destroy')?.request?.(trx, agentId);
+      const { operation_id: operationId } = await insertOperation(trx, queue, { agentId, kind: 'destroy' });
+      await audit(trx, { actor, action: 'recovery.destroyed', agentId, operationId });
     });
   return { destroyed: ids, unclear: [] };
 }

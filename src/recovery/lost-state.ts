@@ -12,6 +12,11 @@ export interface LostStateDeps {
   log: Log;
 }
 
+export interface LostStateWatch extends Repeating {
+  /** Resolves after the first look, whether Hetzner answered or not. */
+  looked: Promise<void>;
+}
+
 const RETRY_SECONDS = 10;
 
 /**
@@ -19,7 +24,7 @@ const RETRY_SECONDS = 10;
  * labels then. Until that is known no worker begins anything, and the sweep removes nothing. Asked once in
  * the life of a database; while Hetzner does not answer, again every few seconds.
  */
-export function watchForLostState(deps: LostStateDeps): Repeating {
+export function watchForLostState(deps: LostStateDeps): LostStateWatch {
   let isKnown = false;
   const look = async () => {
     isKnown = await tryToCheck(deps);
@@ -27,6 +32,7 @@ export function watchForLostState(deps: LostStateDeps): Repeating {
   const first = look();
   const repeating = repeatEvery(RETRY_SECONDS, look, () => !isKnown);
   return {
+    looked: first,
     stop: async () => {
       await first;
       await repeating.stop();

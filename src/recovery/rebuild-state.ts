@@ -74,7 +74,7 @@ async function applyPlan(deps: RebuildDeps, { actor, survey, bought, plan }: Sur
     tell(rebuilt, found, action);
   }
   if (overwrites) {
-    const gone = await destroyGone(deps.database, survey, actor);
+    const gone = await destroyGone(deps, survey, actor);
     for (const agentId of gone.destroyed)
       rebuilt.agents.push({ agentId, status: 'destroyed', action: 'destroyed' });
     unclear.push(...gone.unclear);

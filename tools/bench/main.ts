@@ -148,6 +148,9 @@ type Measure = (
   },
 ) => Promise<Partial<Results>>;
 
+/** Agents on real machines whose databases are lost, besides the demo order's. */
+const LOST_REAL = 2;
+
 const MEASURE: Record<Options['measurements'][number], Measure> = {
   provision: async (openShared, { rounds }) => {
     const installation = await openShared();
@@ -187,13 +190,16 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
     await service.stop();
     return { sweep };
   },
-  recovery: async (_, { open, lost, environment, defer }) => {
-    const variables = { SANDBOX_MAX_SERVERS: String(lost + 100), POOL: 'none' };
-    const installation = await open('lost', 'simulated', variables);
-    const again = { ...environment, ...variables, SANDBOX_MACHINES: 'simulated' };
-    return {
-      recovery: await measureRecovery(installation, { agents: lost, environment: again, defer, tell }),
+  recovery: async (_, { open, lost, environment, machineTools, defer }) => {
+    const measureOn = async (machines: 'simulated' | 'real', agents: number) => {
+      const variables = { SANDBOX_MAX_SERVERS: String(agents + 100), POOL: 'none' };
+      const installation = await open(`lost-${machines}`, machines, variables);
+      const again = { ...environment, ...variables, ...machinesEnvironment(machines, machineTools) };
+      return measureRecovery(installation, { agents, machines, environment: again, defer, tell });
     };
+    const recovery = [await measureOn('simulated', lost)];
+    if (!('missing' in machineTools)) recovery.push(await measureOn('real', LOST_REAL));
+    return { recovery };
   },
   // On a database of its own, without a worker that would act on what was filled in.
   pages: async (_, { folder, defer }) => ({

@@ -21,7 +21,7 @@ export interface Results {
   pool?: PoolResult;
   aging?: AgingResult;
   sweep?: SweepResult;
-  recovery?: RecoveryResult;
+  recovery?: RecoveryResult[];
   machines?: MachinesResult | LeftOut;
   pages?: PagesResult;
 }
@@ -35,7 +35,7 @@ export function report(results: Results): string {
   if (pool !== undefined) parts.push(poolText(pool));
   if (aging !== undefined) parts.push(agingText(aging));
   if (sweep !== undefined) parts.push(sweepText(sweep));
-  if (recovery !== undefined) parts.push(recoveryText(recovery));
+  if (recovery !== undefined) parts.push(...recovery.map(recoveryText));
   if (machines !== undefined) parts.push(machinesText(machines));
   if (pages !== undefined) parts.push(pagesText(pages));
   return parts.join('\n\n');
@@ -164,9 +164,11 @@ function agingText(result: AgingResult): string {
   ].join('\n');
 }
 
-function recoveryText({ agents, rowsSeconds, stacksSeconds, healthySeconds }: RecoveryResult): string {
+function recoveryText(result: RecoveryResult): string {
+  const { agents, machines, rowsSeconds, stacksSeconds, healthySeconds } = result;
   return [
-    `Both databases dropped with ${agents} agents, rebuilt from the clouds; no server made or deleted:`,
+    `Both databases dropped with ${agents} agents on ${machines} machines, rebuilt from the clouds; no server made`,
+    'or deleted, every preview clean, billing goes on:',
     `  rows ${rowsSeconds.toFixed(1)} s, all stacks imported ${stacksSeconds.toFixed(0)} s, all healthy ${healthySeconds.toFixed(0)} s`,
   ].join('\n');
 }
