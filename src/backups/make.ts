@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -43,8 +43,8 @@ export interface Made {
 
 /**
  * Makes a backup of both databases, puts it where backups are kept, restores it into a scratch database, and
- * removes those that are no longer wanted. A kill leaves a row without an end and at most a file of this
- * process's own; the next backup begins from the start.
+ * removes those that are no longer wanted. A kill leaves a row without an end and at most a file and a
+ * scratch database, which the next backup removes; it begins from the start.
  * @throws BackupError, ConflictError if one is being made
  */
 export async function makeBackup(deps: BackupDeps): Promise<Made> {
@@ -75,9 +75,7 @@ async function makeRecorded(deps: BackupDeps, store: Store): Promise<Made> {
 const LONGEST_ERROR = 2_000;
 
 async function make(deps: BackupDeps, store: Store, backupId: number): Promise<Made> {
-  const parent = join(deps.dataDir, 'backups');
-  await mkdir(parent, { recursive: true, mode: 0o700 });
-  const folder = await mkdtemp(join(parent, 'making-'));
+  const folder = await newFolder(deps.dataDir);
   try {
     const path = join(folder, 'backup.age');
     // Another one may seal by the end.
@@ -99,6 +97,17 @@ async function make(deps: BackupDeps, store: Store, backupId: number): Promise<M
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+/** For the unfinished file. What a killed attempt has left is removed: one is made at a time. */
+async function newFolder(dataDir: string): Promise<string> {
+  const parent = join(dataDir, 'unfinished-backups');
+  await mkdir(parent, { recursive: true, mode: 0o700 });
+  for (const name of await readdir(parent))
+    if (name.startsWith(MAKING)) await rm(join(parent, name), { recursive: true, force: true });
+  return mkdtemp(join(parent, MAKING));
+}
+
+const MAKING = 'making-';
 
 async function writeFile(
   { databaseUrl, stateUrl, backups }: BackupDeps,

@@ -71,7 +71,9 @@ async function refuseUsed({ databaseUrl, stateUrl }: RestoreDeps, force: boolean
   try {
     for (const table of ['workers', 'processes'])
       if ((await rowsOf(service, table, "where seen_at > now() - interval '15 seconds'")) > 0)
-        throw new BackupError('A process of this installation runs: stop every one of them first');
+        throw new BackupError(
+          'A process of this installation runs, or was killed within the last 15 seconds: stop every one of them first',
+        );
     if (force) return;
     if ((await rowsOf(service, 'agents')) + (await rowsOf(service, 'orders')) > 0)
       throw new BackupError(

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
@@ -172,11 +172,18 @@ describe('a backup', () => {
 
   test('leaves no scratch database and no unfinished file behind, and only so many backups', async () => {
     await makeBackup(deps({ keep: 1 }));
+    // A kill has left these.
+    await mkdir(join(folder, 'unfinished-backups', 'making-abc'), { recursive: true });
+    const [own] = await query(at.url, 'select oid from pg_database where datname = current_database()');
+    await query(at.url, `create database "agent-stacks-check-${own!.oid}-abc" template template0`);
     const { location } = await makeBackup(deps({ keep: 1 }));
     const files = (await readdir(folder)).filter((name) => name.endsWith('.age'));
     expect(files).toEqual([basename(location)]);
-    expect(await readdir(join(folder, 'backups'))).toEqual([]);
-    const scratch = await query(at.url, "select from pg_database where datname like 'agent-stacks-check-%'");
+    expect(await readdir(join(folder, 'unfinished-backups'))).toEqual([]);
+    const scratch = await query(
+      at.url,
+      `select from pg_database where datname like 'agent-stacks-check-${own!.oid}-%'`,
+    );
     expect(scratch).toEqual([]);
     const rows = await at.database.selectFrom('backups').selectAll().execute();
     expect(rows.map(({ error, verified_at }) => [error, verified_at !== null])).toEqual(

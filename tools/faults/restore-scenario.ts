@@ -14,6 +14,7 @@ import {
 } from './scenario-context.ts';
 import { conclude, type Finding, LIMIT_SECONDS } from './scenario-steps.ts';
 
+import { withClient } from './snapshot.ts';
 import { until } from './until.ts';
 import type { Violation } from './violation.ts';
 
@@ -27,6 +28,8 @@ export function openWithBackups(tools: Record<string, string>): Promise<Scenario
 /** A restore and a rebuild with its imports take about so long. */
 const RESTORE_MS = 4_000;
 const REBUILD_MS = 12_000;
+/** A restore refuses a database in which a process was heard of as late as that. */
+const FORGOTTEN_MS = 15_000;
 
 /**
  * A backup is made in the middle of work. Then much happens, everything is killed in the middle of other work,
@@ -52,6 +55,7 @@ export async function restoreBackup(
   await untilStatus(context, id('left'), 'destroyed', LIMIT_SECONDS);
   await changeHold('hold')(context, id('held'));
   await untilStatus(context, id('held'), 'suspended', LIMIT_SECONDS);
+  await untilRecorded(context, id('held'));
   const settled = await serverIds(context);
   await buy(context, id('cut'));
   await until('the last server is made', 60, async () => (await serverIds(context)).has(id('cut')), 20);
@@ -77,6 +81,20 @@ async function buy({ installation, orders }: ScenarioContext, agentId: string): 
   orders.push({ ...order, sessionId, subscriptionId: '' });
 }
 
+/** What the last seconds before a loss have changed may be lost: here, that the agent is held. */
+function untilRecorded({ installation }: ScenarioContext, agentId: string): Promise<unknown> {
+  return until(`the record of ${agentId} is kept`, 60, () =>
+    withClient(installation.file.databaseUrl, async (client) => {
+      const kept = await client.query(
+        `select from cloud_records r join agents a on a.agent_id = r.owner_id
+         where a.agent_id = $1 and r.seen >= a.updated_at`,
+        [agentId],
+      );
+      return kept.rowCount === 1;
+    }),
+  );
+}
+
 async function backUp({ client }: ScenarioContext): Promise<string> {
   const { status, body } = await client.ask('POST', '/api/backups');
   if (status !== 200) throw new Error(`The backup: ${status} ${JSON.stringify(body)}`);
@@ -87,13 +105,14 @@ async function backUp({ client }: ScenarioContext): Promise<string> {
 async function comeBack(context: ScenarioContext, location: string, kills: number): Promise<void> {
   const { installation, client } = context;
   const restore = ['restore', location, '--force', '--yes'];
+  // Then it is the loading that is killed.
+  await sleep(FORGOTTEN_MS);
   for (let kill = 0; kill < kills; kill += 1) {
     const over = AbortSignal.timeout((RESTORE_MS * (kill + 0.5)) / kills);
     await installation.command(restore, over);
     await installation.killPostgres();
   }
-  const { code, output } = await installation.command(restore);
-  if (code !== 0) throw new Error(`The restore: ${output}`);
+  await untilRestored(context, restore);
   for (let kill = 0; kill <= kills; kill += 1) {
     await installation.startHost('api');
     await installation.startWorker();
@@ -106,6 +125,15 @@ async function comeBack(context: ScenarioContext, location: string, kills: numbe
     await sleep((REBUILD_MS * (kill + 0.5)) / kills);
     await installation.killEverything();
   }
+}
+
+/** A process that was killed may still run, for all that the database knows. */
+function untilRestored({ installation }: ScenarioContext, restore: readonly string[]): Promise<unknown> {
+  return until('the backup is restored', 90, async () => {
+    const { code, output } = await installation.command(restore);
+    if (code !== 0) throw new Error(output);
+    return true;
+  });
 }
 
 /** Each owner's server. */
