@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { hostname, tmpdir } from 'node:os';
+import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { sandboxConnections } from '../../../sandbox/host/installation.ts';
 import { loadInstallationSecrets } from '../../../sandbox/host/installation-secrets.ts';
@@ -80,10 +80,13 @@ async function readAgent(
 
 /** Who has this host and its environment has no other name here than that of their login. */
 function whoIsHere(): { login: string; host: string } {
-  return {
-    login: process.env.SUDO_USER ?? process.env.USER ?? `uid ${process.getuid?.()}`,
-    host: hostname(),
-  };
+  const host = hostname();
+  try {
+    return { login: userInfo().username, host };
+  } catch {
+    // A container may run as a user without a name.
+    return { login: `uid ${process.getuid?.()}`, host };
+  }
 }
 
 async function runSsh(
