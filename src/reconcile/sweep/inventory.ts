@@ -56,16 +56,12 @@ export async function takeInventory(
   const tailnet = await listTailnet(tailscale);
   const pages = { budget, signal };
   let cursor: SweepCursor | null = start;
-  let servers: Listed | undefined;
-  if (cursor.list === 'servers') {
-    servers = await readPages(pages, cursor.page, async (page) =>
-      mapPage(await hetzner.serverPage(page), toServer),
-    );
+  const servers = await listServers(hetzner, pages, cursor);
+  if (servers !== undefined)
     cursor =
       servers.nextPage === null
         ? { list: 'ssh-keys', page: 1, afterServerId: 0 }
         : { list: 'servers', page: servers.nextPage, afterServerId: highestId(servers, cursor) };
-  }
   const keyPages = { ...pages, mayOmit: options.isExpectedKeyCount };
   const sshKeys = await listSshKeys(hetzner, keyPages, cursor);
   if (sshKeys !== undefined)
@@ -86,6 +82,15 @@ export async function takeInventory(
     next: cursor,
     omittedKeys: sshKeys?.omitted === true,
   };
+}
+
+async function listServers(
+  hetzner: SweptHetzner,
+  pages: Pages,
+  { list, page: first }: SweepCursor,
+): Promise<Listed | undefined> {
+  if (list !== 'servers') return undefined;
+  return readPages(pages, first, async (page) => mapPage(await hetzner.serverPage(page), toServer));
 }
 
 /** Lists the SSH keys if the servers are complete. */
