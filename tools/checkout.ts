@@ -1,4 +1,7 @@
-/** Buys an agent at the sandbox's checkout page, as a customer with a card that works. @returns the session */
+/**
+ * Buys an agent at the sandbox's checkout page, as a customer whose card works.
+ * @returns the id of the session
+ */
 export async function buyAtCheckout(
   stripeApiUrl: string,
   order: { agentId: string; userId: string; region: string },

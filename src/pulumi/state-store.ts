@@ -5,12 +5,11 @@ import { readStates } from './state-rows.ts';
 /** Direct access to Pulumi's rows of a stack, for work that its CLI cannot do or needs a process for. */
 export interface StateStore {
   /**
-   * Creates an empty stack, as `pulumi stack init` would, with the salt, or the wrapped key, of another
-   * stack's secrets, if that one has this secrets provider.
+   * Creates a stack with these resources, whose properties must not be secret, or an empty one, as `pulumi
+   * stack init` would: with the salt, or the wrapped key, of another stack's secrets, if that one has this
+   * secrets provider.
    * @returns whether the stack exists now; if not, the CLI has to create it.
    */
-  makeEmpty(stackName: string, like: string, provider: string): Promise<boolean>;
-  /** As `makeEmpty`, but with these resources, whose properties must not be secret. */
   makeSeeded(
     stackName: string,
     seed: { like: string; provider: string; resources: readonly SeedResource[] },
@@ -94,7 +93,6 @@ export function createPostgresStateStore(
     return true;
   };
   return {
-    makeEmpty: (stackName, like, provider) => makeSeeded(stackName, { like, provider, resources: [] }),
     makeSeeded,
     secretsProvider: async (stackName) => {
       const parsed = providerSchema.safeParse(decoded(await read(stackName)));
@@ -172,7 +170,6 @@ function decoded(base64: string | undefined): unknown {
 
 /** For other backends: leaves everything to the CLI. */
 export const passiveStateStore: StateStore = {
-  makeEmpty: async () => false,
   makeSeeded: async () => false,
   secretsProvider: async () => undefined,
   listSecretsProviders: async () => new Map(),

@@ -182,7 +182,6 @@ export function createRunbookFixture(at: OperationsFixture) {
     state: {
       forget: async (name) => reach(`forget ${name}`, 'forget'),
       prune: async () => {},
-      makeEmpty: async () => false,
       makeSeeded: async () => false,
       secretsProvider: async () => undefined,
       listSecretsProviders: async () => new Map(),

@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import { agentName, foundationName, type KnownDevice } from '../../../stacks/inputs.ts';
+import { foundationName, type KnownDevice } from '../../../stacks/inputs.ts';
 import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
 import { PASSPHRASE, type SecretsProvider } from '../../config/secrets-provider.ts';
 import { PermanentError, RetryableError } from '../../errors.ts';
@@ -20,6 +20,7 @@ import { logLine } from './engine-events.ts';
 import type { EnginePool } from './engine-pool.ts';
 import { followRun } from './engine-spans.ts';
 import { followAnsible } from './follow-ansible.ts';
+import { makeAgentStack, toStackName } from './make-stack.ts';
 import type { FoundResource, Progress, StackResult, StackTask, StackWork } from './messages.ts';
 
 /** The parts of an attempt that the engine needs. */
@@ -47,6 +48,8 @@ export interface StackEngine {
     program: StackProgram,
     options: {
       mayBeNew: boolean;
+      /** What a new stack begins with; default: nothing. */
+      seed?: readonly SeedResource[] | undefined;
       keys?: ConfigureKeys;
       /** The server becomes an image: it is configured without an agent, cleaned, and switches itself off. */
       becomesImage?: boolean;
@@ -106,7 +109,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
   mkdirSync(configure.logDir, { recursive: true, mode: 0o700 });
   const run = createRun(settings);
   return {
-    up: async (attempt, program, { mayBeNew, keys, becomesImage, onProgress }) => {
+    up: async (attempt, program, { mayBeNew, seed, keys, becomesImage, onProgress }) => {
       const ansible = followAnsible(logFile(configure, attempt), attempt);
       const environment = {
         ...configureEnvironment(configure, attempt, keys),
@@ -114,7 +117,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
         ...(program.stack === 'agent' && { AGENT_VERSION: program.inputs.configurationVersion }),
         ...(becomesImage === true && { AGENT_PURPOSE: 'image' }),
       };
-      const made = mayBeNew && (await makeAgentStack(settings, program));
+      const made = mayBeNew && (await makeAgentStack(settings, program, seed));
       try {
         const work: StackWork = { verb: 'up', program, mayBeNew: mayBeNew && !made };
         return await run(attempt, toStackName(program), work, { environment, onProgress });
@@ -220,30 +223,7 @@ async function passphraseFor(settings: StackEngineSettings, stackName: string): 
   return sealing.passphrase;
 }
 
-/** Whether a new stack may take the salt of its foundation, which may be that of a former passphrase. */
-async function isUnderPresent(
-  { keyring, passphrases }: StackEngineSettings,
-  { inputs }: AgentProgram,
-): Promise<boolean> {
-  if (keyring.former === undefined || passphrases === undefined) return true;
-  const found = await passphrases.find(foundationName(inputs.project), keyring.all);
-  return found === undefined || found.id === keyring.sealing.id;
-}
-
-/** Creates an agent's stack with its foundation's salt, without a CLI process for `stack init`. */
-async function makeAgentStack(settings: StackEngineSettings, program: StackProgram): Promise<boolean> {
-  if (program.stack !== 'agent' || !(await isUnderPresent(settings, program))) return false;
-  const { state, secrets } = settings;
-  return state.makeEmpty(toStackName(program), foundationName(program.inputs.project), secrets.url);
-}
-
 interface RunExtras {
   environment?: Record<string, string>;
   onProgress?: ((progress: Progress) => void) | undefined;
-}
-
-function toStackName(program: StackProgram): string {
-  return program.stack === 'agent'
-    ? agentName(program.inputs.agentId)
-    : foundationName(program.inputs.project);
 }

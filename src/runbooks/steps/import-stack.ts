@@ -6,6 +6,7 @@ import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
 import { StackDiffersError } from '../../pulumi/errors.ts';
 import { toSeed } from '../../pulumi/seed.ts';
+import type { SeedResource } from '../../pulumi/state-store.ts';
 import { recorded, toProgram } from './agent-program.ts';
 import { agentOutputs } from './outputs.ts';
 import { findResources } from './own-server.ts';
@@ -69,6 +70,14 @@ async function toImported(
   if (found.serverId === undefined) throw new PermanentError('Its server is no longer at Hetzner');
   const device = { tailnetIp: tailnetIp ?? '', tailnetName: tailnetName ?? '' };
   return { ...toProgram(inputs, keys, found), found, device };
+}
+
+/**
+ * What the stack of a server begins with that is still on its way, and whose state is lost: the key that it
+ * joins with. Without it another one would be made, which nobody uses.
+ */
+export async function seedOfKey(parts: RunbookParts, program: AgentProgram): Promise<SeedResource[]> {
+  return toSeed(program, { tailnetKeyId: await findKeyId(parts, program), serverId: undefined });
 }
 
 /** Tailscale forgets keys that were used up; their ids mean nothing then. */
