@@ -9,7 +9,7 @@ import { listChildren } from '../../tools/faults/processes.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const IMAGE = 'localhost/agent-stacks:test';
-/** The stage that installs packages, by a name of its own: what has a name is kept. */
+/** What installs the packages, by a name of its own: what has a name is kept. */
 const BUILD_STAGE = 'localhost/agent-stacks:test-build';
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 
