@@ -36,6 +36,7 @@ import { endSession, listSessions } from '../http/people/sessions.ts';
 import { createToken, listTokens, revokeToken } from '../http/people/tokens.ts';
 import { showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
+import { drainProject, listProjects, undrainProject } from '../http/projects.ts';
 import { createProposal, listProposals } from '../http/proposals.ts';
 import { showRekey } from '../http/rekey.ts';
 import { claimRoute } from '../http/runner/claim.ts';
@@ -75,6 +76,9 @@ const OPERATOR_ROUTES = [
   showLedger,
   showPool,
   showImages,
+  listProjects,
+  drainProject,
+  undrainProject,
   showRekey,
   buildImage,
   removeImages,

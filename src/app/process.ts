@@ -16,6 +16,7 @@ import { findDataDirOwner } from '../processes/folder-lock.ts';
 import { untilStopped } from '../processes/stop-signals.ts';
 import { say } from '../processes/terminal-text.mjs';
 import { StoppedError, type Waiter, waitFor } from '../processes/waiting.ts';
+import { applyProjects } from '../projects/projects.ts';
 import { type Queue, startQueue } from '../queue/queue.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
@@ -165,6 +166,7 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   if (role !== 'worker' && installation?.role !== 'join') {
     await chooseExecutor(database, config.executor);
     await applyLimits(database, config.limits, config.billing.plans.servers);
+    await applyProjects(database, connections.hcloud.projects);
   }
   const queue = await waitFor('the queue', startQueue({ url: connections.databaseUrl, log }), waiter);
   const events = createEventHub({ url: connections.databaseUrl, log });

@@ -13,7 +13,7 @@ import { type AgentKeys, createVault } from '../agents/secrets.ts';
 import { findAgent } from '../agents/store.ts';
 import { type Config, ConfigError, type LiveConfig, readConfig } from '../config/config.ts';
 import { useOwnEnvironment } from '../config/process-environment.ts';
-import type { Connections } from '../connections/connections.ts';
+import { type Connections, projectNamed } from '../connections/connections.ts';
 import { openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { databaseVersion } from '../database/migrations.ts';
@@ -161,10 +161,16 @@ function cliEnvironment(
   return {
     ...config.childEnvironment,
     ...pulumiEnvironment(connections.pulumi),
-    ...providerEnvironment(connections),
+    ...providerEnvironment({ ...connections, project: projectOf(connections, prepared) }),
     ...(prepared === undefined ? {} : { AGENT_STACKS_PROGRAM: JSON.stringify(prepared.program) }),
     ...configureEnvironment(configure, { operation }, prepared?.keys),
   };
+}
+
+/** Commands that name no stack of ours get the first project's token, as they always did. */
+function projectOf({ hcloud }: Connections, prepared: Prepared | undefined) {
+  const name = prepared?.program.inputs.project;
+  return name === undefined ? hcloud.projects[0] : projectNamed(hcloud.projects, name);
 }
 
 async function withDatabase<T>(

@@ -33,6 +33,7 @@ import * as people from './migrations/0031-people.ts';
 import * as canary from './migrations/0033-canary.ts';
 import * as toldChanges from './migrations/0034-told-changes.ts';
 import * as rekey from './migrations/0036-rekey.ts';
+import * as projects from './migrations/0038-projects.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -67,6 +68,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0033-canary': canary,
   '0034-told-changes': toldChanges,
   '0036-rekey': rekey,
+  '0038-projects': projects,
 };
 
 /**

@@ -3,6 +3,7 @@ import type { Database } from '../../database/connect.ts';
 import { countImages } from '../../images/listing.ts';
 import { listBreakers } from '../../limits/listing.ts';
 import { readTallies } from '../../operations/tallies.ts';
+import { listProjects, type ProjectState } from '../../projects/projects.ts';
 import { type Family, PREFIX, type Sample } from '../../telemetry/families.ts';
 import { countFamilies } from './count-families.ts';
 import { meanStepSeconds } from './ledger-metrics.ts';
@@ -21,7 +22,7 @@ export async function readDatabaseFamilies({
   /** Business time. */
   at: Date;
 }): Promise<Family[]> {
-  const [tallies, counts, steps, pools, images, breakers, canary] = await Promise.all([
+  const [tallies, counts, steps, pools, images, breakers, canary, projects] = await Promise.all([
     readTallies(database),
     countFamilies(database),
     meanStepSeconds(database),
@@ -29,6 +30,7 @@ export async function readDatabaseFamilies({
     imageFamilies(database),
     breakerFamilies(database, at),
     canaryFamilies(database),
+    projectFamilies(database),
   ]);
   return [
     ...tallyFamilies(tallies),
@@ -41,6 +43,7 @@ export async function readDatabaseFamilies({
     ]),
     ...breakers,
     ...canary,
+    ...projects,
   ];
 }
 
@@ -107,6 +110,26 @@ async function imageFamilies(database: Database): Promise<Family[]> {
       'image_gigabytes',
       'What is billed for images',
       samples(({ sizeGb }) => sizeGb),
+    ),
+  ];
+}
+
+async function projectFamilies(database: Database): Promise<Family[]> {
+  const projects = await listProjects(database);
+  const one = (name: string, help: string, value: (project: ProjectState) => number | null) =>
+    gauge(
+      name,
+      help,
+      projects.flatMap((project) => {
+        const sample = value(project);
+        return sample === null ? [] : [{ labels: { project: project.name }, value: sample }];
+      }),
+    );
+  return [
+    one('project_servers', 'Servers that are or will be in a Hetzner project', ({ servers }) => servers),
+    one('project_most_servers', 'Servers that a Hetzner project may have', ({ mostServers }) => mostServers),
+    one('project_draining', 'Whether nothing new comes into a Hetzner project', ({ drainingSince }) =>
+      drainingSince === null ? 0 : 1,
     ),
   ];
 }

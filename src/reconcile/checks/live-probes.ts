@@ -25,7 +25,9 @@ export interface LiveProbeDeps {
 export function liveProbes(deps: LiveProbeDeps): Probe[] {
   const { config, connections, database, node } = deps;
   return [
-    hetznerProbe({ database, hetzner: createHetznerClient(connections.hcloud) }),
+    ...connections.hcloud.projects.map((project) =>
+      hetznerProbe({ database, project: project.name, hetzner: createHetznerClient(project) }),
+    ),
     tailscaleProbe(createTailscaleClient(connections.tailscale)),
     ...(connections.machines === 'simulated' ? [] : [tailnetProbe(node)]),
     ...pluginProbes(config, connections),

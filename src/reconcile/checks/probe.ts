@@ -1,3 +1,4 @@
+import { DEFAULT_PROJECT } from '../../config/hetzner-projects.ts';
 import { errorMessage, PermanentError, RateLimitedError } from '../../errors.ts';
 import type { OperationKind } from '../../operations/states.ts';
 
@@ -16,6 +17,10 @@ export interface Probe {
   /** Whether a failure may resolve itself within moments, because something is still starting. */
   settles?: boolean;
 }
+
+/** The name of a check that is made of each Hetzner project. */
+export const ofProject = (check: string, project: string): string =>
+  project === DEFAULT_PROJECT ? check : `${check}:${project}`;
 
 /** What a probe blocks whose failure makes no order wait. */
 export const nothing = (): boolean => false;

@@ -1,8 +1,8 @@
-import type { SweepCursor } from '../../database/reconcile-tables.ts';
+import type { ProjectCursor, SweepPosition } from '../../database/reconcile-tables.ts';
 import { CALLS_PER_SERVER_REMOVAL, type HetznerClient, type Page } from '../../hetzner/hetzner.ts';
 import type { TailscaleClient } from '../../tailscale/tailscale.ts';
-import type { Budget } from './budget.ts';
-import type { CloudView } from './findings.ts';
+import type { Budget, Budgets } from './budget.ts';
+import type { CloudView, ListedProject } from './findings.ts';
 import { type Resource, toDevice, toServer, toSnapshot, toSshKey, toTailnetKey } from './resources.ts';
 
 export type SweptHetzner = Pick<
@@ -20,37 +20,80 @@ export type SweptHetzner = Pick<
 >;
 
 export interface SweptClouds {
-  hetzner: SweptHetzner;
+  /** The Hetzner projects by name. */
+  projects: ReadonlyMap<string, SweptHetzner>;
   tailscale: TailscaleClient;
+}
+
+/** @throws Error for a project that this process does not have */
+export function hetznerOf({ projects }: SweptClouds, project: string): SweptHetzner {
+  const hetzner = projects.get(project);
+  if (hetzner === undefined) throw new Error(`This worker does not know the Hetzner project ${project}`);
+  return hetzner;
 }
 
 export interface Inventory {
   cloud: CloudView;
-  /** Where the next sweep continues; null: all lists are complete. */
-  next: SweepCursor | null;
+  /** Where the next sweep continues in the projects whose lists are not complete. */
+  next: SweepPosition['projects'];
+  /** The projects that could not be listed, and why. */
+  failed: ReadonlyMap<string, unknown>;
 }
 
-export const START: SweepCursor = { list: 'servers', page: 1, afterServerId: 0 };
+export const START: ProjectCursor = { list: 'servers', page: 1, afterServerId: 0 };
 
 /** Removals of a server, a snapshot and keys, a device, and an access token for the tailnet. */
 const CALLS_PER_AGENT = CALLS_PER_SERVER_REMOVAL + 5;
 
 /**
- * Lists the resources with this service's labels, beginning at `start`, in pages of 50, as far as the budget
- * allows. Reserves a quarter of the budget, at least enough for one agent, to act on the findings.
+ * Lists the resources with this service's labels, in each project from where `start` says, in pages of 50, as
+ * far as its budget allows. Reserves a quarter of the budget, at least enough for one agent, to act on the
+ * findings. A project that fails does not hide what is found in the others.
+ * @throws the error of the first project if all of them fail; the signal's reason
  */
 export async function takeInventory(
-  { hetzner, tailscale }: SweptClouds,
-  budget: Budget,
-  { start, signal }: { start: SweepCursor; signal: AbortSignal },
+  { projects, tailscale }: SweptClouds,
+  budgets: Budgets,
+  { start, signal }: { start: SweepPosition['projects']; signal: AbortSignal },
 ): Promise<Inventory> {
-  const tailnet = await listTailnet(tailscale);
-  const pages = { budget, signal };
-  let cursor: SweepCursor | null = start;
+  const resources = await listTailnet(tailscale);
+  const listed = new Map<string, ListedProject>();
+  const next: SweepPosition['projects'] = {};
+  const failed = new Map<string, unknown>();
+  for (const [project, hetzner] of projects) {
+    const from = start[project] ?? START;
+    try {
+      const found = await listProject({ project, hetzner, budget: budgets.of(project), signal }, from);
+      resources.push(...found.resources);
+      listed.set(project, found.listed);
+      if (found.next !== null) next[project] = found.next;
+    } catch (error) {
+      signal.throwIfAborted();
+      failed.set(project, error);
+      next[project] = from;
+    }
+  }
+  if (listed.size === 0) throw [...failed.values()][0];
+  return { cloud: { resources, listed }, next, failed };
+}
+
+interface Listing {
+  project: string;
+  hetzner: SweptHetzner;
+  budget: Budget;
+  signal: AbortSignal;
+}
+
+async function listProject(
+  listing: Listing,
+  start: ProjectCursor,
+): Promise<{ resources: Resource[]; listed: ListedProject; next: ProjectCursor | null }> {
+  const { project, hetzner } = listing;
+  let cursor: ProjectCursor | null = start;
   let servers: Listed | undefined;
   if (cursor.list === 'servers') {
-    servers = await readPages(pages, cursor.page, async (page) =>
-      mapPage(await hetzner.serverPage(page), toServer),
+    servers = await readPages(listing, cursor.page, async (page) =>
+      mapPage(await hetzner.serverPage(page), (one) => toServer(project, one)),
     );
     cursor =
       servers.nextPage === null
@@ -59,21 +102,20 @@ export async function takeInventory(
   }
   let sshKeys: Listed | undefined;
   if (cursor.list === 'ssh-keys') {
-    sshKeys = await readPages(pages, cursor.page, async (page) =>
-      mapPage(await hetzner.sshKeyPage(page), toSshKey),
+    sshKeys = await readPages(listing, cursor.page, async (page) =>
+      mapPage(await hetzner.sshKeyPage(page), (one) => toSshKey(project, one)),
     );
     cursor =
       sshKeys.nextPage === null
         ? { list: 'snapshots', page: 1, afterServerId: 0 }
         : { ...cursor, page: sshKeys.nextPage };
   }
-  const snapshots = await listSnapshots(hetzner, pages, cursor);
+  const snapshots = await listSnapshots(listing, cursor);
   if (cursor.list === 'snapshots')
     cursor = snapshots.nextPage === null ? null : { ...cursor, page: snapshots.nextPage };
-  const listed = [servers, sshKeys, snapshots].flatMap((list) => list?.items ?? []);
   return {
-    cloud: {
-      resources: [...listed, ...tailnet],
+    resources: [servers, sshKeys, snapshots].flatMap((list) => list?.items ?? []),
+    listed: {
       serverRange: listedRange(servers, start),
       listsAllSnapshots: start.list !== 'snapshots' && cursor === null,
     },
@@ -82,13 +124,12 @@ export async function takeInventory(
 }
 
 /** Lists the snapshots if the earlier lists are complete. */
-async function listSnapshots(
-  hetzner: SweptHetzner,
-  pages: Pages,
-  { list, page: first }: SweepCursor,
-): Promise<Listed> {
+async function listSnapshots(listing: Listing, { list, page: first }: ProjectCursor): Promise<Listed> {
   if (list !== 'snapshots') return { items: [], nextPage: null };
-  return readPages(pages, first, async (page) => mapPage(await hetzner.snapshotPage(page), toSnapshot));
+  const { project, hetzner } = listing;
+  return readPages(listing, first, async (page) =>
+    mapPage(await hetzner.snapshotPage(page), (one) => toSnapshot(project, one)),
+  );
 }
 
 async function listTailnet(tailscale: TailscaleClient): Promise<Resource[]> {
@@ -102,13 +143,8 @@ interface Listed {
   nextPage: number | null;
 }
 
-interface Pages {
-  budget: Budget;
-  signal: AbortSignal;
-}
-
 async function readPages(
-  { budget, signal }: Pages,
+  { budget, signal }: Pick<Listing, 'budget' | 'signal'>,
   first: number,
   read: (page: number) => Promise<Page<Resource>>,
 ): Promise<Listed> {
@@ -127,11 +163,11 @@ function mapPage<T>(page: Page<T>, toResource: (item: T) => Resource): Page<Reso
   return { items: page.items.map(toResource), nextPage: page.nextPage };
 }
 
-function highestId(servers: Listed, cursor: SweepCursor): number {
+function highestId(servers: Listed, cursor: ProjectCursor): number {
   return servers.items.reduce((highest, { id }) => Math.max(highest, Number(id)), cursor.afterServerId);
 }
 
-function listedRange(servers: Listed | undefined, start: SweepCursor): CloudView['serverRange'] {
+function listedRange(servers: Listed | undefined, start: ProjectCursor): ListedProject['serverRange'] {
   if (servers === undefined) return null;
   return {
     after: start.afterServerId,
@@ -140,6 +176,6 @@ function listedRange(servers: Listed | undefined, start: SweepCursor): CloudView
 }
 
 /** Adjusts the cursor after `removed` resources before it were deleted, which moves the rest up. */
-export function movedUp(cursor: SweepCursor, removed: number): SweepCursor {
+export function movedUp(cursor: ProjectCursor, removed: number): ProjectCursor {
   return { ...cursor, page: Math.max(1, cursor.page - Math.ceil(removed / 50)) };
 }

@@ -29,6 +29,7 @@ describe('hetzner', () => {
   const probe = (findFirewall: () => Promise<{ id: number } | undefined>) =>
     hetznerProbe({
       database: at.database,
+      project: 'default',
       hetzner: { findFirewall, listServers: async () => [] } as never,
     });
 
