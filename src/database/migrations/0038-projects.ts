@@ -22,4 +22,7 @@ const STATEMENTS = [
   `insert into hetzner_projects (name, rank) values ('default', 0)`,
   // Agents of projects are counted at each order where there are several.
   `create index agents_in_project on agents (project) where status not in ('destroyed', 'failed')`,
+  // `hetzner:us` is the check of a project.
+  `alter table checks drop constraint checks_name_check,
+     add constraint checks_name_check check (name ~ '^[a-z][a-z-]{0,39}(:[a-z0-9](-?[a-z0-9]){0,39})?$')`,
 ];
