@@ -109,7 +109,10 @@ function listChanges(now: Connections, found: Connections, database: Database): 
       return {
         names: tokenVariable(project.name),
         differs: isOther(project.token, token),
-        probe: hetznerProbe({ database, project: project.name, hetzner: createHetznerClient(next) }),
+        probe: hetznerProbe(
+          { database, hetzner: createHetznerClient(next) },
+          { project: project.name, isOneOfSeveral: now.hcloud.projects.length > 1 },
+        ),
         replace: () => Object.assign(project, { token }),
       };
     }),

@@ -26,17 +26,21 @@ export const serversIn: RawBuilder<number> = sql<number>`(
 const servers = sql<number>`case when p.most_servers is not null
   or (select count(*) from hetzner_projects where rank is not null) > 1 then ${serversIn} else 0 end`;
 
+/** Whether a worker finds that the token of the project `p` is refused, or is another one's, in SQL. */
+const isAway = sql<boolean>`exists (select 1 from checks c join workers w using (worker_id)
+  where w.seen_at > now() - interval '10 seconds' and not c.ok and split_part(c.name, ':', 2) = p.name)`;
+
 /**
- * The project for a new server in a location, as a query of at most one row with its `name`. One that Hetzner
- * has not just called full comes first, then the emptiest: that spreads the requests, which Hetzner limits for
+ * The project for a new server in a location, as a query of at most one row with its `name`. One that is in
+ * reach and that Hetzner has not just called full comes first, then the emptiest: that spreads the requests, which Hetzner limits for
  * each project, and what one lost token or project takes down.
  */
 export const chosenProject = (location: string): RawBuilder<{ name: string }> => sql<{ name: string }>`
   select name from (select p.name, p.rank, p.most_servers, ${servers} as servers,
-      coalesce(p.full_until > now(), false) as "isFull"
+      coalesce(p.full_until > now(), false) or ${isAway} as "isLast"
     from hetzner_projects p where ${admits(location)}) fitting
   where most_servers is null or servers < most_servers
-  order by "isFull", servers, rank limit 1`;
+  order by "isLast", servers, rank limit 1`;
 
 /** Orders that arrive at once are counted one after the other where a project may have a number of servers. */
 export async function lockPlacement(database: Database): Promise<void> {

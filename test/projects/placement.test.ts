@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createVault } from '../../src/agents/secrets.ts';
 import { getAgent, insertAgent, NoProjectError } from '../../src/agents/store.ts';
+import { registerWorker } from '../../src/executors/worker/workers.ts';
 import { findRoomElsewhere, markFull, roomInProject } from '../../src/projects/placement.ts';
 import { applyProjects, listProjects, refuseLostProjects, setDraining } from '../../src/projects/projects.ts';
 import { Secret } from '../../src/secret.ts';
@@ -87,6 +88,16 @@ describe('an agent', () => {
     expect([await place('a1'), await place('a2')]).toEqual(['two', 'two']);
     await drain('two');
     expect(await place('a3')).toBe('one');
+  });
+
+  test('comes into one that a worker cannot reach only if no other takes it', async () => {
+    await configure(project('one', EU), project('two', EU));
+    await registerWorker(at.database, { workerId: 'w1', concurrency: 1 });
+    await at.database
+      .insertInto('checks')
+      .values({ worker_id: 'w1', name: 'hetzner:one', ok: false, blocks: false, detail: 'd', cure: 'c' })
+      .execute();
+    expect([await place('a1'), await place('a2')]).toEqual(['two', 'two']);
   });
 
   test('whose id is taken is refused for that, wherever it would go', async () => {

@@ -121,14 +121,14 @@ function hetznerTrees(
   { config, database }: Pick<ExaminationDeps, 'config' | 'database'>,
 ): CheckTree[] {
   return projects.map((project, index) => {
-    const { name } = project;
+    const checked = { project: project.name, isOneOfSeveral: projects.length > 1 };
     const hetzner = createHetznerClient(project);
     const readAccess = () => readHetznerAccess(project);
     return {
-      probe: hetznerProbe({ database, project: name, hetzner }),
+      probe: hetznerProbe({ database, hetzner }, checked),
       next: [
-        alone(hetznerAccessProbe(readAccess, name)),
-        alone(quotaProbe(readAccess, name)),
+        alone(hetznerAccessProbe(readAccess, checked)),
+        alone(quotaProbe(readAccess, checked)),
         ...(index === 0 ? [alone(pricesProbe(hetzner, config.billing.plans.servers))] : []),
       ],
     };

@@ -1,22 +1,22 @@
 import { PLANS, serverFor } from '../../agents/plans.ts';
 import { REGIONS, toLocation } from '../../agents/regions.ts';
-import { DEFAULT_PROJECT, tokenVariable } from '../../config/hetzner-projects.ts';
+import { tokenVariable } from '../../config/hetzner-projects.ts';
 import type { PlanServers } from '../../config/plans.ts';
 import type { Database } from '../../database/connect.ts';
 import { LIMIT_REACHED, RateLimitedError, ShortageError } from '../../errors.ts';
 import type { HetznerAccess } from '../../hetzner/access.ts';
 import type { HetznerClient, ServerType } from '../../hetzner/hetzner.ts';
 import { listServerChoices } from '../../runbooks/steps/server-choice.ts';
-import { MisconfiguredError, nothing, ofProject, type Probe } from './probe.ts';
+import { MisconfiguredError, nothing, ONLY_PROJECT, ofProject, type Probe } from './probe.ts';
 
 type ReadAccess = () => Promise<HetznerAccess>;
 
 /** Whether the token may make servers, not only list them. */
-export function hetznerAccessProbe(readAccess: ReadAccess, project = DEFAULT_PROJECT): Probe {
-  const variable = tokenVariable(project);
+export function hetznerAccessProbe(readAccess: ReadAccess, checked = ONLY_PROJECT): Probe {
+  const variable = tokenVariable(checked.project);
   const cure = `Create a token with “Read & Write” in the Cloud Console (Security → API tokens) and set ${variable} to it.`;
   return {
-    name: ofProject('hetzner-access', project),
+    name: ofProject('hetzner-access', checked),
     blocks: () => true,
     cure,
     look: async () => {
@@ -31,9 +31,9 @@ const ENOUGH_QUOTA = 0.1;
 const QUOTA_CURE =
   'Wait: it refills by the second. If it stays low, find what else uses this project’s tokens; the service needs a project of its own.';
 
-export function quotaProbe(readAccess: ReadAccess, project = DEFAULT_PROJECT): Probe {
+export function quotaProbe(readAccess: ReadAccess, checked = ONLY_PROJECT): Probe {
   return {
-    name: ofProject('quota', project),
+    name: ofProject('quota', checked),
     blocks: nothing,
     cure: QUOTA_CURE,
     look: async () => {

@@ -25,8 +25,11 @@ export interface LiveProbeDeps {
 export function liveProbes(deps: LiveProbeDeps): Probe[] {
   const { config, connections, database, node } = deps;
   return [
-    ...connections.hcloud.projects.map((project) =>
-      hetznerProbe({ database, project: project.name, hetzner: createHetznerClient(project) }),
+    ...connections.hcloud.projects.map((project, _, { length }) =>
+      hetznerProbe(
+        { database, hetzner: createHetznerClient(project) },
+        { project: project.name, isOneOfSeveral: length > 1 },
+      ),
     ),
     tailscaleProbe(createTailscaleClient(connections.tailscale)),
     ...(connections.machines === 'simulated' ? [] : [tailnetProbe(node)]),

@@ -10,23 +10,23 @@ import type { TailnetNode } from '../../tailnet/node.ts';
 import { routesToTailnet } from '../../tailnet/routes.ts';
 import { type TailscaleClient, UnknownTailnetError } from '../../tailscale/tailscale.ts';
 import { assertOurProject, OtherProjectError } from '../project.ts';
-import { MisconfiguredError, ofProject, type Probe } from './probe.ts';
+import { type CheckedProject, MisconfiguredError, ofProject, type Probe } from './probe.ts';
 
 const everything = () => true;
 
-export function hetznerProbe(deps: {
-  database: Database;
-  project: string;
-  hetzner: Pick<HetznerClient, 'findFirewall' | 'listServers'>;
-}): Probe {
-  const { project } = deps;
+export function hetznerProbe(
+  deps: { database: Database; hetzner: Pick<HetznerClient, 'findFirewall' | 'listServers'> },
+  checked: CheckedProject,
+): Probe {
+  const { project, isOneOfSeveral } = checked;
   return {
-    name: ofProject('hetzner', project),
+    name: ofProject('hetzner', checked),
+    project: isOneOfSeveral ? project : undefined,
     blocks: everything,
-    cure: `Set ${tokenVariable(project)} to a read and write token of the agents’ project, and start the service again.`,
+    cure: `Set ${tokenVariable(project)} to a read and write token of the agents’ project, and start the service again.${isOneOfSeveral ? ` Until then what is in the project ${project} waits, and nothing else.` : ''}`,
     look: async () => {
       try {
-        await assertOurProject(deps);
+        await assertOurProject({ ...deps, project });
       } catch (error) {
         if (!(error instanceof OtherProjectError)) throw error;
         throw new MisconfiguredError(

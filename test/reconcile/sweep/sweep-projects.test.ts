@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { jsonText } from '../../../src/database/storable.ts';
 import { createHetznerClient } from '../../../src/hetzner/hetzner.ts';
 import { projectsProbe } from '../../../src/reconcile/checks/projects-probe.ts';
 import { hetznerOf } from '../../../src/reconcile/sweep/inventory.ts';
@@ -122,7 +123,7 @@ test('a project that fails hides nothing of the others, and nothing of it is cal
 test('the cursor of an earlier version is that of its one project', async () => {
   await fixture.database
     .insertInto('sweeps')
-    .values({ next: JSON.stringify({ list: 'ssh-keys', page: 3, afterServerId: 7, cycle: 5 }) })
+    .values({ next: jsonText({ list: 'ssh-keys', page: 3, afterServerId: 7, cycle: 5 }) })
     .execute();
   expect((await lastSweep(fixture.database))?.next).toEqual({
     projects: { default: { list: 'ssh-keys', page: 3, afterServerId: 7 } },

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { getAgent } from '../../../src/agents/store.ts';
+import { jsonText } from '../../../src/database/storable.ts';
 import { LostError } from '../../../src/errors.ts';
 import { createProjectParts } from '../../../src/operations/project-parts.ts';
 import { inProject, type RunbookParts } from '../../../src/operations/runbook-parts.ts';
@@ -17,6 +18,7 @@ afterAll(() => at.close());
 beforeEach(async () => {
   await at.empty();
   const everywhere = { locations: undefined, mostServers: undefined };
+  await at.database.deleteFrom('hetzner_projects').execute();
   await applyProjects(at.database, [
     { name: 'default', ...everywhere },
     { name: 'other', ...everywhere },
@@ -30,7 +32,7 @@ async function setup() {
   const { row } = await claim(at);
   await at.database
     .updateTable('agents')
-    .set({ inputs: JSON.stringify({ serverName: 's' }) })
+    .set({ inputs: jsonText({ serverName: 's' }) })
     .execute();
   await markFull(at.database, 'default');
   const parts: RunbookParts = {
