@@ -72,7 +72,8 @@ function createTerminal(): Terminal {
     redraw: isTerminal ? redraw : undefined,
     // A person may change the window's size while a command runs.
     get width() {
-      return isTerminal ? process.stdout.columns : undefined;
+      // A terminal that does not know its size says 0.
+      return isTerminal ? process.stdout.columns || undefined : undefined;
     },
     get height() {
       return isTerminal ? process.stdout.rows : undefined;

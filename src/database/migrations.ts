@@ -33,6 +33,8 @@ import * as people from './migrations/0031-people.ts';
 import * as canary from './migrations/0033-canary.ts';
 import * as toldChanges from './migrations/0034-told-changes.ts';
 import * as rekey from './migrations/0036-rekey.ts';
+import * as sweepKeys from './migrations/0037-sweep-keys.ts';
+import * as logLevels from './migrations/0038-log-levels.ts';
 import * as projects from './migrations/0038-projects.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
@@ -68,6 +70,8 @@ const MIGRATIONS: Record<string, Migration> = {
   '0033-canary': canary,
   '0034-told-changes': toldChanges,
   '0036-rekey': rekey,
+  '0037-sweep-keys': sweepKeys,
+  '0038-log-levels': logLevels,
   '0038-projects': projects,
 };
 

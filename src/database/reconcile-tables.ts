@@ -54,6 +54,8 @@ export interface SweepTable {
   removed: Defaulted<number>;
   findings: DefaultedJson<string[]>;
   note: string | null;
+  /** Whether the SSH keys were counted instead of listed, in one project at least. */
+  omitted_keys: Defaulted<boolean>;
   /** Where the next sweep resumes. Earlier versions had one project's cursor here. */
   next: NullableJson<SweepPosition | (ProjectCursor & { cycle?: number })> | null;
 }

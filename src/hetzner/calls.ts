@@ -25,6 +25,8 @@ export type Call = (
 /** A page of a list, in the order of ids. `nextPage` is null on the last one. */
 export interface Page<T> {
   items: T[];
+  /** How many items all pages have; null if the answer does not say. */
+  total: number | null;
   nextPage: number | null;
 }
 
@@ -69,7 +71,9 @@ export function withLabels(labels: Record<string, string>): string {
 export const withName = (name: string) => `name=${encodeURIComponent(name)}`;
 
 const pagination = z.object({
-  meta: z.object({ pagination: z.object({ next_page: z.number().nullable() }) }),
+  meta: z.object({
+    pagination: z.object({ next_page: z.number().nullable(), total_entries: z.int().min(0).nullish() }),
+  }),
 });
 
 /** Pages of 50: more than any project may hold. */
@@ -103,7 +107,8 @@ export async function readPage<T>(
 ): Promise<Page<T>> {
   const answer = await call('GET', `/${kind}?${query}&sort=id%3Aasc&per_page=50&page=${page}`);
   const { meta } = parseAnswer(pagination, answer, HETZNER);
-  return { items: toItems(answer, { kind, item }), nextPage: toNextPage(meta.pagination.next_page, page) };
+  const { next_page: next, total_entries: total = null } = meta.pagination;
+  return { items: toItems(answer, { kind, item }), total, nextPage: toNextPage(next, page) };
 }
 
 function toItems<T>(answer: unknown, { kind, item }: List<T>): T[] {

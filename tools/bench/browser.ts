@@ -60,7 +60,7 @@ export async function measureInBrowser(
 async function signIn(context: BrowserContext, { url, token }: PagesService): Promise<void> {
   const page = await context.newPage();
   await page.goto(url);
-  await page.getByLabel('Operator token').fill(token);
+  await page.getByLabel('Token').fill(token);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByRole('navigation', { name: 'Main' }).waitFor();
   await page.close();

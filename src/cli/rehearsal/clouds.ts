@@ -9,6 +9,7 @@ import {
   formatEnvironmentFile,
   writePrivateFile,
 } from '../../config/environment-file.ts';
+import { shortPath } from '../short-path.ts';
 import { ensureRehearsedDatabase } from './database.ts';
 
 export interface Clouds {
@@ -87,12 +88,12 @@ function introduce({ machines, connections }: SandboxInstallation, file: string,
   return `
   The clouds of the rehearsal run on this machine, with ${machines} machines. Nothing is billed.
 
-  Credentials  ${file}
+  Credentials  ${shortPath(file)}
   Checkout     ${connections.checkoutUrl} (once the installation runs)
 
   Next, in another terminal:
 
-    npm run agents -- init --answers ${file} --file ${join(dir, 'agents.env')}
+    npm run agents -- init --answers ${shortPath(file)} --file ${shortPath(join(dir, 'agents.env'))}
 
   Ctrl-C stops them. The next start continues.
 `;

@@ -19,7 +19,7 @@ ${
 <thead><tr><th scope="col">Removed</th><th scope="col">Cloud</th><th scope="col">Name</th><th scope="col">Id</th></tr></thead>
 <tbody>${evidence.removed.map(
     ({ kind: what, cloud, name, id }) =>
-      html`<tr><th scope="row">${capitalized(what.replace('-', ' '))}</th><td data-label="Cloud">${capitalized(cloud)}</td><td data-label="Name">${name}</td><td data-label="Id">${id}</td></tr>`,
+      html`<tr><th scope="row">${what === 'ssh-key' ? 'SSH key' : capitalized(what)}</th><td data-label="Cloud">${capitalized(cloud)}</td><td data-label="Name">${name}</td><td data-label="Id">${id}</td></tr>`,
   )}</tbody></table>`
 }
 <details id="receipt-body"><summary>The whole receipt</summary><pre tabindex="0">${JSON.stringify(body, null, 2)}</pre></details>`;

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../../database/connect.ts';
 import type { StoredEvent } from './events.ts';
-import { LEVEL_FRAGMENTS, LEVEL_PATTERNS, type LogLevel } from './log-levels.ts';
+import { LEVEL_PATTERNS, type LogLevel, NOTABLE } from './log-levels.ts';
 
 /** Which part of a log is wanted. Lines are numbered as the operation's events are. */
 export type LogPosition =
@@ -92,11 +92,7 @@ export async function searchLog(
 
 function isAtLeast(level: LogLevel): RawBuilder<boolean> {
   if (level === 'info') return sql<boolean>`true`;
-  if (level === 'error') return matches('error');
-  return sql<boolean>`(${matches('error')} or ${matches('warning')})`;
-}
-
-function matches(level: keyof typeof LEVEL_PATTERNS): RawBuilder<boolean> {
-  const line = sql`(data ->> 'line')`;
-  return sql<boolean>`(${line} like any(${[...LEVEL_FRAGMENTS[level]]}::text[]) and ${line} ~ ${LEVEL_PATTERNS[level]})`;
+  const { error, warning } = LEVEL_PATTERNS;
+  const pattern = level === 'error' ? error : `${error}|${warning}`;
+  return sql<boolean>`(${sql.raw(NOTABLE)} and (data ->> 'line') ~ ${pattern})`;
 }

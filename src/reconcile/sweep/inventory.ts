@@ -38,6 +38,8 @@ export interface Inventory {
   next: SweepPosition['projects'];
   /** The projects that could not be listed, and why. */
   failed: ReadonlyMap<string, unknown>;
+  /** The SSH keys of a project were only counted. */
+  omittedKeys: boolean;
 }
 
 export const START: ProjectCursor = { list: 'servers', page: 1, afterServerId: 0 };
@@ -45,27 +47,40 @@ export const START: ProjectCursor = { list: 'servers', page: 1, afterServerId: 0
 /** Removals of a server, a snapshot and keys, a device, and an access token for the tailnet. */
 const CALLS_PER_AGENT = CALLS_PER_SERVER_REMOVAL + 5;
 
+interface Options {
+  start: SweepPosition['projects'];
+  isExpectedKeyCount: (project: string, total: number) => Promise<boolean>;
+  signal: AbortSignal;
+}
+
 /**
  * Lists the resources with this service's labels, in each project from where `start` says, in pages of 50, as
  * far as its budget allows. Reserves a quarter of the budget, at least enough for one agent, to act on the
- * findings. A project that fails does not hide what is found in the others.
+ * findings. Where the SSH keys of a large fleet do not fit any more, they are left out if
+ * `isExpectedKeyCount` agrees with their number. A project that fails does not hide what is found in others.
  * @throws the error of the first project if all of them fail; the signal's reason
  */
 export async function takeInventory(
   { projects, tailscale }: SweptClouds,
   budgets: Budgets,
-  { start, signal }: { start: SweepPosition['projects']; signal: AbortSignal },
+  { start, isExpectedKeyCount, signal }: Options,
 ): Promise<Inventory> {
   const resources = await listTailnet(tailscale);
   const listed = new Map<string, ListedProject>();
   const next: SweepPosition['projects'] = {};
   const failed = new Map<string, unknown>();
+  let omittedKeys = false;
   for (const [project, hetzner] of projects) {
     const from = start[project] ?? START;
+    const mayOmit = (total: number) => isExpectedKeyCount(project, total);
     try {
-      const found = await listProject({ project, hetzner, budget: budgets.of(project), signal }, from);
+      const found = await listProject(
+        { project, hetzner, budget: budgets.of(project), mayOmit, signal },
+        from,
+      );
       resources.push(...found.resources);
       listed.set(project, found.listed);
+      omittedKeys ||= found.omittedKeys;
       if (found.next !== null) next[project] = found.next;
     } catch (error) {
       signal.throwIfAborted();
@@ -74,42 +89,39 @@ export async function takeInventory(
     }
   }
   if (listed.size === 0) throw [...failed.values()][0];
-  return { cloud: { resources, listed }, next, failed };
+  return { cloud: { resources, listed }, next, failed, omittedKeys };
 }
 
 interface Listing {
   project: string;
   hetzner: SweptHetzner;
   budget: Budget;
+  /** Asked on the first page of SSH keys that do not fit into the budget. */
+  mayOmit: (total: number) => Promise<boolean>;
   signal: AbortSignal;
 }
 
-async function listProject(
-  listing: Listing,
-  start: ProjectCursor,
-): Promise<{ resources: Resource[]; listed: ListedProject; next: ProjectCursor | null }> {
-  const { project, hetzner } = listing;
+interface ProjectInventory {
+  resources: Resource[];
+  listed: ListedProject;
+  next: ProjectCursor | null;
+  omittedKeys: boolean;
+}
+
+async function listProject(listing: Listing, start: ProjectCursor): Promise<ProjectInventory> {
   let cursor: ProjectCursor | null = start;
-  let servers: Listed | undefined;
-  if (cursor.list === 'servers') {
-    servers = await readPages(listing, cursor.page, async (page) =>
-      mapPage(await hetzner.serverPage(page), (one) => toServer(project, one)),
-    );
+  const servers = await listServers(listing, cursor);
+  if (servers !== undefined)
     cursor =
       servers.nextPage === null
         ? { list: 'ssh-keys', page: 1, afterServerId: 0 }
         : { list: 'servers', page: servers.nextPage, afterServerId: highestId(servers, cursor) };
-  }
-  let sshKeys: Listed | undefined;
-  if (cursor.list === 'ssh-keys') {
-    sshKeys = await readPages(listing, cursor.page, async (page) =>
-      mapPage(await hetzner.sshKeyPage(page), (one) => toSshKey(project, one)),
-    );
+  const sshKeys = await listSshKeys(listing, cursor);
+  if (sshKeys !== undefined)
     cursor =
       sshKeys.nextPage === null
         ? { list: 'snapshots', page: 1, afterServerId: 0 }
         : { ...cursor, page: sshKeys.nextPage };
-  }
   const snapshots = await listSnapshots(listing, cursor);
   if (cursor.list === 'snapshots')
     cursor = snapshots.nextPage === null ? null : { ...cursor, page: snapshots.nextPage };
@@ -120,14 +132,38 @@ async function listProject(
       listsAllSnapshots: start.list !== 'snapshots' && cursor === null,
     },
     next: cursor,
+    omittedKeys: sshKeys?.omitted === true,
   };
 }
 
+async function listServers(
+  { project, hetzner, budget, signal }: Listing,
+  { list, page: first }: ProjectCursor,
+): Promise<Listed | undefined> {
+  if (list !== 'servers') return undefined;
+  return readPages({ budget, signal }, first, async (page) =>
+    mapPage(await hetzner.serverPage(page), (one) => toServer(project, one)),
+  );
+}
+
+/** Lists the SSH keys if the servers are complete. */
+async function listSshKeys(
+  { project, hetzner, ...pages }: Listing,
+  { list, page: first }: ProjectCursor,
+): Promise<Listed | undefined> {
+  if (list !== 'ssh-keys') return undefined;
+  return readPages(pages, first, async (page) =>
+    mapPage(await hetzner.sshKeyPage(page), (one) => toSshKey(project, one)),
+  );
+}
+
 /** Lists the snapshots if the earlier lists are complete. */
-async function listSnapshots(listing: Listing, { list, page: first }: ProjectCursor): Promise<Listed> {
-  if (list !== 'snapshots') return { items: [], nextPage: null };
-  const { project, hetzner } = listing;
-  return readPages(listing, first, async (page) =>
+async function listSnapshots(
+  { project, hetzner, budget, signal }: Listing,
+  { list, page: first }: ProjectCursor,
+): Promise<Listed> {
+  if (list !== 'snapshots') return { items: [], nextPage: null, omitted: false };
+  return readPages({ budget, signal }, first, async (page) =>
     mapPage(await hetzner.snapshotPage(page), (one) => toSnapshot(project, one)),
   );
 }
@@ -141,26 +177,40 @@ async function listTailnet(tailscale: TailscaleClient): Promise<Resource[]> {
 interface Listed {
   items: Resource[];
   nextPage: number | null;
+  /** What follows the first page was left out. */
+  omitted: boolean;
 }
 
 async function readPages(
-  { budget, signal }: Pick<Listing, 'budget' | 'signal'>,
+  { budget, signal, mayOmit }: Pick<Listing, 'budget' | 'signal'> & Partial<Pick<Listing, 'mayOmit'>>,
   first: number,
   read: (page: number) => Promise<Page<Resource>>,
 ): Promise<Listed> {
   const items: Resource[] = [];
   let nextPage: number | null = first;
-  while (nextPage !== null && budget.left > Math.max(budget.used / 3, CALLS_PER_AGENT)) {
+  while (nextPage !== null && hasRoom(budget, 1)) {
     signal.throwIfAborted();
     const page: Page<Resource> = await read(nextPage);
     items.push(...page.items);
+    const { total } = page;
+    const pagesLeft = Math.ceil((total ?? 0) / PAGE_SIZE) - 1;
+    if (nextPage === 1 && total !== null && !hasRoom(budget, pagesLeft) && (await mayOmit?.(total)) === true)
+      return { items, nextPage: null, omitted: true };
     nextPage = page.nextPage;
   }
-  return { items, nextPage };
+  return { items, nextPage, omitted: false };
+}
+
+const PAGE_SIZE = 50;
+
+/** Whether so many pages can be read and a quarter of the calls remains. */
+function hasRoom({ used, left }: Budget, pages: number): boolean {
+  const more = pages - 1;
+  return left - more > Math.max((used + more) / 3, CALLS_PER_AGENT);
 }
 
 function mapPage<T>(page: Page<T>, toResource: (item: T) => Resource): Page<Resource> {
-  return { items: page.items.map(toResource), nextPage: page.nextPage };
+  return { ...page, items: page.items.map(toResource) };
 }
 
 function highestId(servers: Listed, cursor: ProjectCursor): number {
@@ -177,5 +227,5 @@ function listedRange(servers: Listed | undefined, start: ProjectCursor): ListedP
 
 /** Adjusts the cursor after `removed` resources before it were deleted, which moves the rest up. */
 export function movedUp(cursor: ProjectCursor, removed: number): ProjectCursor {
-  return { ...cursor, page: Math.max(1, cursor.page - Math.ceil(removed / 50)) };
+  return { ...cursor, page: Math.max(1, cursor.page - Math.ceil(removed / PAGE_SIZE)) };
 }

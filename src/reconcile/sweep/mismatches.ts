@@ -60,12 +60,16 @@ export async function storeMismatches(
   });
 }
 
-/** Removes what the whole cycle has not seen. */
-export async function forgetMismatches(database: Database, cycle: number): Promise<void> {
+/** Removes what the whole cycle has not seen, except SSH keys if it did not list them. */
+export async function forgetMismatches(
+  database: Database,
+  { cycle, omittedKeys }: { cycle: number; omittedKeys: boolean },
+): Promise<void> {
   await database
     .deleteFrom('findings')
     .where('source', '=', SOURCE)
     .where((where) => where.or([where('seen_in', 'is', null), where('seen_in', '<', cycle)]))
+    .$if(omittedKeys, (query) => query.where('key', 'not like', '% ssh-key %'))
     .execute();
 }
 

@@ -13,6 +13,7 @@ import { attributeDevices } from './devices.ts';
 import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, type GoneSnapshot, reportGone, reportGoneSnapshot } from './gone.ts';
 import { hetznerOf, type Inventory, movedUp, type SweptClouds, takeInventory } from './inventory.ts';
+import { isExpectedKeyCount } from './key-count.ts';
 import { forgetMismatches, storeMismatches, type Unclear } from './mismatches.ts';
 import { callsLeft, type Removal, removeFromAgent } from './remove.ts';
 import { toCarriedName } from './resources.ts';
@@ -39,7 +40,10 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
   const before = await lastSweep(deps.database);
   const sweepId = await beginSweep(deps.database);
   const budgets = createBudgets(deps.maxCalls ?? MAX_CALLS);
-  const report: SweepReport = { calls: 0, listed: 0, removed: 0, findings: [], note: null, next: null };
+  const report: SweepReport = {
+    ...{ calls: 0, listed: 0, removed: 0, findings: [], note: null },
+    ...{ omittedKeys: false, next: null },
+  };
   const known = new Set(before?.findings);
   const say: Say = (agentId, text) => {
     report.findings.push(text);
@@ -75,11 +79,16 @@ interface Running {
 async function run(deps: SweepDeps, running: Running): Promise<void> {
   const { sweepId, budgets, report, say, start, signal } = running;
   const clouds = deps.openClouds(budgets);
-  const inventory = await takeInventory(clouds, budgets, { start: start?.projects ?? {}, signal });
-  const { cloud } = inventory;
+  const inventory = await takeInventory(clouds, budgets, {
+    start: start?.projects ?? {},
+    isExpectedKeyCount: (project, total) => isExpectedKeyCount(deps.database, project, total),
+    signal,
+  });
+  const { cloud, omittedKeys } = inventory;
   for (const [project, error] of inventory.failed)
     say(null, `The Hetzner project ${project} could not be compared: ${errorMessage(error)}`);
   report.listed = cloud.resources.length;
+  report.omittedKeys = omittedKeys;
   const findings = await findAll(deps.database, cloud);
   const acting = { ...deps, ...clouds, sweepId, budgets, report, say, signal };
   const removed = await removeAll(acting, findings.filter(isRemoval));
@@ -103,7 +112,7 @@ async function keepMismatches(
   const cycle = start === null ? sweepId : start.cycle;
   await storeMismatches(database, unclear, { sweepId, cycle: cycle ?? sweepId });
   if (report.next !== null) report.next = { ...report.next, cycle };
-  else if (cycle !== undefined) await forgetMismatches(database, cycle);
+  else if (cycle !== undefined) await forgetMismatches(database, { cycle, omittedKeys: report.omittedKeys });
 }
 
 /** Notes where the next sweep goes on, in the projects whose lists are not complete. */

@@ -15,6 +15,8 @@ export interface SweepReport {
   findings: string[];
   /** Why it is incomplete; null if it is complete. */
   note: string | null;
+  /** Whether the SSH keys were counted instead of listed. */
+  omittedKeys: boolean;
   /** Where the next one continues; null: at the beginning. */
   next: SweepPosition | null;
 }
@@ -52,6 +54,7 @@ export async function finishSweep(database: Database, sweepId: number, report: S
       removed: report.removed,
       findings: jsonText(report.findings),
       note: report.note,
+      omitted_keys: report.omittedKeys,
       next: report.next === null ? null : jsonText(report.next),
     })
     .where('sweep_id', '=', sweepId)
@@ -67,11 +70,12 @@ export async function lastSweep(database: Database): Promise<Sweep | undefined> 
     .limit(1)
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  const { sweep_id, started_at, finished_at, next, ...report } = row;
+  const { sweep_id, started_at, finished_at, omitted_keys, next, ...report } = row;
   return {
     sweepId: sweep_id,
     startedAt: started_at,
     finishedAt: finished_at,
+    omittedKeys: omitted_keys,
     next: next && toPosition(next),
     ...report,
   };

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type LogLevel, levelOf } from '../../../src/operations/events/log-levels.ts';
+import { type LogLevel, levelOf, NOTABLE } from '../../../src/operations/events/log-levels.ts';
 import { type LogPosition, readLogWindow, searchLog } from '../../../src/operations/events/log-page.ts';
 import { type OperationsFixture, openOperations, order } from '../../support/operations-fixture.ts';
 
@@ -73,4 +73,18 @@ test('Postgres and JavaScript agree on how bad each line is', async () => {
     LINES.filter(([, level]) => levels.includes(level)).map(([line]) => line);
   expect(await search('', 'error')).toEqual(ofLevel(['error']));
   expect(await search('', 'warning')).toEqual(ofLevel(['error', 'warning']));
+});
+
+test('errors and warnings are found by an index, whose condition is the search’s own', async () => {
+  const conditionOf = async (index: string) => {
+    const { rows } = await sql<{ condition: string }>`
+      select pg_get_expr(indpred, indrelid) as condition from pg_index where indexrelid = ${index}::regclass`.execute(
+      at.database,
+    );
+    return rows[0]?.condition;
+  };
+  await sql`create index probe on operation_events (sequence) where type = 'log' and ${sql.raw(NOTABLE)}`.execute(
+    at.database,
+  );
+  expect(await conditionOf('operation_events_notable')).toBe(await conditionOf('probe'));
 });

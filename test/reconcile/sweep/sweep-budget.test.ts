@@ -87,7 +87,36 @@ describe('1,000 agents', () => {
     ).toEqual([]);
   });
 
+  test('have their SSH keys counted where the list does not fit, and listed where their number is wrong', async () => {
+    const usual = await fixture.sweep({ maxCalls: 40 });
+    // 20 pages of servers, 1 of keys, 1 of snapshots, 2 lists of the tailnet.
+    expect(usual).toMatchObject({ calls: 24, omittedKeys: true, note: null, next: null });
+    await fixture.cloud.query(
+      `INSERT INTO hetzner_ssh_keys (name, fingerprint, public_key, labels, created_at)
+       VALUES ('agent-first', 'one too many', 'ssh-ed25519 AAAA',
+         '{"agent-id": "first", "operation-id": "op", "managed-by": "agents"}', now())`,
+    );
+    const findings: string[] = [];
+    for (let next = await fixture.sweep({ maxCalls: 40 }); ; next = await fixture.sweep({ maxCalls: 40 })) {
+      expect(next.omittedKeys).toBe(false);
+      findings.push(...next.findings);
+      if (next.next === null) break;
+    }
+    expect(findings).toEqual([expect.stringMatching(/^Removed: SSH key agent-first .* which is destroyed$/)]);
+  });
+
+  test('have their SSH keys listed once a day, whatever their number', async () => {
+    await sql`update sweeps set started_at = started_at - interval '1 day'`.execute(fixture.database);
+    expect(await fixture.sweep({ maxCalls: 40 })).toMatchObject({
+      omittedKeys: false,
+      next: { projects: { default: { list: 'ssh-keys' } } },
+    });
+    expect(await fixture.sweep({ maxCalls: 40 })).toMatchObject({ omittedKeys: false, next: null });
+    expect(await fixture.sweep({ maxCalls: 40 })).toMatchObject({ omittedKeys: true, next: null });
+  });
+
   test('with a small budget are compared in parts, and none is skipped or wrongly reported', async () => {
+    await sql`update sweeps set started_at = started_at - interval '1 day'`.execute(fixture.database);
     const server = await insertOrphan(fixture, 'at-the-end');
     await fixture.database
       .updateTable('agents')
