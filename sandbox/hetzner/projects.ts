@@ -14,8 +14,8 @@ const OWNED = [
 ] as const;
 
 /**
- * Opens the database as one project sees it: a schema of views, which show its rows alone and give new ones to
- * it. So no query names the project, and none can forget it. What hangs on servers and firewalls is found
+ * Opens the database as one project sees it: a schema of views, which show its rows alone and give new ones
+ * to it. So no query names the project, and none can forget it. What hangs on servers and firewalls is found
  * through them.
  * @param project letters, digits and hyphens
  */
@@ -23,7 +23,7 @@ export async function openProject(database: SandboxDatabase, project: string): P
   const name = `hetzner-${project}`;
   const schema = sql.id(name);
   await database.transaction().execute(async (trx) => {
-    // Made anew at each start: the tables may have more columns by then.
+    // At each start: the tables may have more columns by then.
     await sql`drop schema if exists ${schema} cascade`.execute(trx);
     await sql`create schema ${schema}`.execute(trx);
     const create = (table: string, rows: ReturnType<typeof sql>) =>

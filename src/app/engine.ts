@@ -195,7 +195,7 @@ function openStackEngine(parts: EngineParts, { pool, node, prepared }: EnginePro
 
 function environmentFor(
   { pulumi, hcloud, tailscale }: EngineConnections,
-  name = hcloud.projects[0].name,
+  name: string | undefined,
 ): Record<string, string> {
   const project = projectNamed(hcloud.projects, name);
   return { ...pulumiEnvironment(pulumi), ...providerEnvironment({ project, tailscale }) };

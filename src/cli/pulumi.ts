@@ -157,20 +157,16 @@ function cliEnvironment(
     logDir: join(config.dataDir, 'logs', 'configure'),
     software: config.software.variables,
   };
+  // Commands that name no stack of ours get the first project's token.
+  const project = projectNamed(connections.hcloud.projects, prepared?.program.inputs.project);
   const operation = { operation_id: `cli-${randomUUID()}`, attempt: 0 };
   return {
     ...config.childEnvironment,
     ...pulumiEnvironment(connections.pulumi),
-    ...providerEnvironment({ ...connections, project: projectOf(connections, prepared) }),
+    ...providerEnvironment({ ...connections, project }),
     ...(prepared === undefined ? {} : { AGENT_STACKS_PROGRAM: JSON.stringify(prepared.program) }),
     ...configureEnvironment(configure, { operation }, prepared?.keys),
   };
-}
-
-/** Commands that name no stack of ours get the first project's token, as they always did. */
-function projectOf({ hcloud }: Connections, prepared: Prepared | undefined) {
-  const name = prepared?.program.inputs.project;
-  return name === undefined ? hcloud.projects[0] : projectNamed(hcloud.projects, name);
 }
 
 async function withDatabase<T>(

@@ -109,7 +109,7 @@ export function readPool(reader: EnvironmentReader): PoolSettings {
   };
 }
 
-/** How many slots there should be at a moment, by project, location and plan: the most that an entry demands. */
+/** How many slots there should be at a moment, by project, location and plan: the most that is demanded. */
 export function poolSizesAt(
   { entries: all, timezone: timeZone }: Pick<PoolConfig, 'entries' | 'timezone'>,
   at: Date,

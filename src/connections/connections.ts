@@ -45,7 +45,7 @@ export interface HetznerProject extends HetznerProjectSettings {
   endpoint: string;
 }
 
-/** In the operator's order. Anything that is the same in all projects, such as prices, is asked of the first. */
+/** In the operator's order. What is the same in all projects, such as prices, is asked of the first. */
 export type HetznerProjects = readonly [HetznerProject, ...HetznerProject[]];
 
 /**
@@ -108,8 +108,11 @@ export function toProjects(settings: readonly HetznerProjectSettings[], endpoint
   return [first, ...others];
 }
 
-/** @throws ShortageError if this process does not have it: another one of the installation may */
-export function projectNamed(projects: HetznerProjects, name: string): HetznerProject {
+/**
+ * Without a name, the first one.
+ * @throws ShortageError if this process does not have it: another one of the installation may
+ */
+export function projectNamed(projects: HetznerProjects, name = projects[0].name): HetznerProject {
   const found = projects.find((project) => project.name === name);
   if (found !== undefined) return found;
   throw new ShortageError(

@@ -83,7 +83,7 @@ export type ProjectClient = Omit<HetznerClient, 'serverPage' | 'sshKeyPage' | 's
 export interface RunbookParts {
   /** The project in which the work is. Only the sweep reads whole lists, page by page. */
   hetzner: ProjectClient;
-  /** Opens another project's client; absent where there is one project. @throws ShortageError for an unknown one */
+  /** Opens a project's client; without it there is one. @throws ShortageError for an unknown project */
   openProject?: (project: string) => ProjectClient;
   tailscale: TailscaleClient;
   executor: StackEngine;
@@ -97,7 +97,7 @@ export interface RunbookParts {
   recordSnapshot: RecordSnapshot;
   /** The slots that agents have claimed. A runner hands none over. */
   slots?: SlotParts;
-  /** Where an agent may go whose project is full; absent on a runner, and where a slot or an image is made. */
+  /** Where an agent of a full project may go; absent on a runner, and where a slot or an image is made. */
   projects?: ProjectParts;
   /** The images of configured disks; absent on a runner, and where an image is made. */
   images?: ImageParts;

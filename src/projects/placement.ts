@@ -32,8 +32,8 @@ const isAway = sql<boolean>`exists (select 1 from checks c join workers w using 
 
 /**
  * The project for a new server in a location, as a query of at most one row with its `name`. One that is in
- * reach and that Hetzner has not just called full comes first, then the emptiest: that spreads the requests, which Hetzner limits for
- * each project, and what one lost token or project takes down.
+ * reach and that Hetzner has not just called full comes first, then the emptiest: that spreads the requests,
+ * which Hetzner limits for each project, and what one lost token or project takes down.
  */
 export const chosenProject = (location: string): RawBuilder<{ name: string }> => sql<{ name: string }>`
   select name from (select p.name, p.rank, p.most_servers, ${servers} as servers,
@@ -42,7 +42,7 @@ export const chosenProject = (location: string): RawBuilder<{ name: string }> =>
   where most_servers is null or servers < most_servers
   order by "isLast", servers, rank limit 1`;
 
-/** Orders that arrive at once are counted one after the other where a project may have a number of servers. */
+/** Orders that arrive at once are counted one after the other where a project has a limit of servers. */
 export async function lockPlacement(database: Database): Promise<void> {
   await sql`select pg_advisory_xact_lock(hashtext('placement'), 0) from hetzner_projects
     where rank is not null and most_servers is not null limit 1`.execute(database);
@@ -87,9 +87,9 @@ export async function findRoomElsewhere(
   { project, location }: { project: string; location: string },
 ): Promise<string | undefined> {
   const { rows } = await sql<{ name: string }>`
-    select chosen.name from (${chosenProject(location)}) chosen join hetzner_projects o on o.name = chosen.name
-    where chosen.name <> ${project} and not coalesce(o.full_until > now(), false)
-      and exists (select 1 from hetzner_projects p where p.name = ${project} and p.full_until > now())`.execute(
+    select p.name from (${chosenProject(location)}) chosen join hetzner_projects p using (name)
+    where p.name <> ${project} and not coalesce(p.full_until > now(), false) and not ${isAway}
+      and exists (select 1 from hetzner_projects own where own.name = ${project} and own.full_until > now())`.execute(
     database,
   );
   return rows[0]?.name;

@@ -201,7 +201,7 @@ async function readPages(
   return { items, nextPage, omitted: false };
 }
 
-const PAGE_SIZE = 50;
+export const PAGE_SIZE = 50;
 
 /** Whether so many pages can be read and a quarter of the calls remains. */
 function hasRoom({ used, left }: Budget, pages: number): boolean {
@@ -223,9 +223,4 @@ function listedRange(servers: Listed | undefined, start: ProjectCursor): ListedP
     after: start.afterServerId,
     upTo: servers.nextPage === null ? Number.POSITIVE_INFINITY : highestId(servers, start),
   };
-}
-
-/** Adjusts the cursor after `removed` resources before it were deleted, which moves the rest up. */
-export function movedUp(cursor: ProjectCursor, removed: number): ProjectCursor {
-  return { ...cursor, page: Math.max(1, cursor.page - Math.ceil(removed / PAGE_SIZE)) };
 }

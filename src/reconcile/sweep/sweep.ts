@@ -1,5 +1,4 @@
 import { readServerNames } from '../../agents/server-names.ts';
-import { DEFAULT_PROJECT } from '../../config/hetzner-projects.ts';
 import type { Database } from '../../database/connect.ts';
 import type { SweepPosition } from '../../database/reconcile-tables.ts';
 import { errorMessage } from '../../errors.ts';
@@ -12,9 +11,10 @@ import { compare, explain } from './compare.ts';
 import { attributeDevices } from './devices.ts';
 import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, type GoneSnapshot, reportGone, reportGoneSnapshot } from './gone.ts';
-import { hetznerOf, type Inventory, movedUp, type SweptClouds, takeInventory } from './inventory.ts';
+import { hetznerOf, type SweptClouds, takeInventory } from './inventory.ts';
 import { isExpectedKeyCount } from './key-count.ts';
 import { forgetMismatches, storeMismatches, type Unclear } from './mismatches.ts';
+import { continueAt } from './position.ts';
 import { callsLeft, type Removal, removeFromAgent } from './remove.ts';
 import { toCarriedName } from './resources.ts';
 import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
@@ -96,7 +96,7 @@ async function run(deps: SweepDeps, running: Running): Promise<void> {
   await mendAll(acting, findings.filter(isMend));
   const reports = findings.filter((finding) => finding.action === 'report');
   await reportAll(acting, reports);
-  continueAt(inventory, removed, running);
+  continueAt(report, inventory, { removed, budgets });
   await keepMismatches(deps.database, reports.filter(isUnclear), running);
 }
 
@@ -114,32 +114,6 @@ async function keepMismatches(
   if (report.next !== null) report.next = { ...report.next, cycle };
   else if (cycle !== undefined) await forgetMismatches(database, { cycle, omittedKeys: report.omittedKeys });
 }
-
-/** Notes where the next sweep goes on, in the projects whose lists are not complete. */
-function continueAt(
-  { next, failed }: Pick<Inventory, 'next' | 'failed'>,
-  removed: readonly Removal[],
-  { budgets, report }: Running,
-): void {
-  const notes = report.note === null ? [] : [report.note];
-  const projects: SweepPosition['projects'] = {};
-  for (const [project, cursor] of Object.entries(next)) {
-    const isBefore = ({ resource }: Removal) =>
-      resource.kind === KIND_OF_LIST[cursor.list] && 'project' in resource && resource.project === project;
-    projects[project] = movedUp(cursor, removed.filter(isBefore).length);
-    if (failed.has(project)) continue;
-    const { used, left } = budgets.of(project);
-    const where = project === DEFAULT_PROJECT ? '' : ` of the Hetzner project ${project}`;
-    notes.push(
-      `The budget of ${used + left} API calls was too small for all lists${where}: ` +
-        `the next sweep continues at page ${projects[project].page} of the ${cursor.list}`,
-    );
-  }
-  if (Object.keys(projects).length > 0) report.next = { projects };
-  report.note = notes.length === 0 ? null : notes.join('. ');
-}
-
-const KIND_OF_LIST = { servers: 'server', 'ssh-keys': 'ssh-key', snapshots: 'snapshot' } as const;
 
 async function findAll(database: Database, cloud: CloudView): Promise<Finding[]> {
   const devices = cloud.resources.filter((resource) => resource.kind === 'device');

@@ -4,8 +4,8 @@ import { findResources } from './own-server.ts';
 import { clearPending, removeFromHetzner, removeFromTailnet } from './recovery.ts';
 
 /**
- * After an attempt that found its agent's Hetzner project full: moves the agent to one with room, if it has no
- * server. Everything that it has in the former one is removed before the row names the other, so a kill at
+ * After an attempt that found its agent's Hetzner project full: moves the agent to one with room, if it has
+ * no server. Everything that it has in the former one is removed before the row names the other, so a kill at
  * any line leaves either the former project, where the next attempt begins from nothing, or the new one. What
  * Hetzner makes late in the former one all the same, the sweep finds by its labels and removes.
  * @returns parts and attempt in the project that the agent is in now
