@@ -32,8 +32,8 @@ const REBUILD_MS = 12_000;
 const FORGOTTEN_MS = 15_000;
 
 /**
- * A backup is made in the middle of work. Then much happens, everything is killed in the middle of other work,
- * and the backup is restored: what happened since is known only to the clouds.
+ * A backup is made in the middle of work. Then much happens, everything is killed in the middle of other
+ * work, and the backup is restored: what happened since is known only to the clouds.
  */
 export async function restoreBackup(
   context: ScenarioContext,
