@@ -108,7 +108,7 @@ async function comeBack(context: ScenarioContext, location: string, kills: numbe
   // Then it is the loading that is killed.
   await sleep(FORGOTTEN_MS);
   for (let kill = 0; kill < kills; kill += 1) {
-    const over = AbortSignal.timeout((RESTORE_MS * (kill + 0.5)) / kills);
+    const over = AbortSignal.timeout(Math.round((RESTORE_MS * (kill + 0.5)) / kills));
     await installation.command(restore, over);
     await installation.killPostgres();
   }
