@@ -1,10 +1,9 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { foundResourcesSchema } from '../agents/stack-resources.ts';
-import { tokenVariable } from '../config/hetzner-projects.ts';
 import type { PlanServers } from '../config/plans.ts';
 import { type EngineConnections, fingerprint } from '../connections/connections.ts';
-import { LostError, PermanentError, RetryableError } from '../errors.ts';
+import { LostError, RetryableError } from '../errors.ts';
 import { describeFailure } from '../executors/github-actions/result.ts';
 import { createIdentitySource } from '../github/identity-token.ts';
 import { requestAs } from '../http-client/request.ts';
@@ -25,6 +24,7 @@ import type { StateStore } from '../pulumi/state-store.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { type Claimed, readClaim } from './claimed.ts';
 import type { RunnerConfig } from './config.ts';
+import { refuseOtherProject } from './hetzner-project.ts';
 import { createRemoteFoundations } from './remote-foundations.ts';
 import { createRemoteSlots } from './remote-slots.ts';
 import { createReporter, type Reporter } from './reporter.ts';
@@ -87,7 +87,7 @@ export async function runJob({ config, openEngine, ending, say }: Job): Promise<
     const message = { key_ids: pulumi.keyring.ids };
     const claimed = readClaim(await link.send('claim', message, { signal: controller.signal }), pulumi);
     say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
-    refuseOtherProject(config, claimed);
+    refuseOtherProject(config.connections, claimed.agent);
     say(`operation ${claimed.operation.operation_id}, trace ${traceIdFor(claimed.operation.operation_id)}`);
     const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
     const following = { config, openEngine, claimed, controller, lease, reporter, processTags };
@@ -101,15 +101,6 @@ export async function runJob({ config, openEngine, ending, say }: Job): Promise<
     stopGuarding();
     await reporter.close(LAST_WORD_MS);
   }
-}
-
-/** @throws PermanentError */
-function refuseOtherProject({ connections }: RunnerConfig, { agent }: Claimed): void {
-  if (connections.hcloud.projects.some(({ name }) => name === agent.project)) return;
-  throw new PermanentError(
-    `The agent is in the Hetzner project ${agent.project}, and the workflow hands no ${tokenVariable(agent.project)} over: ` +
-      'add the secret, and a line for it to the step (docs/github-actions.md)',
-  );
 }
 
 /** The workflow reports the end even when the service does not hear of the failure in time. */

@@ -6,6 +6,7 @@ import { readFiles, usesFiles } from '../../src/config/credential-files.ts';
 import { EnvironmentReader } from '../../src/config/environment-reader.ts';
 import { projectOfVariable, readHetznerProjects, tokenVariable } from '../../src/config/hetzner-projects.ts';
 import { readRunnerConfig } from '../../src/runner/config.ts';
+import { refuseOtherProject } from '../../src/runner/hetzner-project.ts';
 
 const EU = 'e'.repeat(64);
 const US = 'u'.repeat(64);
@@ -97,4 +98,8 @@ test('a runner takes the tokens that its workflow hands over', () => {
     ['eu-1', EU],
     ['us', US],
   ]);
+  refuseOtherProject(connections, { project: 'us' });
+  expect(() => refuseOtherProject(connections, { project: 'sg-1' })).toThrow(
+    'The agent is in the Hetzner project sg-1, and the workflow hands no HCLOUD_TOKEN_SG_1 over',
+  );
 });

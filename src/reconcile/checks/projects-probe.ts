@@ -8,18 +8,19 @@ const CURE =
 
 /**
  * Whether each token is that of another project. Hetzner names none, so projects are told apart by what is in
- * them: two that are empty still look alike.
+ * them: two that are empty still look alike. A token that is refused has a check of its own.
  */
 export function projectsProbe(projects: readonly HetznerProject[]): Probe {
   return {
     name: 'hetzner-projects',
     blocks: nothing,
-    cure: 'It is checked again by the next doctor.',
+    cure: CURE,
     look: async () => {
       if (projects.length === 1) return 'there is one Hetzner project';
-      const holdings = await Promise.all(
+      const answers = await Promise.allSettled(
         projects.map(async (project) => ({ name: project.name, ids: await readHoldings(project) })),
       );
+      const holdings = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
       for (const [index, { name, ids }] of holdings.entries()) {
         const same = holdings.slice(0, index).find((other) => [...other.ids].some((id) => ids.has(id)));
         if (same !== undefined)
@@ -28,7 +29,7 @@ export function projectsProbe(projects: readonly HetznerProject[]): Probe {
             CURE,
           );
       }
-      return `each of ${projects.length} tokens is that of another project`;
+      return `each of ${holdings.length} tokens is that of another project`;
     },
   };
 }
