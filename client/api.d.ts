@@ -670,6 +670,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The Hetzner projects among which agents are placed, in the order of the configuration */
+        get: operations["listProjects"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{name}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let no agent and no waiting server come into a Hetzner project any more; its agents live on */
+        post: operations["drainProject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{name}/undrain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let agents come into a drained Hetzner project again */
+        post: operations["undrainProject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/proposals": {
         parameters: {
             query?: never;
@@ -1364,6 +1415,27 @@ export interface components {
              * @enum {string}
              */
             type: "/problems/invalid-request" | "/problems/token-required" | "/problems/other-site" | "/problems/role-not-allowed" | "/problems/approval-required" | "/problems/not-found" | "/problems/method-not-allowed" | "/problems/conflict" | "/problems/body-too-large" | "/problems/not-json" | "/problems/other-host" | "/problems/idempotency-key-reused" | "/problems/too-many-wrong-tokens" | "/problems/too-many-by-programs" | "/problems/internal" | "/problems/unavailable";
+        };
+        Project: {
+            /** @description Agents that are not destroyed */
+            agents: number;
+            /** @description Whether HCLOUD_PROJECTS still names it */
+            configured: boolean;
+            drainedBy: string | null;
+            /** @description Nothing new comes into it since then; null: it is not drained */
+            drainingSince: string | null;
+            /** @description Hetzner has refused it a server: until then others come first */
+            fullUntil: string | null;
+            images: number;
+            /** @description Where its agents may be; null: everywhere */
+            locations: string[] | null;
+            /** @description How many servers it may have; null: no limit */
+            mostServers: number | null;
+            name: string;
+            /** @description What counts towards mostServers */
+            servers: number;
+            /** @description Servers that wait for customers, or are being removed */
+            slots: number;
         };
         Proposal: {
             agentId: string;
@@ -2994,6 +3066,8 @@ export interface operations {
         requestBody?: {
             content: {
                 "application/json": {
+                    /** @description The Hetzner project for whose servers it is; default: the first that takes any there */
+                    project?: string;
                     /**
                      * @description Where its server is made
                      * @example eu-central
@@ -3016,7 +3090,7 @@ export interface operations {
             401: components["responses"]["TokenRequired"];
             403: components["responses"]["ForbiddenOrApprovalRequired"];
             405: components["responses"]["MethodNotAllowed"];
-            /** @description This process does not know the version of the playbook */
+            /** @description This process does not know the version of the playbook, or no project takes servers there */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3479,6 +3553,114 @@ export interface operations {
             };
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["TokenRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listProjects: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that are configured, and others in which something is left */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Project"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    drainProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The project now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            /** @description There is no such project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    undrainProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The project now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            /** @description There is no such project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             405: components["responses"]["MethodNotAllowed"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooManyWrongTokens"];

@@ -37,6 +37,7 @@ import { endSession, listSessions } from '../http/people/sessions.ts';
 import { createToken, listTokens, revokeToken } from '../http/people/tokens.ts';
 import { showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
+import { drainProject, listProjects, undrainProject } from '../http/projects.ts';
 import { createProposal, listProposals } from '../http/proposals.ts';
 import { rebuildStateRoute } from '../http/rebuild-state.ts';
 import { showRekey } from '../http/rekey.ts';
@@ -77,6 +78,9 @@ const OPERATOR_ROUTES = [
   showLedger,
   showPool,
   showImages,
+  listProjects,
+  drainProject,
+  undrainProject,
   showRekey,
   buildImage,
   removeImages,

@@ -1,4 +1,5 @@
 import { createImageParts } from '../images/choice.ts';
+import { createProjectParts } from '../operations/project-parts.ts';
 import { createRecorders } from '../operations/recorders.ts';
 import { createSlotParts } from '../operations/slot-parts.ts';
 import { openPulumiState, type PulumiState } from '../pulumi/open-state.ts';
@@ -28,6 +29,7 @@ export function openLocalEngine(
     joinSeconds: config.joinSeconds,
     ...createRecorders(database),
     images: createImageParts(database),
+    projects: createProjectParts(database),
     slots: (handOver, canReach) => createSlotParts(database, handOver, canReach),
     idle,
     checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),

@@ -17,6 +17,7 @@ import { findDataDirOwner } from '../processes/folder-lock.ts';
 import { untilStopped } from '../processes/stop-signals.ts';
 import { say } from '../processes/terminal-text.mjs';
 import { StoppedError, type Waiter, waitFor } from '../processes/waiting.ts';
+import { applyProjects } from '../projects/projects.ts';
 import { type Queue, startQueue } from '../queue/queue.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
@@ -126,7 +127,7 @@ async function start(parts: StartParts): Promise<void> {
   }
   // A clock that was moved before a restart must not seem to jump while the worker decides.
   await clock.refresh();
-  const lost = watchForLostState({ database, log: parts.log, hetzner: openHetzner(connections) });
+  const lost = watchForLostState({ database, log: parts.log, projects: openProjects(connections) });
   shutdown.add('the look for earlier servers', lost.stop);
   const problems = role === 'api' ? [] : await startWork({ ...parts, ...backend, publicUrl }, waiter);
   shutdown.add('the terminal', followOnTerminal({ database, events, say }));
@@ -138,9 +139,9 @@ async function start(parts: StartParts): Promise<void> {
   }
 }
 
-/** Undefined where only the GitHub runners have the key. */
-const openHetzner = ({ missingKeys, hcloud }: Connections) =>
-  missingKeys.length === 0 ? createHetznerClient(hcloud) : undefined;
+/** None where only the GitHub runners have the keys. */
+const openProjects = ({ missingKeys, hcloud }: Connections) =>
+  missingKeys.length === 0 ? hcloud.projects.map((project) => createHetznerClient(project)) : [];
 
 function wantsDemoOrder(config: Config): boolean {
   return config.mode === 'sandbox' && config.sandbox.demoOrder === 'on';
@@ -175,6 +176,7 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   if (role !== 'worker' && installation?.role !== 'join') {
     await chooseExecutor(database, config.executor);
     await applyLimits(database, config.limits, config.billing.plans.servers);
+    await applyProjects(database, connections.hcloud.projects);
   }
   const queue = await waitFor('the queue', startQueue({ url: connections.databaseUrl, log }), waiter);
   const events = createEventHub({ url: connections.databaseUrl, log });

@@ -37,13 +37,16 @@ export function openRebuilding({
     database,
     queue,
     clock,
-    clouds: { hetzner: createHetznerClient(hcloud), tailscale: createTailscaleClient(tailscale) },
+    clouds: { projects: clientsOf(hcloud.projects), tailscale: createTailscaleClient(tailscale) },
     vault: createVault(pulumi.keyring),
     seal: createRecordSeal(pulumi.keyring),
     orders: orderDeps(config, connections),
   };
   return (request) => rebuildState(deps, request);
 }
+
+const clientsOf = (projects: Connections['hcloud']['projects']) =>
+  new Map(projects.map((project) => [project.name, createHetznerClient(project)]));
 
 /** Undefined where Stripe cannot be asked: a rehearsal's key is known only to its sandbox. */
 function orderDeps(config: Config, { stripe }: Connections): RebuildDeps['orders'] {
@@ -64,7 +67,7 @@ export function startRecords({
   return startKeepingRecords({
     database,
     log,
-    hetzner: createHetznerClient(hcloud),
+    projects: clientsOf(hcloud.projects),
     vault: createVault(pulumi.keyring),
     seal: createRecordSeal(pulumi.keyring),
     keyring: pulumi.keyring,

@@ -116,6 +116,6 @@ function pageSettings({ config, connections, installation }: ServeParts) {
   return {
     machines: installation?.machines,
     buyerPage: config.buyerPage,
-    consoles: isLive ? toConsoles(config.hetznerProjectId, connections.tailscale) : undefined,
+    consoles: isLive ? toConsoles(config.hetznerProjectIds, connections.tailscale) : undefined,
   };
 }

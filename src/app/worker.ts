@@ -90,7 +90,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const canaries = startCanaries(
     {
       ...{ database, queue, log, canary: config.canary },
-      hetzner: createHetznerClient(connections.hcloud),
+      hetzner: createHetznerClient(connections.hcloud.projects[0]),
       now: () => deps.clock.now(),
     },
     () => pulse.isDue('canary'),

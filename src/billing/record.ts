@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { findAgent } from '../agents/store.ts';
+import { findAgent, NoProjectError } from '../agents/store.ts';
 import type { PlanRules } from '../config/plans.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { refuseWhileLost, stateLost } from '../database/recovering.ts';
@@ -173,9 +173,11 @@ async function provision(
     if (!(error instanceof ConflictError)) throw error;
     const existing = await findAgent(trx, agent.agentId);
     const reason =
-      existing?.status === 'destroyed'
-        ? `metadata.agentId ${agent.agentId} belonged to an agent that is destroyed; an id is never used again`
-        : `metadata.agentId ${agent.agentId} belongs to an agent that exists already`;
+      error instanceof NoProjectError
+        ? error.message
+        : existing?.status === 'destroyed'
+          ? `metadata.agentId ${agent.agentId} belonged to an agent that is destroyed; an id is never used again`
+          : `metadata.agentId ${agent.agentId} belongs to an agent that exists already`;
     await setOutcome(trx, eventId, 'attention', reason);
     await linkFurtherOrder(trx, order);
     return needsAttention(trx, eventId, order, reason);

@@ -12,6 +12,7 @@ import { operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
 import { createdTokenJson, personJson, sessionJson, tokenJson } from '../http/people/people-json.ts';
+import { projectJson } from '../http/project-json.ts';
 import { proposalJson } from '../http/proposal-json.ts';
 import { rebuiltJson } from '../http/rebuild-json.ts';
 import { rekeyJson } from '../http/rekey-json.ts';
@@ -38,6 +39,9 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/images': imagesJson,
   'POST /api/images': imageJson,
   'POST /api/images/prune': prunedJson,
+  'GET /api/projects': pageOf(projectJson),
+  'POST /api/projects/{name}/drain': projectJson,
+  'POST /api/projects/{name}/undrain': projectJson,
   'GET /api/canary': z.object({ items: z.array(canaryJson) }),
   'POST /api/canary': canaryJson,
   'GET /api/rekey': rekeyJson,

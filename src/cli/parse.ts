@@ -15,6 +15,7 @@ import { list, orders } from './commands/lists.ts';
 import { mcp } from './commands/mcp.ts';
 import { cancel, operationCommands, retry } from './commands/operations.ts';
 import { people } from './commands/people.ts';
+import { projects } from './commands/projects.ts';
 import { audit, notices, open, receipt } from './commands/records.ts';
 import { backup, rebuildState, restore } from './commands/recovery.ts';
 import { rekey } from './commands/rekey.ts';
@@ -52,6 +53,7 @@ function createCommands(candidates: Candidates): Command[] {
     audit(shared),
     receipt(shared),
     image,
+    projects,
     init,
     doctor,
     canary,

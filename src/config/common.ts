@@ -7,7 +7,7 @@ import type { BackupConfig } from './backups.ts';
 import { type BillingConfig, readBilling } from './billing.ts';
 import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
 import { type CanaryConfig, readCanary } from './canary.ts';
-import { readHetznerProjectId } from './consoles.ts';
+import { type Consoles, readHetznerProjectIds } from './consoles.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
 import {
@@ -91,8 +91,8 @@ export interface CommonConfig {
   expectedBackups: BackupExpectation;
   canary: CanaryConfig;
   buyerPage: BuyerPage;
-  /** The number of the Hetzner project, for links to its console. */
-  hetznerProjectId: string | undefined;
+  /** The numbers of the Hetzner projects, for links to its console. */
+  hetznerProjectIds: Consoles['hetznerProjectIds'];
   providers: 'builtin' | 'official';
   /** What child processes inherit: the locations of programs, of the home folder and of certificates. */
   childEnvironment: Record<string, string>;
@@ -133,7 +133,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     canary: readCanary(reader),
     ...readBackupSettings(reader, dataDir),
     buyerPage: readBuyerPage(reader),
-    hetznerProjectId: readHetznerProjectId(reader),
+    hetznerProjectIds: readHetznerProjectIds(reader),
     childEnvironment: childEnvironment(
       reader,
       [host, new URL(publicUrl).hostname].concat(operator ? new URL(operator.url).hostname : []),

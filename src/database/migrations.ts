@@ -36,6 +36,7 @@ import * as rekey from './migrations/0036-rekey.ts';
 import * as sweepKeys from './migrations/0037-sweep-keys.ts';
 import * as logLevels from './migrations/0038-log-levels.ts';
 import * as recovery from './migrations/0039-recovery.ts';
+import * as projects from './migrations/0040-projects.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -73,6 +74,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0037-sweep-keys': sweepKeys,
   '0038-log-levels': logLevels,
   '0039-recovery': recovery,
+  '0040-projects': projects,
 };
 
 /**

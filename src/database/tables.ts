@@ -29,6 +29,7 @@ import type { KeyTables } from './key-tables.ts';
 import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { PeopleTables } from './people-tables.ts';
+import type { HetznerProjectTable } from './project-table.ts';
 import type { ProposalTables } from './proposal-table.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
 import type { RecoveryTables } from './recovery-tables.ts';
@@ -63,6 +64,7 @@ export interface Tables
   operations: OperationTable;
   audit_log: AuditLogTable;
   foundations: FoundationTable;
+  hetzner_projects: HetznerProjectTable;
   idempotency_keys: IdempotencyKeyTable;
   checks: CheckTable;
   workers: WorkerTable;

@@ -21,17 +21,26 @@ export interface Claim {
   workerId: string;
 }
 
+/** What a worker does not claim now. */
+export interface Waiting {
+  kinds: readonly OperationKind[];
+  /** The Hetzner projects whose agents' operations wait. */
+  projects: readonly string[];
+}
+
+const NOTHING: Waiting = { kinds: [], projects: [] };
+
 /**
  * Claims the next operation that may run: the highest priority first, then the oldest. An operation waits
  * while its agent has an active one or an older queued one that it does not pass (`isPassedBy`), and while
  * `waitsForNews`. A claim increments the attempt and starts a lease. Concurrent callers get different
- * operations. Kinds in `waiting` are skipped.
+ * operations. What is in `waiting` is skipped.
  */
 export async function claimNext(
   database: Database,
   workerId: string,
   leaseSeconds = LEASE_SECONDS,
-  waiting: readonly OperationKind[] = [],
+  waiting: Waiting = NOTHING,
 ): Promise<OperationRow | undefined> {
   try {
     return await database.transaction().execute(async (trx) => {
@@ -84,7 +93,7 @@ const yields = () => sql<boolean>`(o.kind = any(${adoptingKinds()}::text[]) and 
 export function nextDue(
   trx: Transaction,
   executor: OperationRow['executor'],
-  waiting: readonly OperationKind[] = [],
+  { kinds, projects }: Waiting = NOTHING,
 ): Promise<OperationRow | undefined> {
   return (
     trx
@@ -93,7 +102,8 @@ export function nextDue(
       .selectAll('o')
       .where('o.status', '=', 'queued')
       .where('o.executor', '=', executor)
-      .$if(waiting.length > 0, (query) => query.where('o.kind', 'not in', waiting))
+      .$if(kinds.length > 0, (query) => query.where('o.kind', 'not in', kinds))
+      .$if(projects.length > 0, (query) => query.where('a.project', 'not in', projects))
       .where(sql<boolean>`o.run_after <= now()`)
       .where(sql<boolean>`not exists (
       select 1 from operations p where p.agent_id = o.agent_id
@@ -118,7 +128,7 @@ async function takeCandidate(
   trx: Transaction,
   workerId: string,
   leaseSeconds: number,
-  waiting: readonly OperationKind[],
+  waiting: Waiting,
 ): Promise<OperationRow | undefined> {
   const candidate = await nextDue(trx, 'local', waiting);
   if (candidate === undefined) return undefined;

@@ -22,7 +22,8 @@ import { getSlot, isSlot } from '../slots/slots.ts';
 
 export interface RecordDeps {
   database: Database;
-  hetzner: Pick<HetznerClient, 'findSshKey' | 'setSshKeyLabels'>;
+  /** The Hetzner projects by name. */
+  projects: ReadonlyMap<string, Pick<HetznerClient, 'findSshKey' | 'setSshKeyLabels'>>;
   vault: Vault;
   seal: RecordSeal;
   keyring: Keyring;
@@ -114,8 +115,11 @@ async function readRecord({ database, vault }: RecordDeps, ownerId: string): Pro
 }
 
 /** @returns the digest of its labels @throws Error if the SSH key is missing, or another's */
-async function writeRecord({ hetzner, seal }: RecordDeps, record: CloudRecord): Promise<string> {
+async function writeRecord({ projects, seal }: RecordDeps, record: CloudRecord): Promise<string> {
   const { id, inputs } = record;
+  const hetzner = projects.get(inputs.project);
+  if (hetzner === undefined)
+    throw new Error(`This worker does not know the Hetzner project ${inputs.project}`);
   const labels = await sealRecord(seal, record);
   const name = toServerName(inputs);
   const key = await hetzner.findSshKey(name);

@@ -7,8 +7,8 @@ import { type Repeating, repeatEvery } from '../processes/repeat.ts';
 
 export interface LostStateDeps {
   database: Database;
-  /** Undefined: this service has no access to Hetzner, and cannot know. */
-  hetzner: Pick<HetznerClient, 'serverPage' | 'sshKeyPage'> | undefined;
+  /** A client of each Hetzner project; none: this service has no access to Hetzner, and cannot know. */
+  projects: readonly Pick<HetznerClient, 'serverPage' | 'sshKeyPage'>[];
   log: Log;
 }
 
@@ -20,7 +20,7 @@ export interface LostStateWatch extends Repeating {
 const RETRY_SECONDS = 10;
 
 /**
- * Finds out whether a new database stands in for a lost one: its Hetzner project has servers or keys with our
+ * Finds out whether a new database stands in for a lost one: a Hetzner project has servers or keys with our
  * labels then. Until that is known no worker begins anything, and the sweep removes nothing. Asked once in
  * the life of a database; while Hetzner does not answer, again every few seconds.
  */
@@ -54,11 +54,12 @@ async function tryToCheck(deps: LostStateDeps): Promise<boolean> {
 }
 
 /** @throws what Hetzner's client throws */
-export async function checkLostState({ database, hetzner, log }: LostStateDeps): Promise<void> {
+export async function checkLostState({ database, projects, log }: LostStateDeps): Promise<void> {
   const { rows } = await sql<{ due: boolean }>`
     select exists (select 1 from installation where recovery = 'unchecked') as due`.execute(database);
   if (rows[0]?.due !== true) return;
-  const isNeeded = hetzner !== undefined && (await hasOwnResources(hetzner));
+  const owning = await Promise.all(projects.map(hasOwnResources));
+  const isNeeded = owning.includes(true);
   await database
     .updateTable('installation')
     .set({ recovery: isNeeded ? 'needed' : 'none' })
@@ -71,7 +72,7 @@ export async function checkLostState({ database, hetzner, log }: LostStateDeps):
     );
 }
 
-async function hasOwnResources(hetzner: NonNullable<LostStateDeps['hetzner']>): Promise<boolean> {
+async function hasOwnResources(hetzner: LostStateDeps['projects'][number]): Promise<boolean> {
   const [servers, keys] = await Promise.all([hetzner.serverPage(1), hetzner.sshKeyPage(1)]);
   return servers.items.length + keys.items.length > 0;
 }

@@ -1,4 +1,4 @@
-import { findAgent, insertAgent, type NewAgent } from '../agents/store.ts';
+import { findAgent, type NewAgent } from '../agents/store.ts';
 import { type BillingDecision, interpretEvent } from '../billing/interpret-event.ts';
 import { linkFurtherOrder } from '../billing/signals.ts';
 import { linkSubscription } from '../billing/subscriptions.ts';
@@ -85,11 +85,19 @@ async function restoreOrder(
 
 /** An id is never used again, also if all that is known of its agent is that it was once paid for. */
 async function insertDestroyed(trx: Transaction, agent: NewAgent): Promise<void> {
-  await insertAgent(trx, agent);
+  const { agentId, userId, region, location, plan, subscriptionId = null } = agent;
   await trx
-    .updateTable('agents')
-    .set({ status: 'destroyed', step: null })
-    .where('agent_id', '=', agent.agentId)
+    .insertInto('agents')
+    .values({
+      agent_id: agentId,
+      user_id: userId,
+      region,
+      location,
+      plan,
+      subscription_id: subscriptionId,
+      status: 'destroyed',
+      step: null,
+    })
     .execute();
 }
 

@@ -58,18 +58,18 @@ export function planRebuild(survey: Survey, opened: readonly Opened[]): Plan {
   const explained = new Set<string>();
   for (const one of opened) {
     const result =
-      'record' in one ? planRecord(survey, one.key.name, one.record) : unreadable(one.key, one.problem);
+      'record' in one ? planRecord(survey, one.key, one.record) : unreadable(one.key, one.problem);
     if ('cause' in result) unclear.push(result);
     else found.push(result);
-    const server = findServer(survey, one.key.name, 'record' in one ? one.record : undefined);
+    const server = findServer(survey, one.key, 'record' in one ? one.record : undefined);
     if (server !== undefined) explained.add(server.id);
   }
   const others = survey.servers.filter(({ id }) => !explained.has(id));
   return { found, unclear: [...unclear, ...others.map(withoutKey)] };
 }
 
-function planRecord(survey: Survey, name: string, record: CloudRecord): Found | Unclear {
-  const server = findServer(survey, name, record);
+function planRecord(survey: Survey, key: Opened['key'], record: CloudRecord): Found | Unclear {
+  const server = findServer(survey, key, record);
   const named = server === undefined ? null : labelledFor(server);
   // An agent runs on its slot's server for a while before that gets its labels.
   const isFormer = record.kind === 'agent' && SLOT_ID.test(named ?? '');
@@ -112,9 +112,14 @@ function planSlot(survey: Survey, record: SlotRecord, server: Server | undefined
 }
 
 /** By its recorded id, or by the name that it has from its record's key: names are unique in a project. */
-const findServer = (survey: Survey, name: string, record: CloudRecord | undefined): Server | undefined =>
-  survey.servers.find(({ id }) => id === record?.serverId) ??
-  survey.servers.find((server) => server.name === name);
+function findServer(
+  { servers }: Survey,
+  { name, project }: Opened['key'],
+  record: CloudRecord | undefined,
+): Server | undefined {
+  const there = servers.filter((server) => server.project === project);
+  return there.find(({ id }) => id === record?.serverId) ?? there.find((server) => server.name === name);
+}
 
 function findSnapshot({ snapshots }: Survey, record: AgentRecord): string | undefined {
   const id = record.inputs.hibernated?.snapshotId ?? record.snapshotId;

@@ -6,26 +6,35 @@ import type { HetznerClient, Page, Server, Snapshot, SshKey } from '../hetzner/h
 import type { TailnetDevice, TailscaleClient } from '../tailscale/tailscale.ts';
 
 export interface SurveyedClouds {
-  hetzner: Pick<HetznerClient, 'serverPage' | 'sshKeyPage' | 'snapshotPage'>;
+  /** The Hetzner projects by name. */
+  projects: ReadonlyMap<string, Pick<HetznerClient, 'serverPage' | 'sshKeyPage' | 'snapshotPage'>>;
   tailscale: Pick<TailscaleClient, 'listDevices'>;
 }
 
+/** With the Hetzner project that it is in. */
+export type Placed<T> = T & { project: string };
+
 /** Everything that carries our labels, and the tailnet's devices. */
 export interface Survey {
-  servers: Server[];
-  sshKeys: SshKey[];
-  snapshots: Snapshot[];
+  servers: Placed<Server>[];
+  sshKeys: Placed<SshKey>[];
+  snapshots: Placed<Snapshot>[];
   devices: TailnetDevice[];
 }
 
-/** Reads whole lists, 50 a page. Changes nothing. */
-export async function takeSurvey({ hetzner, tailscale }: SurveyedClouds): Promise<Survey> {
-  return {
-    servers: await readAll((page) => hetzner.serverPage(page)),
-    sshKeys: await readAll((page) => hetzner.sshKeyPage(page)),
-    snapshots: await readAll((page) => hetzner.snapshotPage(page)),
-    devices: await tailscale.listDevices(),
-  };
+/**
+ * Reads whole lists, 50 a page. Changes nothing.
+ * @throws the error of the first project that cannot be read: what is in it would seem to be gone
+ */
+export async function takeSurvey({ projects, tailscale }: SurveyedClouds): Promise<Survey> {
+  const survey: Survey = { servers: [], sshKeys: [], snapshots: [], devices: await tailscale.listDevices() };
+  for (const [project, hetzner] of projects) {
+    const placed = <T>(items: T[]) => items.map((item) => ({ ...item, project }));
+    survey.servers.push(...placed(await readAll((page) => hetzner.serverPage(page))));
+    survey.sshKeys.push(...placed(await readAll((page) => hetzner.sshKeyPage(page))));
+    survey.snapshots.push(...placed(await readAll((page) => hetzner.snapshotPage(page))));
+  }
+  return survey;
 }
 
 /** A page that moves while it is read can name a resource twice. */
@@ -41,16 +50,21 @@ async function readAll<T extends { id: string }>(read: (page: number) => Promise
 }
 
 /** What the labels of an SSH key say about its owner. */
-export type Opened = { key: SshKey } & ({ record: CloudRecord } | { problem: string });
+export type Opened = { key: Placed<SshKey> } & ({ record: CloudRecord } | { problem: string });
 
 /** Opens the record of each key. One that cannot be opened says why, for people. */
-export function openRecords(seal: RecordSeal, sshKeys: readonly SshKey[]): Promise<Opened[]> {
-  const open = async (key: SshKey): Promise<Opened> => {
+export function openRecords(seal: RecordSeal, sshKeys: readonly Placed<SshKey>[]): Promise<Opened[]> {
+  const open = async (key: Placed<SshKey>): Promise<Opened> => {
     try {
       const record = await openRecord(seal, key.name, key.labels);
       if (record === undefined) return { key, problem: 'has no record in its labels' };
       if (record.inputs.sshPublicKey !== essence(key.publicKey))
         return { key, problem: 'is not the key that its record is of' };
+      if (record.inputs.project !== key.project)
+        return {
+          key,
+          problem: `is in the Hetzner project ${key.project}, and its record is of ${record.inputs.project}`,
+        };
       return { key, record };
     } catch (error) {
       return { key, problem: `has a record that cannot be read: ${errorMessage(error)}` };

@@ -21,6 +21,7 @@ import { tryHandOver } from './steps/hand-over.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { recordWithImage, withoutImage } from './steps/image-choice.ts';
 import { seedOfKey } from './steps/import-stack.ts';
+import { moveIfFull } from './steps/move-project.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
 import { type Prepared, record } from './steps/prepared.ts';
@@ -52,7 +53,8 @@ export const provision = defineOperation<z.infer<typeof effect>>({
   run: (parts) => async (attempt) => {
     const warm = await tryHandOver(parts, attempt);
     if ('outputs' in warm) return { kind: 'running', outputs: warm.outputs };
-    const outputs = await withRoom(parts, () => makeServer(parts, { ...attempt, agent: warm.agent }));
+    const placed = await moveIfFull(parts, { ...attempt, agent: warm.agent });
+    const outputs = await withRoom(parts, placed.attempt, () => makeServer(placed.parts, placed.attempt));
     attempt.step('running');
     return { kind: 'running', outputs };
   },

@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { sql } from 'kysely';
 import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type BackupDeps, makeBackup } from '../../src/backups/make.ts';
 import { restore } from '../../src/backups/restore.ts';
 import { startBackups } from '../../src/backups/schedule.ts';
@@ -135,6 +135,8 @@ async function migrateTo(url: string, version: string): Promise<void> {
 
 const AGENTS =
   'select agent_id, user_id, secrets, created_at::text as at, search from agents order by agent_id';
+
+vi.setConfig({ testTimeout: 120_000 });
 
 describe('a backup', () => {
   test('comes back whole in other databases, and waits there for a look at the clouds', async () => {

@@ -42,19 +42,20 @@ beforeEach(async () => {
   writes = 0;
 });
 
+const hetzner = {
+  findSshKey: async () => sshKey,
+  setSshKeyLabels: async (_: string, labels: Record<string, string>) => {
+    writes += 1;
+    sshKey = { ...sshKey!, labels };
+  },
+};
 const deps = (keyring = oldKeys): RecordDeps => ({
   database: at.database,
   log: at.log,
   keyring,
   vault: createVault(keyring),
   seal: createRecordSeal(keyring),
-  hetzner: {
-    findSshKey: async () => sshKey,
-    setSshKeyLabels: async (_, labels) => {
-      writes += 1;
-      sshKey = { ...sshKey!, labels };
-    },
-  },
+  projects: new Map([['default', hetzner]]),
 });
 const readAtHetzner = (keyring: Keyring) => openRecord(createRecordSeal(keyring), SERVER, sshKey!.labels);
 const row = () => at.database.selectFrom('cloud_records').selectAll().executeTakeFirst();
@@ -101,16 +102,13 @@ test('a key that is gone, or another’s, gets no record, and is tried again lat
 
 test('while another worker writes records, this one does not', async () => {
   let inner: number | undefined;
-  const outer = deps();
+  const findSshKey = async () => {
+    inner = await keepRecords(deps());
+    return sshKey;
+  };
   await keepRecords({
-    ...outer,
-    hetzner: {
-      ...outer.hetzner,
-      findSshKey: async () => {
-        inner = await keepRecords(deps());
-        return sshKey;
-      },
-    },
+    ...deps(),
+    projects: new Map([['default', { ...hetzner, findSshKey }]]),
   });
   expect([inner, writes]).toEqual([0, 1]);
 });

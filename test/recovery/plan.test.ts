@@ -3,7 +3,7 @@ import type { CloudRecord } from '../../src/agents/cloud-record.ts';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import type { Server, Snapshot, SshKey } from '../../src/hetzner/hetzner.ts';
 import { planRebuild } from '../../src/recovery/plan.ts';
-import type { Opened, Survey } from '../../src/recovery/survey.ts';
+import type { Opened, Placed, Survey } from '../../src/recovery/survey.ts';
 import type { TailnetDevice } from '../../src/tailscale/tailscale.ts';
 
 type AgentRecord = Extract<CloudRecord, { kind: 'agent' }>;
@@ -58,7 +58,8 @@ const slotRecord = (change: Partial<SlotRecord> = {}): SlotRecord => ({
   ...change,
 });
 
-const server = (change: Partial<Server> = {}): Server => ({
+const server = (change: Partial<Placed<Server>> = {}): Placed<Server> => ({
+  project: 'default',
   id: '7',
   name: NAME,
   status: 'running',
@@ -79,7 +80,8 @@ const device = (change: Partial<TailnetDevice> = {}): TailnetDevice => ({
   tags: ['tag:agent'],
   ...change,
 });
-const snapshot: Snapshot = {
+const snapshot: Placed<Snapshot> = {
+  project: 'default',
   id: '99',
   name: NAME,
   status: 'available',
@@ -88,7 +90,13 @@ const snapshot: Snapshot = {
   labels: {},
   isProtected: false,
 };
-const key: SshKey = { id: '5', name: NAME, labels: { 'agent-id': 'ada' }, publicKey: keys.sshPublicKey };
+const key: Placed<SshKey> = {
+  project: 'default',
+  id: '5',
+  name: NAME,
+  labels: { 'agent-id': 'ada' },
+  publicKey: keys.sshPublicKey,
+};
 
 const plan = (opened: CloudRecord | string, survey: Partial<Survey> = {}) => {
   const one: Opened = typeof opened === 'string' ? { key, problem: opened } : { key, record: opened };
@@ -149,6 +157,13 @@ describe('a record is the row of', () => {
       { kind: 'unfinished', server: { id: '7' } },
     ]);
     expect(plan(begun, { devices: [], servers: [] }).found).toMatchObject([{ kind: 'unfinished' }]);
+  });
+
+  test('no server of another Hetzner project, whatever it is called', () => {
+    expect(plan(record(), { servers: [server({ project: 'us' })] })).toMatchObject({
+      found: [],
+      unclear: [{ key: 'ada lost' }, { key: 'server 7' }],
+    });
   });
 
   test('a slot that waits', () => {

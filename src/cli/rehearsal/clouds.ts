@@ -77,7 +77,7 @@ function toLines(
     ['STRIPE_API_URL', file.stripeApiUrl],
     ['STRIPE_SECRET_KEY', stripe.secretKey.reveal()],
     ['HCLOUD_ENDPOINT', hcloud.endpoint],
-    ['HCLOUD_TOKEN', hcloud.token.reveal()],
+    ['HCLOUD_TOKEN', hcloud.projects[0].token.reveal()],
     ['TAILSCALE_BASE_URL', file.tailscaleBaseUrl],
     ['TAILSCALE_OAUTH_CLIENT_ID', file.tailscaleOauthClientId],
     ['TAILSCALE_OAUTH_CLIENT_SECRET', file.tailscaleOauthClientSecret],

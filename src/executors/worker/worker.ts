@@ -3,7 +3,7 @@ import { claimNext } from '../../operations/claims.ts';
 import type { IsDue } from '../../processes/repeat.ts';
 import { type AttemptDeps, runAttempt } from './attempt.ts';
 import { settleExpired } from './expired.ts';
-import { stopTelling, tellWaiting, waitingKinds } from './readiness.ts';
+import { stopTelling, tellWaiting, toWaiting } from './readiness.ts';
 import { registerWorker, unregisterWorker } from './workers.ts';
 
 export interface Worker {
@@ -41,7 +41,7 @@ export async function startWorker(
       for (;;) {
         const operation = stopping.signal.aborted
           ? undefined
-          : await claimNext(database, workerId, deps.leaseSeconds, waitingKinds(deps.readiness));
+          : await claimNext(database, workerId, deps.leaseSeconds, toWaiting(deps.readiness));
         if (operation === undefined) return;
         await runAttempt(deps, operation, workerId, stopping.signal);
       }

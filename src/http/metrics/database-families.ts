@@ -4,6 +4,7 @@ import type { Database } from '../../database/connect.ts';
 import { countImages } from '../../images/listing.ts';
 import { listBreakers } from '../../limits/listing.ts';
 import { readTallies } from '../../operations/tallies.ts';
+import { listProjects, type ProjectState } from '../../projects/projects.ts';
 import { type Family, PREFIX, type Sample } from '../../telemetry/families.ts';
 import { countFamilies } from './count-families.ts';
 import { meanStepSeconds } from './ledger-metrics.ts';
@@ -22,7 +23,7 @@ export async function readDatabaseFamilies({
   /** Business time. */
   at: Date;
 }): Promise<Family[]> {
-  const [tallies, counts, steps, pools, images, breakers, canary, backups] = await Promise.all([
+  const [tallies, counts, steps, pools, images, breakers, canary, backups, projects] = await Promise.all([
     readTallies(database),
     countFamilies(database),
     meanStepSeconds(database),
@@ -31,6 +32,7 @@ export async function readDatabaseFamilies({
     breakerFamilies(database, at),
     canaryFamilies(database),
     backupFamilies(database),
+    projectFamilies(database),
   ]);
   return [
     ...tallyFamilies(tallies),
@@ -44,6 +46,7 @@ export async function readDatabaseFamilies({
     ...breakers,
     ...canary,
     ...backups,
+    ...projects,
   ];
 }
 
@@ -128,6 +131,26 @@ async function imageFamilies(database: Database): Promise<Family[]> {
       'image_gigabytes',
       'What is billed for images',
       samples(({ sizeGb }) => sizeGb),
+    ),
+  ];
+}
+
+async function projectFamilies(database: Database): Promise<Family[]> {
+  const projects = await listProjects(database);
+  const one = (name: string, help: string, value: (project: ProjectState) => number | null) =>
+    gauge(
+      name,
+      help,
+      projects.flatMap((project) => {
+        const sample = value(project);
+        return sample === null ? [] : [{ labels: { project: project.name }, value: sample }];
+      }),
+    );
+  return [
+    one('project_servers', 'Servers that are or will be in a Hetzner project', ({ servers }) => servers),
+    one('project_most_servers', 'Servers that a Hetzner project may have', ({ mostServers }) => mostServers),
+    one('project_draining', 'Whether nothing new comes into a Hetzner project', ({ drainingSince }) =>
+      drainingSince === null ? 0 : 1,
     ),
   ];
 }

@@ -26,6 +26,8 @@ import type { FoundResource, Progress, StackResult, StackTask, StackWork } from 
 /** The parts of an attempt that the engine needs. */
 export interface EngineAttempt {
   operation: { operation_id: string; attempt: number };
+  /** Whose Hetzner project the stack's resources are in; undefined for work that asks no cloud. */
+  agent?: { project: string } | undefined;
   signal: AbortSignal;
   lease: Lease;
   backendUrl: Secret;
@@ -96,8 +98,8 @@ export interface StackEngineSettings {
   passphrases: StatePassphrases | undefined;
   keyring: Keyring;
   log?: Log;
-  /** Backend, credentials, PATH: as they are when a task begins. */
-  environment: () => Record<string, string>;
+  /** Backend, credentials for a Hetzner project, PATH: as they are when a task begins. */
+  environment: (project: string | undefined) => Record<string, string>;
   /** What encrypts the secrets in the stacks' state, and which provider the stacks are moved away from. */
   secrets: Pick<SecretsProvider, 'url' | 'before'>;
   configure: ConfigureSettings;
@@ -161,7 +163,7 @@ function createRun(settings: StackEngineSettings) {
       stackName,
       operationId: attempt.operation.operation_id,
       environment: {
-        ...settings.environment(),
+        ...settings.environment(attempt.agent?.project),
         PULUMI_CONFIG_PASSPHRASE: (await passphraseFor(settings, stackName)).reveal(),
         PULUMI_BACKEND_URL: attempt.backendUrl.reveal(),
         ...environment,

@@ -25,7 +25,12 @@ export interface LiveProbeDeps {
 export function liveProbes(deps: LiveProbeDeps): Probe[] {
   const { config, connections, database, node } = deps;
   return [
-    hetznerProbe({ database, hetzner: createHetznerClient(connections.hcloud) }),
+    ...connections.hcloud.projects.map((project, _, { length }) =>
+      hetznerProbe(
+        { database, hetzner: createHetznerClient(project) },
+        { project: project.name, isOneOfSeveral: length > 1 },
+      ),
+    ),
     tailscaleProbe(createTailscaleClient(connections.tailscale)),
     ...(connections.machines === 'simulated' ? [] : [tailnetProbe(node)]),
     ...pluginProbes(config, connections),

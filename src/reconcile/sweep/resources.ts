@@ -8,15 +8,17 @@ import { digestOf } from '../records.ts';
 /** A resource at a cloud with this service's labels, and the agent that they name. */
 export type Resource = { id: string; name: string; agentId: string | null } & (
   | ServerResource
-  | { kind: 'ssh-key'; operationId: string | null; recordDigest: string }
+  | { kind: 'ssh-key'; project: string; operationId: string | null; recordDigest: string }
   /** `serverId`: the server whose disk it holds. */
-  | { kind: 'snapshot'; operationId: string | null; serverId: string | null }
+  | { kind: 'snapshot'; project: string; operationId: string | null; serverId: string | null }
   | { kind: 'tailnet-key'; generation: number }
   | { kind: 'device'; hostname: string; addresses: string[] }
 );
 
 interface ServerResource {
   kind: 'server';
+  /** The Hetzner project that it is in. */
+  project: string;
   operationId: string | null;
   deleting: boolean;
   isOff: boolean;
@@ -38,10 +40,11 @@ export const REMOVAL_ORDER: readonly ResourceKind[] = [
   'device',
 ];
 
-export function toServer({ id, name, labels, status, firewallIds }: Server): Resource {
+export function toServer(project: string, { id, name, labels, status, firewallIds }: Server): Resource {
   const { agentId, operationId } = readLabels(labels);
   return {
     kind: 'server',
+    project,
     id,
     name,
     agentId,
@@ -53,12 +56,12 @@ export function toServer({ id, name, labels, status, firewallIds }: Server): Res
   };
 }
 
-export function toSshKey({ id, name, labels }: SshKey): Resource {
-  return { kind: 'ssh-key', id, name, ...readLabels(labels), recordDigest: digestOf(labels) };
+export function toSshKey(project: string, { id, name, labels }: SshKey): Resource {
+  return { kind: 'ssh-key', project, id, name, ...readLabels(labels), recordDigest: digestOf(labels) };
 }
 
-export function toSnapshot({ id, name, labels, serverId }: Snapshot): Resource {
-  return { kind: 'snapshot', id, name, serverId, ...readLabels(labels) };
+export function toSnapshot(project: string, { id, name, labels, serverId }: Snapshot): Resource {
+  return { kind: 'snapshot', project, id, name, serverId, ...readLabels(labels) };
 }
 
 /**
