@@ -9,8 +9,8 @@ import { listChildren } from '../../tools/faults/processes.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const IMAGE = 'localhost/agent-stacks:test';
-/** The stage that installs packages, by a name of its own: what has a name is kept. */
-const BUILD_STAGE = 'localhost/agent-stacks:test-build';
+/** The image that only has packages installed: what has a name is kept. */
+const PACKAGES_IMAGE = 'localhost/agent-stacks:test-build';
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 
 const toolsSchema = z.union([
@@ -97,7 +97,7 @@ export function buildImage(): void {
       ...['--volume', `${cache}:/var/cache/agent-stacks:ro`, context],
     );
   try {
-    build('--target', 'build', '--tag', BUILD_STAGE);
+    build('--target', 'build', '--tag', PACKAGES_IMAGE);
     build('--tag', IMAGE);
     buildah('rmi', '--prune');
   } finally {
