@@ -342,6 +342,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The latest backups of both databases, and attempts at one, the newest first */
+        get: operations["listBackups"];
+        put?: never;
+        /** Make a backup of both databases now, and restore it into a scratch database */
+        post: operations["createBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/breakers": {
         parameters: {
             query?: never;
@@ -721,6 +739,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rebuild-state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Rebuild the rows of agents, slots and orders from Hetzner, Tailscale and Stripe, and import the stacks. Changes nothing at a cloud */
+        post: operations["rebuildState"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/rekey": {
         parameters: {
             query?: never;
@@ -1034,6 +1069,19 @@ export interface components {
             /** @description Rows that are not sealed yet */
             waiting: number;
         };
+        Backup: {
+            backupId: number;
+            bytes: number | null;
+            error: string | null;
+            finishedAt: string | null;
+            /** @description Where it is; null: it is not there */
+            location: string | null;
+            rows: number | null;
+            /** Format: date-time */
+            startedAt: string;
+            /** @description When it was restored into a scratch database and found complete */
+            verifiedAt: string | null;
+        };
         Billing: {
             cancelAt: string | null;
             deleteAt: string | null;
@@ -1306,7 +1354,7 @@ export interface components {
             failedStep: string | null;
             finishedAt: string | null;
             /** @enum {string} */
-            kind: "provision" | "adopt" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "rebuild" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
+            kind: "provision" | "adopt" | "import" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "rebuild" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
             /** Format: uuid */
             operationId: string;
             /** @description The number of failed tries */
@@ -1408,6 +1456,35 @@ export interface components {
             reason: string;
             /** @enum {string} */
             status: "open" | "expired" | "approved" | "rejected";
+        };
+        Rebuilt: {
+            agents: {
+                /**
+                 * @description rebuilt: it had no row; corrected: its row was older than its record; resumed: its provision goes on; known: nothing was changed; destroyed: nothing of it exists; unclear: see `unclear`
+                 * @enum {string}
+                 */
+                action: "rebuilt" | "corrected" | "resumed" | "known" | "destroyed" | "unclear";
+                agentId: string;
+                status: string;
+            }[];
+            /** @description false: this is what would be done */
+            applied: boolean;
+            /** @description Orders that were linked to their agents again */
+            orders: number;
+            slots: {
+                /**
+                 * @description rebuilt: it had no row; corrected: its row was older than its record; resumed: its provision goes on; known: nothing was changed; destroyed: nothing of it exists; unclear: see `unclear`
+                 * @enum {string}
+                 */
+                action: "rebuilt" | "corrected" | "resumed" | "known" | "destroyed" | "unclear";
+                slotId: string;
+            }[];
+            /** @description What a person has to decide; also under /api/attention */
+            unclear: {
+                agentId: string | null;
+                cause: string;
+                cure: string;
+            }[];
         };
         Receipt: {
             agentId: string;
@@ -2607,6 +2684,72 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listBackups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most a hundred */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Backup"][];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The backup */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description One is being made, BACKUP_TO is not set, or it could not be made */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listBreakers: {
         parameters: {
             query?: never;
@@ -3607,6 +3750,52 @@ export interface operations {
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rebuildState: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Whether to do it; default: only say what */
+                    apply?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description What was found, and done about it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rebuilt"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description A rebuild is under way, or this service has no access to the clouds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["NotJson"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };

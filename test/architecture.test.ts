@@ -52,6 +52,8 @@ const FLOORS = [
   'src/billing',
   'src/rekey',
   'src/reconcile',
+  'src/recovery',
+  'src/backups',
   'src/http',
   'src/dashboard',
   'sandbox',

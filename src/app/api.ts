@@ -12,6 +12,7 @@ import { showLedger } from '../http/agents/show-ledger.ts';
 import { showReceipt } from '../http/agents/show-receipt.ts';
 import { listAudit, verifyAudit } from '../http/audit.ts';
 import { type Authentication, createAuthentication } from '../http/authentication.ts';
+import { createBackup, showBackups } from '../http/backups.ts';
 import { listCanaries, startCanary } from '../http/canary.ts';
 import { type HttpDeps, operatorUrlOf } from '../http/deps.ts';
 import { mount } from '../http/endpoint.ts';
@@ -38,6 +39,7 @@ import { showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
 import { drainProject, listProjects, undrainProject } from '../http/projects.ts';
 import { createProposal, listProposals } from '../http/proposals.ts';
+import { rebuildStateRoute } from '../http/rebuild-state.ts';
 import { showRekey } from '../http/rekey.ts';
 import { claimRoute } from '../http/runner/claim.ts';
 import { recordRoute } from '../http/runner/record.ts';
@@ -82,6 +84,9 @@ const OPERATOR_ROUTES = [
   showRekey,
   buildImage,
   removeImages,
+  rebuildStateRoute,
+  showBackups,
+  createBackup,
   listNotices,
   listAttention,
   listBreakers,

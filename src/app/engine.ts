@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createSealNew } from '../agents/agent-record.ts';
 import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { PlanServers } from '../config/plans.ts';
@@ -106,6 +107,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     state,
     health,
     vault: createVault(connections.pulumi.keyring),
+    sealNew: createSealNew(connections.pulumi.keyring),
     settings: provisionSettings(parts),
     ensureFoundation: (run, project) =>
       ensureFoundation(

@@ -37,6 +37,7 @@ import { observeWork } from './observed.ts';
 import { startPool } from './pool.ts';
 import { type Pulse, startPulse } from './pulse.ts';
 import { openReleasing } from './releasing.ts';
+import { startSafekeeping } from './safekeeping.ts';
 import type { ServiceDeps } from './service-deps.ts';
 import { openUnmovedReport } from './unmoved-report.ts';
 
@@ -68,10 +69,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const { config, connections, database, queue, log } = deps;
   const receivers = createReceivers(config.outgoing);
   const installation = fingerprint(connections.databaseUrl.reveal());
-  const orphans = await killOrphans(installation);
-  if (orphans.length > 0)
-    log.warn({ event: 'orphans.killed', pids: orphans }, 'killed processes left by a dead worker');
-  await removeOrphanedWork(runsDir(config));
+  await cleanUp(installation, deps);
   await settleDeadWorkers(database, queue, log);
   const sweeping = await startCloudSweep(deps);
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
@@ -87,6 +85,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     { isDue: (what) => pulse.isDue(what) },
   );
   const unmoved = openUnmovedReport(deps);
+  const safekeeping = startSafekeeping(deps);
   const folding = startFolding(deps);
   const canaries = startCanaries(
     {
@@ -111,12 +110,21 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         sealing.stop(),
         rekeying.stop(),
         unmoved.stop(),
+        safekeeping.stop(),
         folding.stop(),
         canaries.stop(),
         pulse.stop(),
       ]);
     },
   };
+}
+
+/** Ends the processes that a dead worker has left, and removes their files. */
+async function cleanUp(installation: string, { config, log }: ServiceDeps): Promise<void> {
+  const orphans = await killOrphans(installation);
+  if (orphans.length > 0)
+    log.warn({ event: 'orphans.killed', pids: orphans }, 'killed processes left by a dead worker');
+  await removeOrphanedWork(runsDir(config));
 }
 
 /** Starts a local worker: engine, fence, and the loop that claims operations. */

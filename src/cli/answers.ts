@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { agentJson } from '../http/agents/agent-json.ts';
 import { receiptJson } from '../http/agents/receipt-json.ts';
 import { auditJson, verificationJson } from '../http/audit-json.ts';
+import { backupJson, backupsJson } from '../http/backup-json.ts';
 import { canaryJson } from '../http/canary-json.ts';
 import { imageJson, imagesJson, prunedJson } from '../http/image-json.ts';
 import { attentionJson } from '../http/limits/attention-json.ts';
@@ -13,6 +14,7 @@ import { pageOf } from '../http/paging.ts';
 import { createdTokenJson, personJson, sessionJson, tokenJson } from '../http/people/people-json.ts';
 import { projectJson } from '../http/project-json.ts';
 import { proposalJson } from '../http/proposal-json.ts';
+import { rebuiltJson } from '../http/rebuild-json.ts';
 import { rekeyJson } from '../http/rekey-json.ts';
 
 /**
@@ -43,6 +45,9 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/canary': z.object({ items: z.array(canaryJson) }),
   'POST /api/canary': canaryJson,
   'GET /api/rekey': rekeyJson,
+  'POST /api/rebuild-state': rebuiltJson,
+  'GET /api/backups': backupsJson,
+  'POST /api/backups': backupJson,
   'GET /api/proposals': pageOf(proposalJson),
   'POST /api/proposals': proposalJson,
   'GET /api/people': pageOf(personJson),

@@ -17,6 +17,7 @@ import { cancel, operationCommands, retry } from './commands/operations.ts';
 import { people } from './commands/people.ts';
 import { projects } from './commands/projects.ts';
 import { audit, notices, open, receipt } from './commands/records.ts';
+import { backup, rebuildState, restore } from './commands/recovery.ts';
 import { rekey } from './commands/rekey.ts';
 import { sessions } from './commands/sessions.ts';
 import { ssh } from './commands/ssh.ts';
@@ -60,6 +61,9 @@ function createCommands(candidates: Candidates): Command[] {
     people,
     tokens,
     sessions,
+    backup,
+    restore,
+    rebuildState,
     mcp,
   ];
 }

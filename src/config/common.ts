@@ -2,7 +2,8 @@ import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
-import { type BackupExpectation, readBackupExpectation } from './backups.ts';
+import { type BackupExpectation, readBackupSettings } from './backup-expectation.ts';
+import type { BackupConfig } from './backups.ts';
 import { type BillingConfig, readBilling } from './billing.ts';
 import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
 import { type CanaryConfig, readCanary } from './canary.ts';
@@ -86,7 +87,8 @@ export interface CommonConfig {
   /** Where traces and metrics go. */
   telemetry: TelemetryConfig;
   billing: BillingConfig;
-  backups: BackupExpectation;
+  backups: BackupConfig;
+  expectedBackups: BackupExpectation;
   canary: CanaryConfig;
   buyerPage: BuyerPage;
   /** The numbers of the Hetzner projects, for links to its console. */
@@ -129,7 +131,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     telemetry: readTelemetry(reader),
     billing: readBilling(reader),
     canary: readCanary(reader),
-    backups: readBackupExpectation(reader, dataDir),
+    ...readBackupSettings(reader, dataDir),
     buyerPage: readBuyerPage(reader),
     hetznerProjectIds: readHetznerProjectIds(reader),
     childEnvironment: childEnvironment(

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { getAgent } from '../agents/store.ts';
 import { LEASE_SECONDS } from '../config/timing.ts';
 import { type Database, type Transaction, violatedConstraint } from '../database/connect.ts';
+import { recovering } from '../database/recovering.ts';
 import { LostError } from '../errors.ts';
 import { wasJustClaimed } from '../slots/claim.ts';
 import { appendEvents, type OperationEvent } from './events/events.ts';
@@ -109,6 +110,7 @@ export function nextDue(
         and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence
           and not ${isPassedBy('p')})))`)
       .where(sql<boolean>`not ${yields()}`)
+      .where(sql<boolean>`not ${recovering}`)
       // One that was dispatched can still be given up.
       .where(sql<boolean>`(o.dispatched_at is not null or not ${waitsForNews})`)
       .orderBy('o.priority', 'desc')

@@ -1,5 +1,7 @@
 import type { AgentInputs } from '../../stacks/inputs.ts';
+import type { Made } from '../agents/agent-record.ts';
 import type { Vault } from '../agents/secrets.ts';
+import type { AgentRow } from '../agents/store.ts';
 import type { PlanServers } from '../config/plans.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
@@ -98,6 +100,8 @@ export interface RunbookParts {
   ensureFoundation(run: Attempt, project: string): Promise<number>;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  /** Seals what has to survive of an agent whose server is about to be made; undefined: nothing has. */
+  sealNew?: (agent: AgentRow, made: Made) => Promise<Record<string, string> | undefined>;
   /** The slots that agents have claimed. A runner hands none over. */
   slots?: SlotParts;
   /** Where an agent of a full project may go; absent on a runner, and where a slot or an image is made. */

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { type PoolConfig, poolSizesAt } from '../config/pool.ts';
+import { isRecovering } from '../database/recovering.ts';
 import { errorMessage } from '../errors.ts';
 import { waitsForNews } from '../operations/claims.ts';
 import { isPassedBy } from '../operations/give-way.ts';
@@ -61,6 +62,8 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
 async function keep(deps: KeeperDeps, beside: Beside): Promise<boolean> {
   const { database, log, workerId } = deps;
   const { eurosPerHour } = deps.pool;
+  // Slots of a lost database may be found again.
+  if (await isRecovering(database)) return false;
   const wanted = await readWanted(deps, new Date());
   if (wanted.length === 0 && !(await hasAny(deps))) return false;
   await recordDemands(database, workerId, wanted);

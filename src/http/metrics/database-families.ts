@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { readOutcome } from '../../canary/runs.ts';
 import type { Database } from '../../database/connect.ts';
 import { countImages } from '../../images/listing.ts';
@@ -22,7 +23,7 @@ export async function readDatabaseFamilies({
   /** Business time. */
   at: Date;
 }): Promise<Family[]> {
-  const [tallies, counts, steps, pools, images, breakers, canary, projects] = await Promise.all([
+  const [tallies, counts, steps, pools, images, breakers, canary, backups, projects] = await Promise.all([
     readTallies(database),
     countFamilies(database),
     meanStepSeconds(database),
@@ -30,6 +31,7 @@ export async function readDatabaseFamilies({
     imageFamilies(database),
     breakerFamilies(database, at),
     canaryFamilies(database),
+    backupFamilies(database),
     projectFamilies(database),
   ]);
   return [
@@ -43,6 +45,7 @@ export async function readDatabaseFamilies({
     ]),
     ...breakers,
     ...canary,
+    ...backups,
     ...projects,
   ];
 }
@@ -58,6 +61,24 @@ async function canaryFamilies(database: Database): Promise<Family[]> {
     gauge('canary_age_seconds', 'Time since a canary last succeeded', [
       ...(age === undefined ? [] : [{ labels: {}, value: age }]),
     ]),
+  ];
+}
+
+/** Nothing where no backup was ever made: an alert on its absence is the operator's choice. */
+async function backupFamilies(database: Database): Promise<Family[]> {
+  const { rows } = await sql<{ age: number; size: number; isVerified: boolean }>`
+    select extract(epoch from now() - started_at)::float8 as age, bytes::float8 as size,
+      verified_at is not null as "isVerified"
+    from backups where location is not null and error is null order by backup_id desc limit 1`.execute(
+    database,
+  );
+  const [last] = rows;
+  if (last === undefined) return [];
+  const one = (value: number) => [{ labels: {}, value }];
+  return [
+    gauge('backup_age_seconds', 'Seconds since the last backup began', one(last.age)),
+    gauge('backup_bytes', 'Size of the last backup', one(last.size)),
+    gauge('backup_verified', 'Whether the last backup was restored as a check', one(last.isVerified ? 1 : 0)),
   ];
 }
 

@@ -19,7 +19,7 @@ import {
 } from './database-probes.ts';
 import { hetznerAccessProbe, pricesProbe, quotaProbe, serverLimitProbe } from './hetzner-probes.ts';
 import { toolsProbe } from './host-probes.ts';
-import { hostProbes, type LiveProbeDeps, pluginProbes, stripeProbes } from './live-probes.ts';
+import { backupsProbe, hostProbes, type LiveProbeDeps, pluginProbes, stripeProbes } from './live-probes.ts';
 import { type Check, type Probe, runProbe } from './probe.ts';
 import { hetznerProbe, tailscaleProbe } from './probes.ts';
 import { projectsProbe } from './projects-probe.ts';
@@ -102,6 +102,7 @@ function databaseTree({ config, connections, database }: ExaminationDeps): Check
     accountsProbe(database, readStamp),
     queueProbe(database),
     serverLimitProbe(database),
+    backupsProbe(config, database),
     projectsProbe(hcloud.projects),
   ];
   return {

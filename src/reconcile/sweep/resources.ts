@@ -3,11 +3,12 @@ import { SERVER_NAME } from '../../agents/server-names.ts';
 import type { Server, Snapshot, SshKey } from '../../hetzner/hetzner.ts';
 import { isAgentDevice } from '../../runbooks/steps/device.ts';
 import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts';
+import { digestOf } from '../records.ts';
 
 /** A resource at a cloud with this service's labels, and the agent that they name. */
 export type Resource = { id: string; name: string; agentId: string | null } & (
   | ServerResource
-  | { kind: 'ssh-key'; project: string; operationId: string | null }
+  | { kind: 'ssh-key'; project: string; operationId: string | null; recordDigest: string }
   /** `serverId`: the server whose disk it holds. */
   | { kind: 'snapshot'; project: string; operationId: string | null; serverId: string | null }
   | { kind: 'tailnet-key'; generation: number }
@@ -56,7 +57,7 @@ export function toServer(project: string, { id, name, labels, status, firewallId
 }
 
 export function toSshKey(project: string, { id, name, labels }: SshKey): Resource {
-  return { kind: 'ssh-key', project, id, name, ...readLabels(labels) };
+  return { kind: 'ssh-key', project, id, name, ...readLabels(labels), recordDigest: digestOf(labels) };
 }
 
 export function toSnapshot(project: string, { id, name, labels, serverId }: Snapshot): Resource {

@@ -1,9 +1,11 @@
 import { readServerNames } from '../../agents/server-names.ts';
 import type { Database } from '../../database/connect.ts';
 import type { SweepPosition } from '../../database/reconcile-tables.ts';
+import { isRecovering } from '../../database/recovering.ts';
 import { errorMessage } from '../../errors.ts';
 import type { CallWatch } from '../../http-client/exchange.ts';
 import type { Log } from '../../log.ts';
+import { forgetChangedRecords } from '../records.ts';
 import { type Adoption, adoptDevice, CALLS_PER_ADOPTION } from './adopt.ts';
 import { readAgentViews, readJoinNames } from './agent-views.ts';
 import { type Budgets, createBudgets } from './budget.ts';
@@ -16,7 +18,7 @@ import { isExpectedKeyCount } from './key-count.ts';
 import { forgetMismatches, storeMismatches, type Unclear } from './mismatches.ts';
 import { continueAt } from './position.ts';
 import { callsLeft, type Removal, removeFromAgent } from './remove.ts';
-import { toCarriedName } from './resources.ts';
+import { type Resource, toCarriedName } from './resources.ts';
 import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
 import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.ts';
 
@@ -89,11 +91,14 @@ async function run(deps: SweepDeps, running: Running): Promise<void> {
     say(null, `The Hetzner project ${project} could not be compared: ${errorMessage(error)}`);
   report.listed = cloud.resources.length;
   report.omittedKeys = omittedKeys;
-  const findings = await findAll(deps.database, cloud);
+  // Whose things are whose may not be known yet.
+  const acts = !(await isRecovering(deps.database));
+  const { findings, attributed } = await findAll(deps.database, cloud);
   const acting = { ...deps, ...clouds, sweepId, budgets, report, say, signal };
-  const removed = await removeAll(acting, findings.filter(isRemoval));
-  await adoptAll(acting, findings.filter(isAdoption));
-  await mendAll(acting, findings.filter(isMend));
+  const removed = await removeAll(acting, acts ? findings.filter(isRemoval) : []);
+  await adoptAll(acting, acts ? findings.filter(isAdoption) : []);
+  await mendAll(acting, acts ? findings.filter(isMend) : []);
+  await forgetChangedRecords(deps.database, listRecords(attributed));
   const reports = findings.filter((finding) => finding.action === 'report');
   await reportAll(acting, reports);
   continueAt(report, inventory, { removed, budgets });
@@ -115,7 +120,10 @@ async function keepMismatches(
   else if (cycle !== undefined) await forgetMismatches(database, { cycle, omittedKeys: report.omittedKeys });
 }
 
-async function findAll(database: Database, cloud: CloudView): Promise<Finding[]> {
+async function findAll(
+  database: Database,
+  cloud: CloudView,
+): Promise<{ findings: Finding[]; attributed: readonly Resource[] }> {
   const devices = cloud.resources.filter((resource) => resource.kind === 'device');
   const joinNames = await readJoinNames(
     database,
@@ -132,8 +140,16 @@ async function findAll(database: Database, cloud: CloudView): Promise<Finding[]>
   const agents = await readAgentViews(database, { agentIds, serverIds, addresses });
   const servers = attributeServers(cloud.resources, agents, serverNames);
   const { resources, findings } = attributeDevices(servers, agents, joinNames);
-  return [...compare({ ...cloud, resources }, agents), ...findings];
+  return { findings: [...compare({ ...cloud, resources }, agents), ...findings], attributed: resources };
 }
+
+/** The records in the labels of SSH keys, by the owners of the keys. */
+const listRecords = (resources: readonly Resource[]) =>
+  resources.flatMap((one) =>
+    one.kind === 'ssh-key' && one.agentId !== null
+      ? [{ ownerId: one.agentId, digest: one.recordDigest }]
+      : [],
+  );
 
 type Acting = SweepDeps & SweptClouds & Omit<Running, 'start'>;
 

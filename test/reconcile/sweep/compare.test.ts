@@ -50,6 +50,7 @@ const server = (change: Change = {}): Resource => ({
 });
 const sshKey = (change: Change = {}): Resource => ({
   kind: 'ssh-key',
+  recordDigest: '',
   project: 'default',
   id: '11',
   name: 'agent-a1',
