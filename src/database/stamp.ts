@@ -26,12 +26,13 @@ export async function checkStamp(database: Database, stamp: Stamp): Promise<void
   await database.transaction().execute(async (trx) => {
     await trx
       .insertInto('installation')
-      // The project may have servers of a database that was lost (src/recovery).
       .values({
         mode,
         accounts: jsonText(accounts),
         identities: jsonText(identities),
-        recovery: 'unchecked',
+        // The project may have servers of a database that was lost (src/recovery). A rehearsal's are those of
+        // another installation, whose sandbox it uses.
+        recovery: mode === 'rehearsal' ? 'none' : 'unchecked',
       })
       .onConflict((conflict) => conflict.doNothing())
       .execute();
