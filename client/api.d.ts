@@ -240,6 +240,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{agentId}/snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep a snapshot of the disk beside the server, which goes on as it was */
+        post: operations["snapshotAgent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{agentId}/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The snapshots of an agent’s disk that are kept beside its server, the newest first */
+        get: operations["listSnapshots"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{agentId}/start": {
         parameters: {
             query?: never;
@@ -755,6 +789,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/snapshots/{snapshotId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a snapshot of an agent, for good */
+        delete: operations["removeSnapshot"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -1255,7 +1306,7 @@ export interface components {
             failedStep: string | null;
             finishedAt: string | null;
             /** @enum {string} */
-            kind: "provision" | "adopt" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "rebuild" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
+            kind: "provision" | "adopt" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "snapshot" | "rebuild" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
             /** Format: uuid */
             operationId: string;
             /** @description The number of failed tries */
@@ -1400,6 +1451,32 @@ export interface components {
              * @enum {string}
              */
             status: "preparing" | "ready" | "claimed" | "retired";
+        };
+        Snapshot: {
+            agentId: string;
+            /** @description null: the schedule, a person or the agent’s destroy decides */
+            deleteAfter: string | null;
+            error: string | null;
+            hetznerId: string | null;
+            /**
+             * Format: date-time
+             * @description Nothing on it is older than this
+             */
+            madeAt: string;
+            /** @description What Hetzner bills */
+            sizeGb: number | null;
+            /**
+             * Format: uuid
+             * @description The id of the operation that made it
+             */
+            snapshotId: string;
+            /**
+             * @description lost: Hetzner no longer has it
+             * @enum {string}
+             */
+            status: "making" | "available" | "removing" | "removed" | "lost";
+            /** @enum {string} */
+            why: "scheduled" | "by-hand" | "before-destroy";
         };
         Token: {
             /** Format: date-time */
@@ -2288,6 +2365,86 @@ export interface operations {
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    snapshotAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agentId: components["schemas"]["AgentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Accepted; the operation that does it */
+            202: {
+                headers: {
+                    /** @description Where the operation is */
+                    Location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description The agent’s status does not allow it, or a conflicting operation is unfinished */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["NotJson"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listSnapshots: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agentId: components["schemas"]["AgentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that exist, and those that failed within a week */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Snapshot"][];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -3788,6 +3945,46 @@ export interface operations {
             403: components["responses"]["ForbiddenOrApprovalRequired"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    removeSnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                snapshotId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is being removed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description It is not complete, is gone, or its agent is being put back to it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];

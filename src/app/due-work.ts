@@ -10,7 +10,8 @@ export type Work =
   | 'limits'
   | 'operations'
   | 'health'
-  | 'canary';
+  | 'canary'
+  | 'snapshots';
 
 /** In how many seconds each is due; null if nothing waits. */
 export type DueIn = Record<Work, number | null> & {
@@ -40,9 +41,9 @@ export async function readDueWork(database: Database): Promise<DueIn> {
         (select ${secondsUntil('min(lease_until)')} from operations where status = 'active')) as operations,
       (select ${secondsUntil('min(coalesce(h.due_at, now()))')} from agents a
         left join health_checks h using (agent_id) where a.status = 'running') as health,
-      (select 0 where exists (select 1 from canary_runs where status = 'running')) as canary`.execute(
-    database,
-  );
+      (select 0 where exists (select 1 from canary_runs where status = 'running')) as canary,
+      (select 0 where exists (select 1 from agent_snapshots where status in ('making', 'removing')
+        or (status = 'available' and delete_after <= business_now()))) as snapshots`.execute(database);
   return rows[0]!;
 }
 

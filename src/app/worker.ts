@@ -38,6 +38,7 @@ import { startPool } from './pool.ts';
 import { type Pulse, startPulse } from './pulse.ts';
 import { openReleasing } from './releasing.ts';
 import type { ServiceDeps } from './service-deps.ts';
+import { openSnapshots } from './snapshots.ts';
 import { openUnmovedReport } from './unmoved-report.ts';
 
 export interface RunningWorker {
@@ -96,6 +97,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     },
     () => pulse.isDue('canary'),
   );
+  const snapshots = openSnapshots(deps, () => pulse.isDue('snapshots'));
   const { keyring } = connections.pulumi;
   const rekeying = openRekeying(deps);
   const sealing = startSealing({ database, log, keyring }, { isDue: () => pulse.isDue('audit') });
@@ -113,6 +115,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         unmoved.stop(),
         folding.stop(),
         canaries.stop(),
+        snapshots?.stop(),
         pulse.stop(),
       ]);
     },

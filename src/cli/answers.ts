@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { agentJson } from '../http/agents/agent-json.ts';
 import { receiptJson } from '../http/agents/receipt-json.ts';
+import { snapshotJson, snapshotsJson } from '../http/agents/snapshot-json.ts';
 import { auditJson, verificationJson } from '../http/audit-json.ts';
 import { canaryJson } from '../http/canary-json.ts';
 import { imageJson, imagesJson, prunedJson } from '../http/image-json.ts';
@@ -25,6 +26,8 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/agents/{agentId}/operations': pageOf(operationJson),
   'GET /api/agents/{agentId}/receipt': receiptJson,
   'GET /api/operations/{operationId}': operationJson,
+  'GET /api/agents/{agentId}/snapshots': snapshotsJson,
+  'DELETE /api/snapshots/{snapshotId}': snapshotJson,
   'GET /api/orders': pageOf(orderJson),
   'GET /api/notices': pageOf(noticeJson),
   'GET /api/audit': pageOf(auditJson),

@@ -18,6 +18,7 @@ import { people } from './commands/people.ts';
 import { audit, notices, open, receipt } from './commands/records.ts';
 import { rekey } from './commands/rekey.ts';
 import { sessions } from './commands/sessions.ts';
+import { snapshots } from './commands/snapshots.ts';
 import { ssh } from './commands/ssh.ts';
 import { tokens } from './commands/tokens.ts';
 import { watch } from './commands/watch.ts';
@@ -50,6 +51,7 @@ function createCommands(candidates: Candidates): Command[] {
     approve,
     audit(shared),
     receipt(shared),
+    snapshots(shared),
     image,
     init,
     doctor,

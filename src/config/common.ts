@@ -29,6 +29,7 @@ import { type PoolSettings, readPool } from './pool.ts';
 import { childEnvironment } from './process-environment.ts';
 import { readSecretsProvider, type SecretsProvider } from './secrets-provider.ts';
 import { readSignIn, type SignInConfig } from './sign-in.ts';
+import { readSnapshots, type SnapshotPolicy } from './snapshots.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
 import { readTelemetry, type TelemetryConfig } from './telemetry.ts';
 import { JOIN_SECONDS, LEASE_SECONDS, RETRY_SECONDS } from './timing.ts';
@@ -88,6 +89,7 @@ export interface CommonConfig {
   billing: BillingConfig;
   backups: BackupExpectation;
   canary: CanaryConfig;
+  snapshots: SnapshotPolicy;
   buyerPage: BuyerPage;
   /** The number of the Hetzner project, for links to its console. */
   hetznerProjectId: string | undefined;
@@ -105,6 +107,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
   const publicUrl = reader.read('PUBLIC_URL', httpUrl) ?? addressOf(host, listenPort);
   const operator = readOperatorListener(reader, { host, port: listenPort });
   const dataDir = realPath(reader.text('DATA_DIR') ?? '.data');
+  const billing = readBilling(reader);
   return {
     host,
     port: listenPort,
@@ -127,8 +130,9 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     software: readAgentSoftware(reader),
     outgoing: readNotices(reader),
     telemetry: readTelemetry(reader),
-    billing: readBilling(reader),
+    billing,
     canary: readCanary(reader),
+    snapshots: readSnapshots(reader, billing.plans),
     backups: readBackupExpectation(reader, dataDir),
     buyerPage: readBuyerPage(reader),
     hetznerProjectId: readHetznerProjectId(reader),

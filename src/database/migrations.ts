@@ -35,6 +35,7 @@ import * as toldChanges from './migrations/0034-told-changes.ts';
 import * as rekey from './migrations/0036-rekey.ts';
 import * as sweepKeys from './migrations/0037-sweep-keys.ts';
 import * as logLevels from './migrations/0038-log-levels.ts';
+import * as agentSnapshots from './migrations/0041-agent-snapshots.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -71,6 +72,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0036-rekey': rekey,
   '0037-sweep-keys': sweepKeys,
   '0038-log-levels': logLevels,
+  '0041-agent-snapshots': agentSnapshots,
 };
 
 /**

@@ -1,5 +1,6 @@
 import type { Generated, GeneratedAlways, JSONColumnType } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
+import type { AgentSnapshotTables } from './agent-snapshot-tables.ts';
 import type { AuditChainTable, AuditHeadTable, AuditLogTable, ReceiptTable } from './audit-tables.ts';
 import type {
   BillingRunTable,
@@ -49,6 +50,7 @@ export interface Tables
     TelemetryTables,
     ProposalTables,
     ImageTables,
+    AgentSnapshotTables,
     KeyTables,
     CanaryTables,
     PeopleTables {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { evidenceSchema, issueReceipt } from '../agents/receipts.ts';
+import { giveSnapshotsUp } from '../agents/snapshots.ts';
 import { getAgent, markDestroyed, markDestroying, recordDestroyFailure } from '../agents/store.ts';
 import { repeatLater } from '../operations/consequences.ts';
 import type { Ending } from '../operations/definition.ts';
@@ -34,6 +35,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   asksAgain: true,
   effect,
   succeed: async (trx, agentId, { evidence }) => {
+    await giveSnapshotsUp(trx, agentId);
     await issueReceipt(trx, { agentId, kind: 'destroy', evidence });
     await markDestroyed(trx, agentId);
     await markAdopted(trx, agentId);

@@ -1,4 +1,4 @@
-import { readLabels } from '../../../stacks/labels.ts';
+import { readAgentSnapshot, readLabels } from '../../../stacks/labels.ts';
 import { SERVER_NAME } from '../../agents/server-names.ts';
 import type { Server, Snapshot, SshKey } from '../../hetzner/hetzner.ts';
 import { isAgentDevice } from '../../runbooks/steps/device.ts';
@@ -8,8 +8,8 @@ import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts
 export type Resource = { id: string; name: string; agentId: string | null } & (
   | ServerResource
   | { kind: 'ssh-key'; operationId: string | null }
-  /** `serverId`: the server whose disk it holds. */
-  | { kind: 'snapshot'; operationId: string | null; serverId: string | null }
+  /** `serverId`: the server whose disk it holds; `keptAs`: the agent's snapshot that its label names. */
+  | { kind: 'snapshot'; operationId: string | null; serverId: string | null; keptAs?: string | null }
   | { kind: 'tailnet-key'; generation: number }
   | { kind: 'device'; hostname: string; addresses: string[] }
 );
@@ -57,7 +57,7 @@ export function toSshKey({ id, name, labels }: SshKey): Resource {
 }
 
 export function toSnapshot({ id, name, labels, serverId }: Snapshot): Resource {
-  return { kind: 'snapshot', id, name, serverId, ...readLabels(labels) };
+  return { kind: 'snapshot', id, name, serverId, keptAs: readAgentSnapshot(labels), ...readLabels(labels) };
 }
 
 /**

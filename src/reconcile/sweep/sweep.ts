@@ -5,6 +5,7 @@ import { errorMessage } from '../../errors.ts';
 import type { CallWatch } from '../../http-client/exchange.ts';
 import type { Log } from '../../log.ts';
 import { type Adoption, adoptDevice, CALLS_PER_ADOPTION } from './adopt.ts';
+import { reportUnlisted, setAgentSnapshotsAside } from './agent-snapshots.ts';
 import { readAgentViews, readJoinNames } from './agent-views.ts';
 import { type Budget, createBudget } from './budget.ts';
 import { compare, explain } from './compare.ts';
@@ -84,13 +85,15 @@ async function run(deps: SweepDeps, running: Running): Promise<void> {
   });
   report.listed = cloud.resources.length;
   report.omittedKeys = omittedKeys;
-  const findings = await findAll(deps.database, cloud);
+  const { unlisted, ...others } = await setAgentSnapshotsAside(deps.database, cloud);
+  const findings = await findAll(deps.database, others.cloud);
   const acting = { ...deps, ...clouds, sweepId, budget, report, say, signal };
   const removed = await removeAll(acting, findings.filter(isRemoval));
   await adoptAll(acting, findings.filter(isAdoption));
   await mendAll(acting, findings.filter(isMend));
   const reports = findings.filter((finding) => finding.action === 'report');
   await reportAll(acting, reports);
+  for (const { agentId, text } of await reportUnlisted(acting, unlisted)) say(agentId, text);
   if (next !== null) continueAt(movedUp(next, removed[KIND_OF_LIST[next.list]]), running);
   await keepMismatches(deps.database, reports.filter(isUnclear), running);
 }

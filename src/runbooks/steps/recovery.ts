@@ -7,7 +7,7 @@ import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
 import { isAgentDevice, isRecordedDevice } from './device.ts';
 import { hasOwnLabels, isAnothers, isOwnKey, ownName } from './own-server.ts';
-import { listOwnSnapshots } from './own-snapshots.ts';
+import { listAgentSnapshots, listOwnSnapshots } from './own-snapshots.ts';
 
 /**
  * Runs work on a stack. If the stack is locked, removes the lock and tries again: this attempt holds the
@@ -154,7 +154,10 @@ export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Attempt
  */
 export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Attempt, 'agent'>) {
   const name = ownName(agent);
-  const snapshots = await listOwnSnapshots({ hetzner }, agent);
+  const [hibernations, kept] = await Promise.all([
+    listOwnSnapshots({ hetzner }, agent),
+    listAgentSnapshots({ hetzner }, agent),
+  ]);
   const [recorded, ...found] = await Promise.all([
     agent.server_id === null ? undefined : hetzner.getServer(agent.server_id),
     hetzner.findServer(name),
@@ -170,7 +173,7 @@ export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Atte
   return {
     servers: allServers.filter(isOwn),
     sshKeys: allKeys.filter((one) => isOwnKey(one, agent)),
-    snapshots,
+    snapshots: distinct([...hibernations, ...kept]),
     strange: [...allServers.filter((one) => !isOwn(one)), ...allKeys.filter((one) => !isOwnKey(one, agent))],
   };
 }

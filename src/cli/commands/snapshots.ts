@@ -1,0 +1,84 @@
+import { string } from '@optique/core/valueparser';
+import type { Arguments } from '../arguments.ts';
+import { type Command, defineCommand, text, verbOf, waiting } from '../command.ts';
+import { UsageError } from '../connection.ts';
+import { follow, postOperation } from '../operations.ts';
+import { answer, printJson, printTable, type Terminal } from '../terminal.ts';
+
+export const snapshots = ({ agent }: Arguments): Command =>
+  defineCommand({
+    name: 'snapshots',
+    brief: 'snapshots of an agent’s disk beside its server: list, make, remove',
+    detail:
+      'list: those that exist. make: another one now, as `snapshot` does. remove: deletes one for good.',
+    examples: [
+      'snapshots list ada',
+      'snapshots make ada --wait',
+      'snapshots remove ada --snapshot 8d2f0a1c-4f5e-4a55-9d5e-6f0f5b1c2d3e',
+    ],
+    fields: {
+      verb: verbOf(['list', 'make', 'remove']),
+      agentId: agent,
+      snapshot: text('--snapshot', string({ metavar: 'ID' }), 'which one, with remove'),
+      ...waiting,
+    },
+    run: async ({ verb, agentId, snapshot, json, wait }, terminal) => {
+      if ((snapshot !== undefined) !== (verb === 'remove'))
+        throw new UsageError(`snapshots ${verb} ${verb === 'remove' ? 'needs' : 'takes no'} --snapshot.`);
+      if (wait && verb !== 'make') throw new UsageError(`snapshots ${verb} takes no --wait.`);
+      if (verb === 'list') return list(agentId, json, terminal);
+      if (verb === 'remove') return remove({ agentId, snapshotId: snapshot! }, json, terminal);
+      const operation = await postOperation(terminal.api, { kind: 'snapshot', agentId, body: {} });
+      return follow(operation, { json, wait }, terminal);
+    },
+  });
+
+async function list(agentId: string, asJson: boolean, terminal: Terminal): Promise<true> {
+  const params = { path: { agentId } };
+  const { items } = await answer(terminal.api.GET('/api/agents/{agentId}/snapshots', { params }));
+  if (asJson) return printJson(terminal, items);
+  if (items.length === 0) terminal.print(`There is no snapshot of ${agentId}: snapshots make ${agentId}`);
+  else
+    printTable(
+      terminal,
+      [
+        'SNAPSHOT',
+        'MADE',
+        'WHY',
+        'STATUS',
+        { name: 'GB', droppable: 1 },
+        { name: 'HETZNER', droppable: 2 },
+        { name: 'UNTIL', droppable: 3 },
+        'ERROR',
+      ],
+      items.map((one) => [
+        one.snapshotId,
+        one.madeAt.slice(0, 19),
+        one.why,
+        one.status,
+        one.sizeGb?.toFixed(2) ?? null,
+        one.hetznerId,
+        one.deleteAfter?.slice(0, 19) ?? null,
+        one.error,
+      ]),
+    );
+  return true;
+}
+
+/** The agent is named too, so that a wrong id does not delete another one's. */
+async function remove(
+  { agentId, snapshotId }: { agentId: string; snapshotId: string },
+  asJson: boolean,
+  terminal: Terminal,
+): Promise<true> {
+  const params = { path: { agentId } };
+  const { items } = await answer(terminal.api.GET('/api/agents/{agentId}/snapshots', { params }));
+  if (!items.some((one) => one.snapshotId === snapshotId))
+    throw new UsageError(`${snapshotId} is no snapshot of ${agentId}.`);
+  const removed = await answer(
+    terminal.api.DELETE('/api/snapshots/{snapshotId}', { params: { path: { snapshotId } } }),
+  );
+  if (asJson) return printJson(terminal, removed);
+  terminal.print(`Snapshot ${snapshotId} of ${agentId} is being removed.`);
+  return true;
+}

@@ -1,0 +1,121 @@
+import { sql } from 'kysely';
+import { audit } from '../../agents/audit.ts';
+import type { Database } from '../../database/connect.ts';
+import type { Budget } from './budget.ts';
+import type { CloudView } from './findings.ts';
+import type { SweptHetzner } from './inventory.ts';
+import type { Resource } from './resources.ts';
+
+type SnapshotResource = Extract<Resource, { kind: 'snapshot' }>;
+
+/** An agent's snapshot that its row says exists and that was not listed. This is only a suspicion. */
+export interface UnlistedSnapshot {
+  snapshotId: string;
+  hetznerId: string;
+  agentId: string;
+}
+
+/**
+ * Takes the agents' own snapshots out of what a sweep compares with agents: a row of theirs names each, by the
+ * id that was recorded, or by the label while it is made. Anything else stays: without such a row it is no
+ * snapshot of ours, however it is labelled, and people are told. What is listed although its row says that it
+ * is removed (Hetzner answered a killed call late) is removed again.
+ */
+export async function setAgentSnapshotsAside(
+  database: Database,
+  cloud: CloudView,
+): Promise<{ cloud: CloudView; unlisted: UnlistedSnapshot[] }> {
+  const listed = cloud.resources.filter((one): one is SnapshotResource => one.kind === 'snapshot');
+  const known = await readKnown(database, listed);
+  const aside = new Set(listed.filter((one) => known.some((row) => isOf(row, one))));
+  await removeAgain(
+    database,
+    known.filter(({ status }) => status === 'removed'),
+  );
+  return {
+    cloud: { ...cloud, resources: cloud.resources.filter((one) => !aside.has(one as SnapshotResource)) },
+    unlisted: cloud.listsAllSnapshots ? await findUnlisted(database, listed) : [],
+  };
+}
+
+interface Known {
+  snapshotId: string;
+  hetznerId: string | null;
+  agentId: string;
+  status: string;
+}
+
+const isOf = (row: Known, { id, keptAs, agentId }: SnapshotResource) =>
+  row.hetznerId === id || (row.snapshotId === keptAs && row.agentId === agentId);
+
+async function readKnown(database: Database, listed: readonly SnapshotResource[]): Promise<Known[]> {
+  if (listed.length === 0) return [];
+  const { rows } = await sql<Known>`
+    select snapshot_id::text as "snapshotId", hetzner_id as "hetznerId", agent_id as "agentId", status
+    from agent_snapshots where hetzner_id = any(${listed.map(({ id }) => id)}::text[])
+      or snapshot_id::text = any(${listed.flatMap(({ keptAs }) => keptAs ?? [])}::text[])`.execute(database);
+  return rows;
+}
+
+/** Not what was removed just now: the list may be older than that. */
+const LIST_SECONDS = 600;
+
+async function removeAgain(database: Database, removed: readonly Known[]): Promise<void> {
+  if (removed.length === 0) return;
+  await sql`
+    update agent_snapshots set status = 'removing', ended_at = null, run_after = now(), tries = 0
+    where status = 'removed' and ended_at < now() - make_interval(secs => ${LIST_SECONDS})
+      and snapshot_id = any(${removed.map(({ snapshotId }) => snapshotId)}::uuid[])`.execute(database);
+}
+
+async function findUnlisted(
+  database: Database,
+  listed: readonly SnapshotResource[],
+): Promise<UnlistedSnapshot[]> {
+  const { rows } = await sql<UnlistedSnapshot>`
+    select snapshot_id::text as "snapshotId", hetzner_id as "hetznerId", agent_id as "agentId"
+    from agent_snapshots where status = 'available'
+      and hetzner_id <> all(${listed.map(({ id }) => id)}::text[]) order by made_at`.execute(database);
+  return rows;
+}
+
+/**
+ * Asks Hetzner for each snapshot that was not listed. One that is gone is `lost`, and counts for nothing any
+ * more, so that the schedule makes another one.
+ * @returns what to tell people, by agent
+ */
+export async function reportUnlisted(
+  { hetzner, database, budget }: { hetzner: SweptHetzner; database: Database; budget: Budget },
+  unlisted: readonly UnlistedSnapshot[],
+): Promise<{ agentId: string; text: string }[]> {
+  const said: { agentId: string; text: string }[] = [];
+  for (const one of unlisted) {
+    if (budget.left < 2) break;
+    const { agentId, hetznerId } = one;
+    const name = `Snapshot ${hetznerId} of agent ${agentId}`;
+    if ((await hetzner.getSnapshot(hetznerId)) !== undefined)
+      said.push({ agentId, text: `${name} has lost its labels: put them back` });
+    else if (await markLost(database, one, `${name} is no longer at Hetzner`))
+      said.push({ agentId, text: `${name} is no longer at Hetzner` });
+  }
+  return said;
+}
+
+async function markLost(
+  database: Database,
+  { snapshotId, agentId, hetznerId }: UnlistedSnapshot,
+  error: string,
+): Promise<boolean> {
+  return database.transaction().execute(async (trx) => {
+    const { numUpdatedRows } = await trx
+      .updateTable('agent_snapshots')
+      .set({ status: 'lost', ended_at: sql`now()`, secrets: null, error })
+      .where('snapshot_id', '=', snapshotId)
+      .where('status', '=', 'available')
+      .executeTakeFirst();
+    if (numUpdatedRows === 0n) return false;
+    const details = { snapshotId, hetznerId };
+    await audit(trx, { actor: 'service', action: 'sweep.agent-snapshot-gone', agentId, details });
+    return true;
+  });
+}

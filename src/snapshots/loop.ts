@@ -1,0 +1,37 @@
+import type { SnapshotPolicy } from '../config/snapshots.ts';
+import { errorMessage } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { type IsDue, type Repeating, repeatEvery } from '../processes/repeat.ts';
+import { expireSnapshots, type KeeperDeps, removeNext } from './keeper.ts';
+import { queueDueSnapshots } from './schedule.ts';
+
+const LOOK_SECONDS = 15;
+/** Of a fleet that is destroyed; the rest follows at the next look. */
+const MOST_REMOVALS = 20;
+
+/**
+ * Has agents' snapshots made when they are due, and removes those whose time is over. Every worker does this;
+ * what each decides stands in the rows.
+ */
+export function startSnapshots(
+  deps: KeeperDeps & { policy: SnapshotPolicy; log: Log },
+  lookSeconds = LOOK_SECONDS,
+  isDue?: IsDue,
+): Repeating {
+  const look = async () => {
+    try {
+      await lookAfterSnapshots(deps);
+    } catch (error) {
+      const text = 'could not look after the agents’ snapshots';
+      deps.log.warn({ event: 'snapshots.failed', error: errorMessage(error) }, text);
+    }
+  };
+  return repeatEvery(lookSeconds, look, isDue);
+}
+
+export async function lookAfterSnapshots(deps: KeeperDeps & { policy: SnapshotPolicy }): Promise<void> {
+  const { database, policy } = deps;
+  await expireSnapshots(database, policy);
+  for (let removed = 0; removed < MOST_REMOVALS && (await removeNext(deps)); ) removed += 1;
+  await queueDueSnapshots(database, policy);
+}
