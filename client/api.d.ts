@@ -1390,7 +1390,7 @@ export interface components {
         };
         Receipt: {
             agentId: string;
-            /** @description Who the agent was, what was removed, when each cloud said that it is gone */
+            /** @description Who the agent was, what was removed, when each cloud said that it is gone, what is kept until when */
             body: {
                 [key: string]: unknown;
             };

@@ -49,6 +49,42 @@ export async function completeSnapshot(
   if (numUpdatedRows === 0n) throw new ConflictError(`Snapshot ${snapshotId} was given up meanwhile`);
 }
 
+/**
+ * Records that the destroy is about to make a last snapshot of its agent, unless one is kept already.
+ * @returns Hetzner's id of that one
+ */
+export async function beginLastSnapshot(
+  trx: Transaction,
+  { agentId, operationId }: { agentId: string; operationId: string },
+): Promise<string | undefined> {
+  const kept = await findLastSnapshot(trx, agentId);
+  if (kept === undefined) await beginSnapshot(trx, operationId, 'before-destroy');
+  return kept?.hetzner_id ?? undefined;
+}
+
+/** The snapshot that is kept beyond the agent's destroy. */
+export function findLastSnapshot(database: Database, agentId: string): Promise<AgentSnapshotRow | undefined> {
+  return database
+    .selectFrom('agent_snapshots')
+    .selectAll()
+    .where((row) => row.and({ agent_id: agentId, why: 'before-destroy', status: 'available' }))
+    .executeTakeFirst();
+}
+
+/** making → available, until so long after now. @throws ConflictError */
+export async function keepLastSnapshot(
+  trx: Transaction,
+  operationId: string,
+  { keptMs, ...made }: MadeSnapshot & { keptMs: number },
+): Promise<void> {
+  await completeSnapshot(trx, operationId, made);
+  await trx
+    .updateTable('agent_snapshots')
+    .set({ delete_after: sql`business_now() + make_interval(secs => ${keptMs / 1000})` })
+    .where('snapshot_id', '=', operationId)
+    .execute();
+}
+
 /** An agent is destroyed: whatever it kept is removed, except what is kept until a time. */
 export async function giveSnapshotsUp(trx: Transaction, agentId: string): Promise<void> {
   await trx

@@ -10,6 +10,7 @@ import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
 import type {
   ImageParts,
+  LastSnapshotParts,
   ProvisionSettings,
   RecordInputs,
   RecordSnapshot,
@@ -52,6 +53,7 @@ export interface EngineParts {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  lastSnapshots: LastSnapshotParts;
   /** The slots of agents. */
   slots: (handOver: HandOver, canReach: () => Promise<boolean>) => SlotParts;
   /** The images that new servers may be made from; a runner has none. */
@@ -107,6 +109,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
       ensureFoundation({ foundations: parts.foundations, executor, hetzner }, run, project),
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
+    lastSnapshots: parts.lastSnapshots,
     ...(parts.images && { images: parts.images }),
     slots: parts.slots(handOver.handOver, canReach),
     takeStackOver: (run) => takeStackOver(runbookParts, run),

@@ -1,4 +1,5 @@
 import { createImageParts } from '../images/choice.ts';
+import { createLastSnapshots } from '../operations/last-snapshots.ts';
 import { createRecorders } from '../operations/recorders.ts';
 import { createSlotParts } from '../operations/slot-parts.ts';
 import { openPulumiState, type PulumiState } from '../pulumi/open-state.ts';
@@ -27,6 +28,7 @@ export function openLocalEngine(
     planServers: config.billing.plans.servers,
     joinSeconds: config.joinSeconds,
     ...createRecorders(database),
+    lastSnapshots: createLastSnapshots(database, config.snapshots),
     images: createImageParts(database),
     slots: (handOver, canReach) => createSlotParts(database, handOver, canReach),
     idle,

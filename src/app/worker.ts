@@ -17,6 +17,7 @@ import type { IsStillWanted } from '../operations/last-check.ts';
 import { startFolding } from '../operations/tallies.ts';
 import { withdrawWaitingHarm } from '../operations/withdraw.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
+import type { IsDue } from '../processes/repeat.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
 import { liveProbes } from '../reconcile/checks/live-probes.ts';
@@ -89,14 +90,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   );
   const unmoved = openUnmovedReport(deps);
   const folding = startFolding(deps);
-  const canaries = startCanaries(
-    {
-      ...{ database, queue, log, canary: config.canary },
-      hetzner: createHetznerClient(connections.hcloud),
-      now: () => deps.clock.now(),
-    },
-    () => pulse.isDue('canary'),
-  );
+  const canaries = openCanaries(deps, () => pulse.isDue('canary'));
   const snapshots = openSnapshots(deps, () => pulse.isDue('snapshots'));
   const { keyring } = connections.pulumi;
   const rekeying = openRekeying(deps);
@@ -120,6 +114,12 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
       ]);
     },
   };
+}
+
+function openCanaries({ config, connections, database, queue, log, clock }: ServiceDeps, isDue: IsDue) {
+  const hetzner = createHetznerClient(connections.hcloud);
+  const { canary } = config;
+  return startCanaries({ database, queue, log, canary, hetzner, now: () => clock.now() }, isDue);
 }
 
 /** Starts a local worker: engine, fence, and the loop that claims operations. */

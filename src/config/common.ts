@@ -107,7 +107,6 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
   const publicUrl = reader.read('PUBLIC_URL', httpUrl) ?? addressOf(host, listenPort);
   const operator = readOperatorListener(reader, { host, port: listenPort });
   const dataDir = realPath(reader.text('DATA_DIR') ?? '.data');
-  const billing = readBilling(reader);
   return {
     host,
     port: listenPort,
@@ -130,9 +129,8 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     software: readAgentSoftware(reader),
     outgoing: readNotices(reader),
     telemetry: readTelemetry(reader),
-    billing,
+    ...readPlans(reader),
     canary: readCanary(reader),
-    snapshots: readSnapshots(reader, billing.plans),
     backups: readBackupExpectation(reader, dataDir),
     buyerPage: readBuyerPage(reader),
     hetznerProjectId: readHetznerProjectId(reader),
@@ -141,6 +139,12 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
       [host, new URL(publicUrl).hostname].concat(operator ? new URL(operator.url).hostname : []),
     ),
   };
+}
+
+/** What depends on a plan. */
+function readPlans(reader: EnvironmentReader): Pick<CommonConfig, 'billing' | 'snapshots'> {
+  const billing = readBilling(reader);
+  return { billing, snapshots: readSnapshots(reader, billing.plans) };
 }
 
 function readPulumi(reader: EnvironmentReader): CommonConfig['pulumi'] {

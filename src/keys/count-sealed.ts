@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 
-/** The tables whose rows have a column `secrets`: the column of their ids, and of the ids that it is sealed for. */
+/** The tables whose rows have `secrets`: the columns of their ids, and of the ids they are sealed for. */
 export const SEALED_TABLES = {
   agents: { id: 'agent_id', owner: 'agent_id' },
   slots: { id: 'slot_id', owner: 'slot_id' },

@@ -76,8 +76,8 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   /** An attempt at work is asked to end once nothing holds the agent any more. */
   endsOnRelease?: boolean;
   /**
-   * It waits for Hetzner nearly all the time, and is never urgent: a worker runs one of these beside its slots,
-   * so that nothing else waits for it.
+   * It waits for Hetzner nearly all the time, and is never urgent: a worker runs one of these beside its
+   * slots, so that nothing else waits for it.
    */
   runsBeside?: boolean;
   /** Whether it needs a network route to the agent's machine; default true. */

@@ -1,5 +1,6 @@
 import type { AgentInputs } from '../../stacks/inputs.ts';
 import type { Vault } from '../agents/secrets.ts';
+import type { MadeSnapshot } from '../agents/snapshots.ts';
 import type { PlanServers } from '../config/plans.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
@@ -32,6 +33,22 @@ export type RecordInputs = (
 
 /** Records the verified snapshot for which the agent's server is about to be deleted; null: none. */
 export type RecordSnapshot = (run: Attempt, snapshotId: string | null) => Promise<void>;
+
+/** The last snapshots of agents that are destroyed, beside the database. */
+export interface LastSnapshotParts {
+  /**
+   * Records that one is about to be made, if the agent's plan has one. `keptId`: Hetzner's id of the one that
+   * an earlier attempt or destroy has kept. @throws LostError
+   */
+  begin(run: Attempt): Promise<LastSnapshot>;
+  /** Records the complete one, before anything of the agent is deleted. @throws LostError */
+  keep(run: Attempt, made: MadeSnapshot): Promise<void>;
+}
+
+export interface LastSnapshot {
+  isWanted: boolean;
+  keptId?: string | undefined;
+}
 
 /** The slots of agents, beside the database. */
 export interface SlotParts {
@@ -80,6 +97,8 @@ export interface RunbookParts {
   ensureFoundation(run: Attempt, project: string): Promise<number>;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  /** Absent where nothing is destroyed that has data, such as slots. */
+  lastSnapshots?: LastSnapshotParts;
   /** The slots that agents have claimed. A runner hands none over. */
   slots?: SlotParts;
   /** The images of configured disks; absent on a runner, and where an image is made. */

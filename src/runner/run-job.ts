@@ -10,7 +10,13 @@ import { requestAs } from '../http-client/request.ts';
 import { createLog, type Log, traceIdFor } from '../log.ts';
 import type { AgentEffect, Runbooks } from '../operations/attempt.ts';
 import { limitSeconds } from '../operations/registry.ts';
-import type { RecordInputs, RecordSnapshot, SlotParts } from '../operations/runbook-parts.ts';
+import type {
+  LastSnapshot,
+  LastSnapshotParts,
+  RecordInputs,
+  RecordSnapshot,
+  SlotParts,
+} from '../operations/runbook-parts.ts';
 import { runbookFor } from '../operations/runbooks.ts';
 import type { OperationKind } from '../operations/states.ts';
 import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
@@ -38,6 +44,7 @@ export type OpenEngine = (parts: {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  lastSnapshots: LastSnapshotParts;
   slots: () => SlotParts;
   planServers: PlanServers;
   processTags: Record<string, string>;
@@ -170,7 +177,7 @@ function limitTime(kind: OperationKind, controller: AbortController): NodeJS.Tim
 /** Records by the reporter what a worker writes into the rows. */
 function createRemoteRecorders(
   reporter: Reporter,
-): Pick<Parameters<OpenEngine>[0], 'recordInputs' | 'recordSnapshot'> {
+): Pick<Parameters<OpenEngine>[0], 'recordInputs' | 'recordSnapshot' | 'lastSnapshots'> {
   return {
     recordInputs: async (_run, { inputs, secrets }) =>
       void (await reporter.record({
@@ -180,6 +187,10 @@ function createRemoteRecorders(
       })),
     recordSnapshot: async (_run, snapshotId) =>
       void (await reporter.record({ kind: 'snapshot', snapshotId })),
+    lastSnapshots: {
+      begin: async () => readLast(await reporter.record({ kind: 'last-snapshot' })),
+      keep: async (_run, made) => void (await reporter.record({ kind: 'last-snapshot', made })),
+    },
   };
 }
 
@@ -230,3 +241,9 @@ function abortOnLoss(controller: AbortController, lease: Lease, ending: AbortSig
     ending.removeEventListener('abort', onEnding);
   };
 }
+
+const lastSnapshotSchema = z.object({
+  last: z.object({ isWanted: z.boolean(), keptId: z.string().optional() }),
+});
+
+const readLast = (answer: unknown): LastSnapshot => lastSnapshotSchema.parse(answer).last;

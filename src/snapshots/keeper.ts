@@ -21,9 +21,9 @@ const RETRY_SECONDS = 30;
 const LONGEST_RETRY_SECONDS = 3600;
 
 /**
- * Decides what is to be removed: a snapshot whose operation ended without it, one whose time is over, and those
- * of the schedule beyond the number that is kept. Only complete ones count, so a failure never costs an older
- * one. Repeating it changes nothing.
+ * Decides what is to be removed: a snapshot whose operation ended without it, one whose time is over, and
+ * those of the schedule beyond the number that is kept. Only complete ones count, so a failure never costs an
+ * older one. Repeating it changes nothing.
  */
 export async function expireSnapshots(database: Database, policy: SnapshotPolicy): Promise<void> {
   await sql`
@@ -44,8 +44,8 @@ export async function expireSnapshots(database: Database, policy: SnapshotPolicy
 }
 
 /**
- * Removes a snapshot that is to go, if one is due, and says in the audit log that it is gone. The row is locked
- * meanwhile: of several workers one removes it, and a kill leaves it as it was.
+ * Removes a snapshot that is to go, if one is due, and says in the audit log that it is gone. The row is
+ * locked meanwhile: of several workers one removes it, and a kill leaves it as it was.
  * @returns whether one was due
  */
 export async function removeNext({ database, hetzner }: KeeperDeps): Promise<boolean> {

@@ -18,12 +18,12 @@ export const rulesTable = (policy: SnapshotPolicy) => {
 export const isScheduled = (policy: SnapshotPolicy): boolean =>
   Object.values(policy).some(({ everyMs }) => everyMs !== undefined);
 
-/** After a failure, or a snapshot that nobody waited for, an agent comes again after this share of its pause. */
+/** After a failure an agent comes again after this share of its pause. */
 const AGAIN_SHARE = 0.1;
 
 /**
- * Queues the snapshots that are due, the longest overdue first: as many at a time as there are workers, each of
- * which runs one beside its other work. So they spread over the fleet by themselves. An agent on which an
+ * Queues the snapshots that are due, the longest overdue first: as many at a time as there are workers, each
+ * of which runs one beside its other work. So they spread over the fleet by themselves. An agent on which an
  * operation is unfinished comes later.
  * @returns how many were queued
  */

@@ -5,11 +5,15 @@ import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { listSnapshots, requestSnapshotRemoval } from '../../src/agents/snapshots.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import type { SnapshotPolicy } from '../../src/config/snapshots.ts';
-import { CancelledError, PermanentError, RetryableError } from '../../src/errors.ts';
+import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
+import { recordForRunner, recordSchema } from '../../src/executors/github-actions/record.ts';
+import { createLastSnapshots } from '../../src/operations/last-snapshots.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import { listAttention } from '../../src/reconcile/attention.ts';
 import { destroy } from '../../src/runbooks/destroy.ts';
 import { snapshot } from '../../src/runbooks/snapshot.ts';
+import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
+import { Secret } from '../../src/secret.ts';
 import { lookAfterSnapshots } from '../../src/snapshots/loop.ts';
 import { agentInputs } from '../support/inputs.ts';
 import {
@@ -270,16 +274,139 @@ describe('a removal', () => {
   });
 });
 
+const LAST = toPolicy({ lastMs: 30 * DAY });
+const lastKept = (policy: SnapshotPolicy) => {
+  fixture.deps.lastSnapshots = createLastSnapshots(at.database, policy);
+};
+const receipt = async () =>
+  (await at.database.selectFrom('receipts').select('body').executeTakeFirstOrThrow()).body as {
+    lastSnapshot: object | null;
+    evidence: { removed: { kind: string; id: string }[] };
+  };
+
 describe('a destroy', () => {
+  beforeEach(() => lastKept(LAST));
+
+  test('of a plan that says so keeps a last one of the disk at rest, and removes the others', async () => {
+    await made();
+    const { operation_id: id } = await ask(at, 'a1', 'destroy');
+    fixture.calls.length = 0;
+    expect((await attempt()).error).toBeUndefined();
+    const order = [
+      'shut down 42',
+      'snapshot 42',
+      'destroy agent',
+      'delete server 42',
+      'delete snapshot 9001',
+    ];
+    expect(fixture.calls.filter((call) => order.includes(call))).toEqual(order);
+    expect(fixture.snapshots).toMatchObject([{ id: '9002', labels: { 'made-for': 'before-destroy' } }]);
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ status: 'destroyed' });
+    const { lastSnapshot, evidence } = await receipt();
+    const keptUntil = expect.any(String);
+    expect(lastSnapshot).toEqual({ snapshotId: id, hetznerId: '9002', sizeGb: 0.4, keptUntil });
+    expect(evidence.removed.map(({ id }) => id)).not.toContain('9002');
+    await look();
+    expect(await rows()).toMatchObject([{ why: 'before-destroy', status: 'available', secrets: null }]);
+  });
+
+  test('leaves no trace once the time of the last one is over, and the audit log says so', async () => {
+    await ask(at, 'a1', 'destroy');
+    await attempt();
+    await sql`update agent_snapshots set delete_after = now() - interval '1 second'`.execute(at.database);
+    await look();
+    expect(fixture.snapshots).toEqual([]);
+    const { details } = await at.database
+      .selectFrom('audit_log')
+      .select('details')
+      .where('action', '=', 'snapshot.removed')
+      .executeTakeFirstOrThrow();
+    expect(details).toMatchObject({ why: 'before-destroy', hetznerId: '9001', deleted: ['9001'] });
+  });
+
+  test('deletes nothing before the last one is recorded, and makes it only once', async () => {
+    await ask(at, 'a1', 'destroy');
+    fixture.answers.snapshot = [new RetryableError('limit reached')];
+    expect((await attempt()).error).toMatchObject({ message: 'limit reached' });
+    expect(fixture.servers).toHaveLength(1);
+    const keep = fixture.deps.lastSnapshots!.keep;
+    fixture.deps.lastSnapshots!.keep = async (...given) => {
+      expect(fixture.servers).toHaveLength(1);
+      await keep(...given);
+      throw new LostError('killed');
+    };
+    await attempt();
+    expect(fixture.servers).toHaveLength(1);
+    lastKept(LAST);
+    fixture.answers['destroy agent'] = [new PermanentError('Pulumi failed')];
+    expect((await attempt()).error).toMatchObject({ message: 'Pulumi failed' });
+    await look();
+    // The next destroy is another operation.
+    expect((await attempt()).error).toBeUndefined();
+    expect(fixture.snapshots).toMatchObject([{ id: '9001' }]);
+    expect((await receipt()).lastSnapshot).toMatchObject({ hetznerId: '9001' });
+  });
+
+  test('of a hibernated agent keeps the snapshot in whose place its server was deleted', async () => {
+    const own = { id: '77', name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } };
+    fixture.snapshots.push({ ...own, status: 'available', sizeGb: 2, serverId: '42', isProtected: false });
+    fixture.servers.length = 0;
+    await sql`update agents set status = 'hibernated', snapshot_id = '77', server_id = null, server_name = null,
+      ipv4 = null, ipv6 = null, health = 'unknown'`.execute(at.database);
+    await ask(at, 'a1', 'destroy');
+    expect((await attempt()).error).toBeUndefined();
+    expect(fixture.snapshots.map(({ id }) => id)).toEqual(['77']);
+    expect((await receipt()).lastSnapshot).toMatchObject({ hetznerId: '77', sizeGb: 2 });
+    await sql`update agent_snapshots set delete_after = now() - interval '1 second'`.execute(at.database);
+    await look();
+    expect(fixture.snapshots).toEqual([]);
+  });
+
+  test('of an agent that never ran keeps nothing', async () => {
+    await order(at, 'a2');
+    await at.database
+      .updateTable('operations')
+      .set({ priority: -9 })
+      .where('kind', '=', 'provision')
+      .execute();
+    await ask(at, 'a2', 'destroy');
+    expect((await attempt()).error).toBeUndefined();
+    expect(fixture.snapshots).toEqual([]);
+    expect((await receipt()).lastSnapshot).toBeNull();
+  });
+
+  test('by a runner keeps one too: the service decides, and records it', async () => {
+    const { operation_id: jobId } = await ask(at, 'a1', 'destroy');
+    const { run } = await prepareAttempt(at, (await claim(at)).row, fixture);
+    await sql`update operations set executor = 'github-actions'`.execute(at.database);
+    const deps = {
+      ...{ database: at.database, callbackSecret: new Secret('secret'), snapshots: LAST },
+      foundations: createFoundationStore(at.database, { evict: async () => {} }),
+    };
+    const send = (record: object) => recordForRunner(deps, { jobId }, recordSchema.parse(record));
+    fixture.deps.lastSnapshots = {
+      begin: async () => (await send({ kind: 'last-snapshot' })).last!,
+      keep: async (_run, made) => void (await send({ kind: 'last-snapshot', made })),
+    };
+    await destroy.run(fixture.deps)(run);
+    expect(fixture.snapshots).toHaveLength(1);
+    expect(await rows()).toMatchObject([{ why: 'before-destroy', status: 'available' }]);
+  });
+});
+
+describe('a destroy without a last one', () => {
   test('takes every snapshot with it, and the receipt names them', async () => {
     await made();
     await made();
     await ask(at, 'a1', 'destroy');
     expect((await attempt()).error).toBeUndefined();
     expect(fixture.snapshots).toEqual([]);
-    const { body } = await at.database.selectFrom('receipts').select('body').executeTakeFirstOrThrow();
-    const { removed } = (body as { evidence: { removed: { kind: string; id: string }[] } }).evidence;
-    expect(removed.filter(({ kind }) => kind === 'snapshot').map(({ id }) => id)).toEqual(['9001', '9002']);
+    const { evidence, lastSnapshot } = await receipt();
+    expect(lastSnapshot).toBeNull();
+    expect(evidence.removed.filter(({ kind }) => kind === 'snapshot').map(({ id }) => id)).toEqual([
+      '9001',
+      '9002',
+    ]);
     await look();
     expect(await rows()).toEqual([]);
     expect(await at.database.selectFrom('agent_snapshots').select(['status', 'secrets']).execute()).toEqual([

@@ -16,10 +16,10 @@ export interface UnlistedSnapshot {
 }
 
 /**
- * Takes the agents' own snapshots out of what a sweep compares with agents: a row of theirs names each, by the
- * id that was recorded, or by the label while it is made. Anything else stays: without such a row it is no
- * snapshot of ours, however it is labelled, and people are told. What is listed although its row says that it
- * is removed (Hetzner answered a killed call late) is removed again.
+ * Takes the agents' own snapshots out of what a sweep compares with agents: a row of theirs names each, by
+ * the id that was recorded, or by the label while it is made. Anything else stays: without such a row it is
+ * no snapshot of ours, however it is labelled, and people are told. What is listed although its row says that
+ * it is removed (Hetzner answered a killed call late) is removed again.
  */
 export async function setAgentSnapshotsAside(
   database: Database,

@@ -43,7 +43,7 @@ export async function listAgentSnapshots(
   return labelled.filter((one) => isAgentSnapshot(one, agentId));
 }
 
-/** Whether name and labels are those of an agent's snapshot. Anyone can set either; nobody sets both by chance. */
+/** Whether name and labels are those of an agent's snapshot. Nobody sets both by chance. */
 export const isAgentSnapshot = ({ name, labels }: Pick<Snapshot, 'name' | 'labels'>, agentId: string) =>
   isLabelled({ labels }, agentId) &&
   readAgentSnapshot(labels) !== null &&
