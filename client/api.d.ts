@@ -240,6 +240,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{agentId}/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put the agent back to one of its snapshots; everything since then is lost */
+        post: operations["revertAgent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{agentId}/snapshot": {
         parameters: {
             query?: never;
@@ -1255,7 +1272,7 @@ export interface components {
         NewProposal: {
             agentId: components["schemas"]["AgentId"];
             /** @enum {string} */
-            kind: "stop" | "rebuild" | "hibernate" | "destroy";
+            kind: "stop" | "rebuild" | "revert" | "hibernate" | "destroy";
             reason: string;
         };
         NewToken: {
@@ -1306,7 +1323,7 @@ export interface components {
             failedStep: string | null;
             finishedAt: string | null;
             /** @enum {string} */
-            kind: "provision" | "adopt" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "snapshot" | "rebuild" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
+            kind: "provision" | "adopt" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "snapshot" | "rebuild" | "revert" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
             /** Format: uuid */
             operationId: string;
             /** @description The number of failed tries */
@@ -1411,6 +1428,10 @@ export interface components {
         Resize: {
             /** @enum {string} */
             plan: "starter" | "pro" | "max";
+        };
+        Revert: {
+            /** Format: uuid */
+            snapshot: string;
         };
         ServerSentEvent: {
             /** @description JSON */
@@ -2365,6 +2386,54 @@ export interface operations {
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    revertAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agentId: components["schemas"]["AgentId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Revert"];
+            };
+        };
+        responses: {
+            /** @description Accepted; the operation that does it */
+            202: {
+                headers: {
+                    /** @description Where the operation is */
+                    Location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description The agent’s status does not allow it, a hold keeps it switched off, or a conflicting operation is unfinished */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["NotJson"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };

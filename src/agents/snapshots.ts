@@ -71,6 +71,18 @@ export function findLastSnapshot(database: Database, agentId: string): Promise<A
     .executeTakeFirst();
 }
 
+/** An agent's complete snapshot. */
+export function findCompleteSnapshot(
+  database: Database,
+  { agentId, snapshotId }: { agentId: string; snapshotId: string },
+): Promise<AgentSnapshotRow | undefined> {
+  return database
+    .selectFrom('agent_snapshots')
+    .selectAll()
+    .where((row) => row.and({ agent_id: agentId, snapshot_id: snapshotId, status: 'available' }))
+    .executeTakeFirst();
+}
+
 /** making → available, until so long after now. @throws ConflictError */
 export async function keepLastSnapshot(
   trx: Transaction,

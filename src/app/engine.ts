@@ -9,6 +9,7 @@ import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
 import type {
+  AgentSnapshotParts,
   ImageParts,
   LastSnapshotParts,
   ProvisionSettings,
@@ -54,6 +55,7 @@ export interface EngineParts {
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
   lastSnapshots: LastSnapshotParts;
+  agentSnapshots: AgentSnapshotParts;
   /** The slots of agents. */
   slots: (handOver: HandOver, canReach: () => Promise<boolean>) => SlotParts;
   /** The images that new servers may be made from; a runner has none. */
@@ -110,6 +112,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
     lastSnapshots: parts.lastSnapshots,
+    agentSnapshots: parts.agentSnapshots,
     ...(parts.images && { images: parts.images }),
     slots: parts.slots(handOver.handOver, canReach),
     takeStackOver: (run) => takeStackOver(runbookParts, run),

@@ -1,7 +1,7 @@
 import { createImageParts } from '../images/choice.ts';
-import { createLastSnapshots } from '../operations/last-snapshots.ts';
 import { createRecorders } from '../operations/recorders.ts';
 import { createSlotParts } from '../operations/slot-parts.ts';
+import { createAgentSnapshots, createLastSnapshots } from '../operations/snapshot-parts.ts';
 import { openPulumiState, type PulumiState } from '../pulumi/open-state.ts';
 import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { type Engine, openEngine } from './engine.ts';
@@ -29,6 +29,7 @@ export function openLocalEngine(
     joinSeconds: config.joinSeconds,
     ...createRecorders(database),
     lastSnapshots: createLastSnapshots(database, config.snapshots),
+    agentSnapshots: createAgentSnapshots(database),
     images: createImageParts(database),
     slots: (handOver, canReach) => createSlotParts(database, handOver, canReach),
     idle,

@@ -50,6 +50,20 @@ export interface LastSnapshot {
   keptId?: string | undefined;
 }
 
+/** The snapshots of agents, beside the database. */
+export interface AgentSnapshotParts {
+  /** Returns the attempt's agent's complete snapshot; undefined if there is none with this id. */
+  find(run: Attempt, snapshotId: string): Promise<KnownSnapshot | undefined>;
+}
+
+export interface KnownSnapshot {
+  hetznerId: string;
+  /** The device whose identity is on its disk. */
+  tailnetNodeId: string | null;
+  /** The agent's sealed keys of then; a runner gets none. */
+  secrets?: Buffer | undefined;
+}
+
 /** The slots of agents, beside the database. */
 export interface SlotParts {
   /** The slot that the attempt's agent has claimed and not adopted yet. */
@@ -99,6 +113,8 @@ export interface RunbookParts {
   recordSnapshot: RecordSnapshot;
   /** Absent where nothing is destroyed that has data, such as slots. */
   lastSnapshots?: LastSnapshotParts;
+  /** Absent where no agent is put back. */
+  agentSnapshots?: AgentSnapshotParts;
   /** The slots that agents have claimed. A runner hands none over. */
   slots?: SlotParts;
   /** The images of configured disks; absent on a runner, and where an image is made. */

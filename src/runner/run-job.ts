@@ -11,7 +11,7 @@ import { createLog, type Log, traceIdFor } from '../log.ts';
 import type { AgentEffect, Runbooks } from '../operations/attempt.ts';
 import { limitSeconds } from '../operations/registry.ts';
 import type {
-  LastSnapshot,
+  AgentSnapshotParts,
   LastSnapshotParts,
   RecordInputs,
   RecordSnapshot,
@@ -32,6 +32,7 @@ import { type Claimed, readClaim } from './claimed.ts';
 import type { RunnerConfig } from './config.ts';
 import { createRemoteFoundations } from './remote-foundations.ts';
 import { createRemoteSlots } from './remote-slots.ts';
+import { createRemoteSnapshots } from './remote-snapshots.ts';
 import { createReporter, type Reporter } from './reporter.ts';
 import { createServiceLink } from './service-link.ts';
 
@@ -45,6 +46,7 @@ export type OpenEngine = (parts: {
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
   lastSnapshots: LastSnapshotParts;
+  agentSnapshots: AgentSnapshotParts;
   slots: () => SlotParts;
   planServers: PlanServers;
   processTags: Record<string, string>;
@@ -147,6 +149,7 @@ async function followRunbook({
     passphrases,
     foundations: createRemoteFoundations(reporter),
     ...createRemoteRecorders(reporter),
+    ...createRemoteSnapshots(reporter),
     slots: () => createRemoteSlots(slotId),
     planServers,
     processTags,
@@ -177,7 +180,7 @@ function limitTime(kind: OperationKind, controller: AbortController): NodeJS.Tim
 /** Records by the reporter what a worker writes into the rows. */
 function createRemoteRecorders(
   reporter: Reporter,
-): Pick<Parameters<OpenEngine>[0], 'recordInputs' | 'recordSnapshot' | 'lastSnapshots'> {
+): Pick<Parameters<OpenEngine>[0], 'recordInputs' | 'recordSnapshot'> {
   return {
     recordInputs: async (_run, { inputs, secrets }) =>
       void (await reporter.record({
@@ -187,10 +190,6 @@ function createRemoteRecorders(
       })),
     recordSnapshot: async (_run, snapshotId) =>
       void (await reporter.record({ kind: 'snapshot', snapshotId })),
-    lastSnapshots: {
-      begin: async () => readLast(await reporter.record({ kind: 'last-snapshot' })),
-      keep: async (_run, made) => void (await reporter.record({ kind: 'last-snapshot', made })),
-    },
   };
 }
 
@@ -241,9 +240,3 @@ function abortOnLoss(controller: AbortController, lease: Lease, ending: AbortSig
     ending.removeEventListener('abort', onEnding);
   };
 }
-
-const lastSnapshotSchema = z.object({
-  last: z.object({ isWanted: z.boolean(), keptId: z.string().optional() }),
-});
-
-const readLast = (answer: unknown): LastSnapshot => lastSnapshotSchema.parse(answer).last;

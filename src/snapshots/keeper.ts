@@ -32,7 +32,8 @@ export async function expireSnapshots(database: Database, policy: SnapshotPolicy
       and o.status not in ('queued', 'active')`.execute(database);
   await sql`
     update agent_snapshots set status = 'removing', run_after = now()
-    where status = 'available' and delete_after <= business_now()`.execute(database);
+    where status = 'available' and delete_after <= business_now()
+      and not exists (select from agents a where a.snapshot_id = hetzner_id)`.execute(database);
   await sql`
     with ranked as (select snapshot_id, agent_id,
         row_number() over (partition by agent_id order by made_at desc, snapshot_id) as position

@@ -1,35 +1,43 @@
+import { option } from '@optique/core/primitives';
 import { string } from '@optique/core/valueparser';
+import '../../runbooks/all.ts';
+import { findRequestable } from '../../operations/registry.ts';
 import type { Arguments } from '../arguments.ts';
-import { type Command, defineCommand, text, verbOf, waiting } from '../command.ts';
+import { type Command, defineCommand, text, toText, verbOf, waiting } from '../command.ts';
 import { UsageError } from '../connection.ts';
-import { follow, postOperation } from '../operations.ts';
 import { answer, printJson, printTable, type Terminal } from '../terminal.ts';
+import { requestConfirmed } from './operations.ts';
 
 export const snapshots = ({ agent }: Arguments): Command =>
   defineCommand({
     name: 'snapshots',
-    brief: 'snapshots of an agent’s disk beside its server: list, make, remove',
+    brief: 'snapshots of an agent’s disk beside its server: list, make, restore, remove',
     detail:
-      'list: those that exist. make: another one now, as `snapshot` does. remove: deletes one for good.',
+      'list: those that exist. make: another one now, as `snapshot` does. restore: puts the agent back to one, as `revert` does; everything since then is lost. remove: deletes one for good.',
     examples: [
       'snapshots list ada',
       'snapshots make ada --wait',
+      'snapshots restore ada --snapshot 8d2f0a1c-4f5e-4a55-9d5e-6f0f5b1c2d3e --wait',
       'snapshots remove ada --snapshot 8d2f0a1c-4f5e-4a55-9d5e-6f0f5b1c2d3e',
     ],
     fields: {
-      verb: verbOf(['list', 'make', 'remove']),
+      verb: verbOf(['list', 'make', 'restore', 'remove']),
       agentId: agent,
-      snapshot: text('--snapshot', string({ metavar: 'ID' }), 'which one, with remove'),
+      snapshot: text('--snapshot', string({ metavar: 'ID' }), 'which one, with restore and remove'),
+      yes: option('-y', '--yes', { description: toText('do not ask first, with restore') }),
       ...waiting,
     },
-    run: async ({ verb, agentId, snapshot, json, wait }, terminal) => {
-      if ((snapshot !== undefined) !== (verb === 'remove'))
-        throw new UsageError(`snapshots ${verb} ${verb === 'remove' ? 'needs' : 'takes no'} --snapshot.`);
-      if (wait && verb !== 'make') throw new UsageError(`snapshots ${verb} takes no --wait.`);
-      if (verb === 'list') return list(agentId, json, terminal);
-      if (verb === 'remove') return remove({ agentId, snapshotId: snapshot! }, json, terminal);
-      const operation = await postOperation(terminal.api, { kind: 'snapshot', agentId, body: {} });
-      return follow(operation, { json, wait }, terminal);
+    run: async ({ verb, agentId, snapshot, yes, ...common }, terminal) => {
+      const isOne = verb === 'restore' || verb === 'remove';
+      if ((snapshot !== undefined) !== isOne)
+        throw new UsageError(`snapshots ${verb} ${isOne ? 'needs' : 'takes no'} --snapshot.`);
+      if (common.wait && verb !== 'make' && verb !== 'restore')
+        throw new UsageError(`snapshots ${verb} takes no --wait.`);
+      if (verb === 'list') return list(agentId, common.json, terminal);
+      if (verb === 'remove') return remove({ agentId, snapshotId: snapshot! }, common.json, terminal);
+      const operation = findRequestable(verb === 'make' ? 'snapshot' : 'revert')!;
+      const body = snapshot === undefined ? {} : { snapshot };
+      return requestConfirmed(operation, { agentId, body, yes, ...common }, terminal);
     },
   });
 

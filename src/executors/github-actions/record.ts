@@ -16,15 +16,15 @@ import { gapLine } from '../../operations/backlog.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
-import type { LastSnapshot } from '../../operations/runbook-parts.ts';
+import type { KnownSnapshot, LastSnapshot } from '../../operations/runbook-parts.ts';
 import { recordSpans } from '../../operations/traces/record-spans.ts';
 import type { FoundationStore } from '../../runbooks/steps/foundation-store.ts';
 import type { Secret } from '../../secret.ts';
 import { beat, getStanding, lockFor, type Sender } from './attempts.ts';
 import { check } from './callback.ts';
 import { refuseForeignInputs, reportedInputsSchema } from './inputs.ts';
-import { recordLastSnapshot } from './last-snapshot.ts';
 import { resultSchema, resultSchemaFor } from './result.ts';
+import { findForRunner, recordLastSnapshot } from './runner-snapshots.ts';
 import { fromSent, MAX_SPANS, sentSpanSchema } from './sent-spans.ts';
 
 const MAX_LINES = 500;
@@ -61,6 +61,8 @@ export const recordSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('snapshot'), snapshotId: serverIdSchema.nullable() }),
   /** Asks whether a last snapshot is wanted before the destroy, then tells it before anything is deleted. */
   z.object({ kind: z.literal('last-snapshot'), made: madeSnapshotSchema.optional() }),
+  /** Asks for the snapshot to which the agent is to be put back. */
+  z.object({ kind: z.literal('find-snapshot'), snapshotId: z.guid() }),
   /** Sent after each engine run that saw the agent's whole stack. */
   z.object({ kind: z.literal('resources'), found: foundResourcesSchema }),
   z.object({ kind: z.literal('result'), result: resultSchema }),
@@ -76,6 +78,7 @@ export interface RecordAnswer {
   firewallId?: number;
   taken?: boolean;
   last?: LastSnapshot;
+  snapshot?: KnownSnapshot;
 }
 
 export interface RecordDeps {
@@ -118,6 +121,8 @@ export async function recordForRunner(
       return { received: true, taken: await deps.foundations.take(holder, record) };
     case 'last-snapshot':
       return { received: true, ...(last && { last }) };
+    case 'find-snapshot':
+      return { received: true, ...(await findForRunner(deps.database, row, record.snapshotId)) };
     case 'foundation-made':
       await deps.foundations.made(holder, record);
       return { received: true };
@@ -141,9 +146,11 @@ function withOwnKey({ keyring }: RecordDeps, row: OperationRow, record: RunnerRe
 
 /** A wake that must replace its server records the new snapshot, and never forgets one. */
 function refuseForeignSnapshot({ kind }: OperationRow, snapshotId: string | null): void {
-  if (kind === 'hibernate' || (kind === 'wake' && snapshotId !== null)) return;
+  if (kind === 'hibernate' || ((kind === 'wake' || kind === 'revert') && snapshotId !== null)) return;
   throw new InvalidInputError(
-    kind === 'wake' ? 'a wake forgets no snapshot' : 'only a hibernate or a wake records a snapshot',
+    kind === 'wake' || kind === 'revert'
+      ? `a ${kind} forgets no snapshot`
+      : 'only a hibernate or a wake records a snapshot',
   );
 }
 
@@ -175,7 +182,7 @@ async function write(trx: Transaction, row: OperationRow, record: RunnerRecord):
       });
     case 'snapshot':
       refuseForeignSnapshot(row, record.snapshotId);
-      return recordSnapshot(trx, row.agent_id, record.snapshotId);
+      return recordSnapshot(trx, row.agent_id, record.snapshotId, row.kind);
     case 'resources':
       return recordResources(trx, { agentId: row.agent_id, operationId: row.operation_id }, record.found);
     case 'result': {

@@ -27,7 +27,7 @@ export async function setAgentSnapshotsAside(
 ): Promise<{ cloud: CloudView; unlisted: UnlistedSnapshot[] }> {
   const listed = cloud.resources.filter((one): one is SnapshotResource => one.kind === 'snapshot');
   const known = await readKnown(database, listed);
-  const aside = new Set(listed.filter((one) => known.some((row) => isOf(row, one))));
+  const aside = new Set(listed.filter((one) => known.some((row) => isOf(row, one) && !row.isInPlace)));
   await removeAgain(
     database,
     known.filter(({ status }) => status === 'removed'),
@@ -43,6 +43,8 @@ interface Known {
   hetznerId: string | null;
   agentId: string;
   status: string;
+  /** It is in place of the agent's server, which is put back to it: the agent's row names it. */
+  isInPlace: boolean;
 }
 
 const isOf = (row: Known, { id, keptAs, agentId }: SnapshotResource) =>
@@ -51,7 +53,8 @@ const isOf = (row: Known, { id, keptAs, agentId }: SnapshotResource) =>
 async function readKnown(database: Database, listed: readonly SnapshotResource[]): Promise<Known[]> {
   if (listed.length === 0) return [];
   const { rows } = await sql<Known>`
-    select snapshot_id::text as "snapshotId", hetzner_id as "hetznerId", agent_id as "agentId", status
+    select snapshot_id::text as "snapshotId", hetzner_id as "hetznerId", agent_id as "agentId", status,
+      exists (select from agents a where a.snapshot_id = hetzner_id) as "isInPlace"
     from agent_snapshots where hetzner_id = any(${listed.map(({ id }) => id)}::text[])
       or snapshot_id::text = any(${listed.flatMap(({ keptAs }) => keptAs ?? [])}::text[])`.execute(database);
   return rows;

@@ -1,10 +1,10 @@
-import type { MadeSnapshot } from '../../agents/snapshots.ts';
+import { findCompleteSnapshot, type MadeSnapshot } from '../../agents/snapshots.ts';
 import type { SnapshotPolicy } from '../../config/snapshots.ts';
-import type { Transaction } from '../../database/connect.ts';
+import type { Database, Transaction } from '../../database/connect.ts';
 import { InvalidInputError } from '../../errors.ts';
 import type { OperationRow } from '../../operations/claims.ts';
-import { beginLast, keepLast } from '../../operations/last-snapshots.ts';
-import type { LastSnapshot } from '../../operations/runbook-parts.ts';
+import type { KnownSnapshot, LastSnapshot } from '../../operations/runbook-parts.ts';
+import { beginLast, keepLast } from '../../operations/snapshot-parts.ts';
 
 /**
  * Answers a runner's destroy whether a last snapshot is wanted, or records the complete one.
@@ -21,4 +21,15 @@ export async function recordLastSnapshot(
   if (made === undefined) return beginLast(trx, policy, row);
   await keepLast(trx, policy, { ...row, made });
   return { isWanted: true, keptId: made.hetznerId };
+}
+
+/** The snapshot of a job's agent, without the keys of then. */
+export async function findForRunner(
+  database: Database,
+  { agent_id: agentId }: OperationRow,
+  snapshotId: string,
+): Promise<{ snapshot?: KnownSnapshot }> {
+  const row = await findCompleteSnapshot(database, { agentId, snapshotId });
+  if (row === undefined) return {};
+  return { snapshot: { hetznerId: row.hetzner_id!, tailnetNodeId: row.tailnet_node_id } };
 }

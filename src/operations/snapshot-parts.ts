@@ -1,11 +1,16 @@
-import { beginLastSnapshot, keepLastSnapshot, type MadeSnapshot } from '../agents/snapshots.ts';
+import {
+  beginLastSnapshot,
+  findCompleteSnapshot,
+  keepLastSnapshot,
+  type MadeSnapshot,
+} from '../agents/snapshots.ts';
 import { getAgent } from '../agents/store.ts';
 import type { SnapshotPolicy } from '../config/snapshots.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import { whileHeld } from './claims.ts';
 import type { OperationRow } from './rows.ts';
-import type { LastSnapshot, LastSnapshotParts } from './runbook-parts.ts';
+import type { AgentSnapshotParts, LastSnapshot, LastSnapshotParts } from './runbook-parts.ts';
 
 type Destroying = Pick<OperationRow, 'operation_id' | 'agent_id'>;
 
@@ -49,3 +54,13 @@ export function createLastSnapshots(database: Database, policy: SnapshotPolicy):
       whileHeld(database, operation, (trx) => keepLast(trx, policy, { ...operation, made })),
   };
 }
+
+/** The snapshots in this database, to which agents are put back. */
+export const createAgentSnapshots = (database: Database): AgentSnapshotParts => ({
+  find: async ({ agent: { agent_id: agentId } }, snapshotId) => {
+    const row = await findCompleteSnapshot(database, { agentId, snapshotId });
+    if (row === undefined) return undefined;
+    const { hetzner_id: hetznerId, tailnet_node_id: tailnetNodeId, secrets } = row;
+    return { hetznerId: hetznerId!, tailnetNodeId, ...(secrets !== null && { secrets }) };
+  },
+});
