@@ -274,6 +274,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{agentId}/snapshot-drill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a server from the agent’s newest snapshot, closed to everything, to show that it boots */
+        post: operations["drillSnapshot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{agentId}/snapshots": {
         parameters: {
             query?: never;
@@ -801,6 +818,23 @@ export interface paths {
         post?: never;
         /** End a session at once; one’s own, or as an admin anybody’s */
         delete: operations["endSession"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/snapshot-drills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last restore drills, the newest first */
+        get: operations["listSnapshotDrills"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1498,6 +1532,23 @@ export interface components {
             status: "making" | "available" | "removing" | "removed" | "lost";
             /** @enum {string} */
             why: "scheduled" | "by-hand" | "before-destroy";
+        };
+        SnapshotDrill: {
+            agentId: string;
+            /** @enum {string} */
+            cause: "person" | "schedule";
+            drillId: string;
+            error: string | null;
+            /** @description When its server was gone */
+            finishedAt: string | null;
+            /** Format: uuid */
+            snapshotId: string;
+            /** Format: date-time */
+            snapshotMadeAt: string;
+            /** Format: date-time */
+            startedAt: string;
+            /** @enum {string} */
+            status: "running" | "succeeded" | "failed";
         };
         Token: {
             /** Format: date-time */
@@ -2480,6 +2531,46 @@ export interface operations {
             };
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["NotJson"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    drillSnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agentId: components["schemas"]["AgentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It begins */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotDrill"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description The agent has no complete snapshot, or another drill is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];
@@ -4013,6 +4104,35 @@ export interface operations {
             401: components["responses"]["TokenRequired"];
             403: components["responses"]["ForbiddenOrApprovalRequired"];
             404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listSnapshotDrills: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The last 20 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["SnapshotDrill"][];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
             405: components["responses"]["MethodNotAllowed"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooManyWrongTokens"];

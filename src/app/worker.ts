@@ -91,7 +91,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const unmoved = openUnmovedReport(deps);
   const folding = startFolding(deps);
   const canaries = openCanaries(deps, () => pulse.isDue('canary'));
-  const snapshots = openSnapshots(deps, () => pulse.isDue('snapshots'));
+  const snapshots = openSnapshots(deps, pulse);
   const { keyring } = connections.pulumi;
   const rekeying = openRekeying(deps);
   const sealing = startSealing({ database, log, keyring }, { isDue: () => pulse.isDue('audit') });

@@ -7,6 +7,7 @@ import { type BillingConfig, readBilling } from './billing.ts';
 import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
 import { type CanaryConfig, readCanary } from './canary.ts';
 import { readHetznerProjectId } from './consoles.ts';
+import { duration } from './durations.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
 import {
@@ -90,6 +91,8 @@ export interface CommonConfig {
   backups: BackupExpectation;
   canary: CanaryConfig;
   snapshots: SnapshotPolicy;
+  /** Milliseconds from one restore drill to the next; undefined: only when a person asks. */
+  drillEveryMs: number | undefined;
   buyerPage: BuyerPage;
   /** The number of the Hetzner project, for links to its console. */
   hetznerProjectId: string | undefined;
@@ -142,9 +145,10 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
 }
 
 /** What depends on a plan. */
-function readPlans(reader: EnvironmentReader): Pick<CommonConfig, 'billing' | 'snapshots'> {
+function readPlans(reader: EnvironmentReader): Pick<CommonConfig, 'billing' | 'snapshots' | 'drillEveryMs'> {
   const billing = readBilling(reader);
-  return { billing, snapshots: readSnapshots(reader, billing.plans) };
+  const drillEveryMs = reader.read('AGENT_SNAPSHOTS_DRILL_EVERY', duration);
+  return { billing, snapshots: readSnapshots(reader, billing.plans), drillEveryMs };
 }
 
 function readPulumi(reader: EnvironmentReader): CommonConfig['pulumi'] {

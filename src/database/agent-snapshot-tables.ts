@@ -8,6 +8,7 @@ export type AgentSnapshotReason = (typeof AGENT_SNAPSHOT_REASONS)[number];
 
 export interface AgentSnapshotTables {
   agent_snapshots: AgentSnapshotTable;
+  snapshot_drills: SnapshotDrillTable;
 }
 
 /** A snapshot of an agent's disk that is kept beside its server. */
@@ -35,4 +36,24 @@ export interface AgentSnapshotTable {
   tries: Defaulted<number>;
   run_after: DefaultTimestamp;
   ended_at: Timestamp | null;
+}
+
+/** A server that is made of a snapshot, to show that it boots. At most one runs. */
+export interface SnapshotDrillTable {
+  /** The server's name too. */
+  drill_id: string;
+  agent_id: string;
+  snapshot_id: string;
+  cause: 'person' | 'schedule';
+  status: Defaulted<'running' | 'succeeded' | 'failed'>;
+  server_id: string | null;
+  /** The firewall that closes it. */
+  firewall_id: number | null;
+  /** When the server was seen running. */
+  ran_at: Timestamp | null;
+  /** What it has shown; from then on the server is removed. */
+  passed: boolean | null;
+  error: string | null;
+  started_at: DefaultTimestamp;
+  finished_at: Timestamp | null;
 }

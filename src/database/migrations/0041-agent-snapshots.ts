@@ -32,4 +32,25 @@ const STATEMENTS = [
   `create unique index agent_snapshots_making on agent_snapshots (agent_id) where status = 'making'`,
   `create index agent_snapshots_of_agent on agent_snapshots (agent_id, made_at)`,
   `create index agent_snapshots_kept on agent_snapshots (status) where status in ('making', 'available', 'removing')`,
+  // A server that is made of a snapshot to show that it boots. The row is there before the server, whose name
+  // follows from its id, and until it is gone.
+  `create table snapshot_drills (
+     drill_id text primary key check (drill_id ~ '^drill-[0-9a-f]{16}$'),
+     agent_id text not null references agents (agent_id),
+     snapshot_id uuid not null references agent_snapshots (snapshot_id),
+     cause text not null check (cause in ('person', 'schedule')),
+     status text not null default 'running' check (status in ('running', 'succeeded', 'failed')),
+     server_id text check (server_id ~ '^[0-9]{1,19}$'),
+     firewall_id bigint,
+     -- When it was seen running, and what it has shown; then the server is removed.
+     ran_at timestamptz,
+     passed boolean,
+     error text check (length(error) <= 8000),
+     started_at timestamptz not null default now(),
+     finished_at timestamptz,
+     check ((status = 'running') = (finished_at is null)),
+     check (status <> 'succeeded' or passed),
+     check (status <> 'failed' or error is not null))`,
+  `create unique index snapshot_drills_running on snapshot_drills ((true)) where status = 'running'`,
+  `create index snapshot_drills_newest on snapshot_drills (started_at)`,
 ];

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { AgentSnapshotRow } from '../../agents/snapshots.ts';
 import { AGENT_SNAPSHOT_REASONS, AGENT_SNAPSHOT_STATUSES } from '../../database/agent-snapshot-tables.ts';
+import type { DrillState } from '../../snapshots/drills.ts';
 
 export const snapshotJson = z
   .object({
@@ -33,4 +34,34 @@ export const presentSnapshot = (row: AgentSnapshotRow): SnapshotJson => ({
   madeAt: row.made_at.toISOString(),
   deleteAfter: row.delete_after?.toISOString() ?? null,
   error: row.error,
+});
+
+export const drillJson = z
+  .object({
+    drillId: z.string(),
+    agentId: z.string(),
+    snapshotId: z.uuid(),
+    snapshotMadeAt: z.iso.datetime(),
+    cause: z.enum(['person', 'schedule']),
+    status: z.enum(['running', 'succeeded', 'failed']),
+    error: z.string().nullable(),
+    startedAt: z.iso.datetime(),
+    finishedAt: z.iso.datetime().nullable().meta({ description: 'When its server was gone' }),
+  })
+  .meta({ id: 'SnapshotDrill' });
+
+export type DrillJson = z.input<typeof drillJson>;
+
+export const drillsJson = z.object({ items: z.array(drillJson) });
+
+export const presentDrill = (row: DrillState): DrillJson => ({
+  drillId: row.drill_id,
+  agentId: row.agent_id,
+  snapshotId: row.snapshot_id,
+  snapshotMadeAt: row.made_at.toISOString(),
+  cause: row.cause,
+  status: row.status,
+  error: row.error,
+  startedAt: row.started_at.toISOString(),
+  finishedAt: row.finished_at?.toISOString() ?? null,
 });

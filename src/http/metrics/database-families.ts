@@ -7,6 +7,7 @@ import { type Family, PREFIX, type Sample } from '../../telemetry/families.ts';
 import { countFamilies } from './count-families.ts';
 import { meanStepSeconds } from './ledger-metrics.ts';
 import { poolFamilies } from './pool-metrics.ts';
+import { snapshotFamilies } from './snapshot-metrics.ts';
 import { tallyFamilies } from './tally-families.ts';
 
 /** What every process of an installation would say alike, because the database knows it. */
@@ -21,7 +22,7 @@ export async function readDatabaseFamilies({
   /** Business time. */
   at: Date;
 }): Promise<Family[]> {
-  const [tallies, counts, steps, pools, images, breakers, canary] = await Promise.all([
+  const [tallies, counts, steps, pools, images, breakers, canary, snapshots] = await Promise.all([
     readTallies(database),
     countFamilies(database),
     meanStepSeconds(database),
@@ -29,6 +30,7 @@ export async function readDatabaseFamilies({
     imageFamilies(database),
     breakerFamilies(database, at),
     canaryFamilies(database),
+    snapshotFamilies(database),
   ]);
   return [
     ...tallyFamilies(tallies),
@@ -41,6 +43,7 @@ export async function readDatabaseFamilies({
     ]),
     ...breakers,
     ...canary,
+    ...snapshots,
   ];
 }
 

@@ -16,10 +16,10 @@ export interface UnlistedSnapshot {
 }
 
 /**
- * Takes the agents' own snapshots out of what a sweep compares with agents: a row of theirs names each, by
- * the id that was recorded, or by the label while it is made. Anything else stays: without such a row it is
- * no snapshot of ours, however it is labelled, and people are told. What is listed although its row says that
- * it is removed (Hetzner answered a killed call late) is removed again.
+ * Takes the agents' own snapshots, and the server of a restore drill, out of what a sweep compares with
+ * agents: a row of theirs names each, by the id that was recorded, or by the label while it is made. Anything
+ * else stays: without such a row it is no snapshot of ours, however it is labelled, and people are told. What
+ * is listed although its row says that it is removed (Hetzner answered a killed call late) is removed again.
  */
 export async function setAgentSnapshotsAside(
   database: Database,
@@ -28,12 +28,18 @@ export async function setAgentSnapshotsAside(
   const listed = cloud.resources.filter((one): one is SnapshotResource => one.kind === 'snapshot');
   const known = await readKnown(database, listed);
   const aside = new Set(listed.filter((one) => known.some((row) => isOf(row, one) && !row.isInPlace)));
+  const drilling = await readDrilling(database);
   await removeAgain(
     database,
     known.filter(({ status }) => status === 'removed'),
   );
   return {
-    cloud: { ...cloud, resources: cloud.resources.filter((one) => !aside.has(one as SnapshotResource)) },
+    cloud: {
+      ...cloud,
+      resources: cloud.resources.filter(
+        (one) => !aside.has(one as SnapshotResource) && !(one.kind === 'server' && drilling.has(one.name)),
+      ),
+    },
     unlisted: cloud.listsAllSnapshots ? await findUnlisted(database, listed) : [],
   };
 }
@@ -58,6 +64,16 @@ async function readKnown(database: Database, listed: readonly SnapshotResource[]
     from agent_snapshots where hetzner_id = any(${listed.map(({ id }) => id)}::text[])
       or snapshot_id::text = any(${listed.flatMap(({ keptAs }) => keptAs ?? [])}::text[])`.execute(database);
   return rows;
+}
+
+/** The servers of restore drills, which are gone once their rows are finished. */
+async function readDrilling(database: Database): Promise<Set<string>> {
+  const rows = await database
+    .selectFrom('snapshot_drills')
+    .select('drill_id')
+    .where('status', '=', 'running')
+    .execute();
+  return new Set(rows.map((row) => row.drill_id));
 }
 
 /** Not what was removed just now: the list may be older than that. */
