@@ -23,6 +23,7 @@ import { hostProbes, type LiveProbeDeps, pluginProbes, stripeProbes } from './li
 import { type Check, type Probe, runProbe } from './probe.ts';
 import { hetznerProbe, tailscaleProbe } from './probes.ts';
 import { publicAddressProbe } from './public-address-probe.ts';
+import { snapshotsProbe } from './snapshots-probe.ts';
 import { stripeAccessProbe, webhookProbe } from './stripe-probes.ts';
 import { policyProbe, scopesProbe, tagsProbe } from './tailscale-probes.ts';
 
@@ -111,6 +112,7 @@ function databaseTree({ config, connections, database }: ExaminationDeps): Check
     accountsProbe(database, readStamp),
     queueProbe(database),
     serverLimitProbe(database),
+    snapshotsProbe(database, config),
   ];
   return {
     probe: databaseProbe(url),
