@@ -410,6 +410,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The latest backups of both databases, and attempts at one, the newest first */
+        get: operations["listBackups"];
+        put?: never;
+        /** Make a backup of both databases now, and restore it into a scratch database */
+        post: operations["createBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/breakers": {
         parameters: {
             query?: never;
@@ -720,6 +738,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The Hetzner projects among which agents are placed, in the order of the configuration */
+        get: operations["listProjects"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{name}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let no agent and no waiting server come into a Hetzner project any more; its agents live on */
+        post: operations["drainProject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{name}/undrain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let agents come into a drained Hetzner project again */
+        post: operations["undrainProject"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/proposals": {
         parameters: {
             query?: never;
@@ -732,6 +801,23 @@ export interface paths {
         put?: never;
         /** Propose what loses data or takes an agent from its customer; a person decides on the page */
         post: operations["createProposal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rebuild-state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Rebuild the rows of agents, slots and orders from Hetzner, Tailscale and Stripe, and import the stacks. Changes nothing at a cloud */
+        post: operations["rebuildState"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1085,6 +1171,19 @@ export interface components {
             /** @description Rows that are not sealed yet */
             waiting: number;
         };
+        Backup: {
+            backupId: number;
+            bytes: number | null;
+            error: string | null;
+            finishedAt: string | null;
+            /** @description Where it is; null: it is not there */
+            location: string | null;
+            rows: number | null;
+            /** Format: date-time */
+            startedAt: string;
+            /** @description When it was restored into a scratch database and found complete */
+            verifiedAt: string | null;
+        };
         Billing: {
             cancelAt: string | null;
             deleteAt: string | null;
@@ -1357,7 +1456,7 @@ export interface components {
             failedStep: string | null;
             finishedAt: string | null;
             /** @enum {string} */
-            kind: "provision" | "adopt" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "snapshot" | "rebuild" | "revert" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
+            kind: "provision" | "adopt" | "import" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "snapshot" | "rebuild" | "revert" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
             /** Format: uuid */
             operationId: string;
             /** @description The number of failed tries */
@@ -1419,6 +1518,27 @@ export interface components {
              */
             type: "/problems/invalid-request" | "/problems/token-required" | "/problems/other-site" | "/problems/role-not-allowed" | "/problems/approval-required" | "/problems/not-found" | "/problems/method-not-allowed" | "/problems/conflict" | "/problems/body-too-large" | "/problems/not-json" | "/problems/other-host" | "/problems/idempotency-key-reused" | "/problems/too-many-wrong-tokens" | "/problems/too-many-by-programs" | "/problems/internal" | "/problems/unavailable";
         };
+        Project: {
+            /** @description Agents that are not destroyed */
+            agents: number;
+            /** @description Whether HCLOUD_PROJECTS still names it */
+            configured: boolean;
+            drainedBy: string | null;
+            /** @description Nothing new comes into it since then; null: it is not drained */
+            drainingSince: string | null;
+            /** @description Hetzner has refused it a server: until then others come first */
+            fullUntil: string | null;
+            images: number;
+            /** @description Where its agents may be; null: everywhere */
+            locations: string[] | null;
+            /** @description How many servers it may have; null: no limit */
+            mostServers: number | null;
+            name: string;
+            /** @description What counts towards mostServers */
+            servers: number;
+            /** @description Servers that wait for customers, or are being removed */
+            slots: number;
+        };
         Proposal: {
             agentId: string;
             /** @description The agent’s when it was proposed; approved only while it still is */
@@ -1438,6 +1558,35 @@ export interface components {
             reason: string;
             /** @enum {string} */
             status: "open" | "expired" | "approved" | "rejected";
+        };
+        Rebuilt: {
+            agents: {
+                /**
+                 * @description rebuilt: it had no row; corrected: its row was older than its record; resumed: its provision goes on; known: nothing was changed; destroyed: nothing of it exists; unclear: see `unclear`
+                 * @enum {string}
+                 */
+                action: "rebuilt" | "corrected" | "resumed" | "known" | "destroyed" | "unclear";
+                agentId: string;
+                status: string;
+            }[];
+            /** @description false: this is what would be done */
+            applied: boolean;
+            /** @description Orders that were linked to their agents again */
+            orders: number;
+            slots: {
+                /**
+                 * @description rebuilt: it had no row; corrected: its row was older than its record; resumed: its provision goes on; known: nothing was changed; destroyed: nothing of it exists; unclear: see `unclear`
+                 * @enum {string}
+                 */
+                action: "rebuilt" | "corrected" | "resumed" | "known" | "destroyed" | "unclear";
+                slotId: string;
+            }[];
+            /** @description What a person has to decide; also under /api/attention */
+            unclear: {
+                agentId: string | null;
+                cause: string;
+                cure: string;
+            }[];
         };
         Receipt: {
             agentId: string;
@@ -2852,6 +3001,72 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listBackups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most a hundred */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Backup"][];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The backup */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description One is being made, BACKUP_TO is not set, or it could not be made */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listBreakers: {
         parameters: {
             query?: never;
@@ -3168,6 +3383,8 @@ export interface operations {
         requestBody?: {
             content: {
                 "application/json": {
+                    /** @description The Hetzner project for whose servers it is; default: the first that takes any there */
+                    project?: string;
                     /**
                      * @description Where its server is made
                      * @example eu-central
@@ -3190,7 +3407,7 @@ export interface operations {
             401: components["responses"]["TokenRequired"];
             403: components["responses"]["ForbiddenOrApprovalRequired"];
             405: components["responses"]["MethodNotAllowed"];
-            /** @description This process does not know the version of the playbook */
+            /** @description This process does not know the version of the playbook, or no project takes servers there */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3660,6 +3877,114 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listProjects: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that are configured, and others in which something is left */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Project"][];
+                        nextCursor: string | null;
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    drainProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The project now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            /** @description There is no such project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    undrainProject: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The project now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            /** @description There is no such project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listProposals: {
         parameters: {
             query?: {
@@ -3742,6 +4067,52 @@ export interface operations {
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rebuildState: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Whether to do it; default: only say what */
+                    apply?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description What was found, and done about it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rebuilt"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description A rebuild is under way, or this service has no access to the clouds */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["NotJson"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };

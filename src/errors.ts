@@ -122,6 +122,11 @@ export class ConflictError extends Error {
   override name = 'ConflictError';
 }
 
+/** A lost database is being rebuilt: a later try may succeed (HTTP 503). */
+export class StateLostError extends RetryableError {
+  override name = 'StateLostError';
+}
+
 /** The requested object does not exist (HTTP 404). */
 export class NotFoundError extends Error {
   override name = 'NotFoundError';

@@ -5,7 +5,6 @@ import { SshKey } from '@pulumi/hcloud/sshKey.js';
 import * as pulumi from '@pulumi/pulumi';
 import { getDeviceOutput } from '@pulumi/tailscale/getDevice.js';
 import { TailnetKey } from '@pulumi/tailscale/tailnetKey.js';
-import { CONFIGURATION_COMMAND } from './configuration.ts';
 import { type Disk, hostnameToJoin, newDisk, restoredDisk } from './disk.ts';
 import {
   type AgentInputs,
@@ -17,7 +16,8 @@ import {
 } from './inputs.ts';
 import { toLabels } from './labels.ts';
 import type { StackOutputs } from './outputs.ts';
-import { AGENT_TAG, chooseAddress } from './tailnet.ts';
+import { configurationInputs, tailnetKeyInputs } from './resource-inputs.ts';
+import { chooseAddress } from './tailnet.ts';
 
 /** The outputs as promises, while the program runs and their values are unknown. */
 type PendingOutputs = { [Name in keyof StackOutputs]: pulumi.Output<NonNullable<StackOutputs[Name]>> };
@@ -29,12 +29,12 @@ type PendingOutputs = { [Name in keyof StackOutputs]: pulumi.Output<NonNullable<
 export function agentStack(
   inputs: AgentInputs,
   secrets: AgentSecrets,
-  { found = {}, device: knownDevice, restoredFrom, tellUserData }: AgentStackOptions = {},
+  { found = {}, device: knownDevice, restoredFrom, record, tellUserData }: AgentStackOptions = {},
 ): Partial<PendingOutputs> {
   // A used key stays declared while the agent is hibernated: the device that it let in is still its device.
   const tailnetKey = singleUseKey(inputs);
   const hetzner = hetznerOptions(inputs);
-  const sshKey = administrationKey(inputs, found, hetzner);
+  const sshKey = administrationKey(inputs, { found, record }, hetzner);
   if (inputs.hibernated !== undefined) return {};
   const disk =
     restoredFrom === undefined
@@ -59,6 +59,8 @@ export interface AgentStackOptions {
   device?: KnownDevice | undefined;
   /** The id of the snapshot that a new server's disk is made from; default: the inputs' image. */
   restoredFrom?: string | undefined;
+  /** What has to survive of the agent, sealed: labels of its SSH key, which the service keeps up to date. */
+  record?: Record<string, string> | undefined;
   /** Receives the server's user data. */
   tellUserData?: ((userData: string) => void) | undefined;
 }
@@ -71,38 +73,25 @@ function hetznerOptions({ pollInterval }: AgentInputs): pulumi.CustomResourceOpt
   return pollInterval === undefined ? {} : { provider: new Provider('hcloud', { pollInterval }) };
 }
 
-const KEY_EXPIRY_SECONDS = 3600;
 /** Limits resources that take a single API call. The providers' defaults are twenty minutes or no limit. */
 const ONE_CALL = { create: '3m', update: '3m', delete: '3m' };
 
-/**
- * Declares a single-use key. It is not ephemeral, because an ephemeral device is removed while its server is
- * stopped. A used key is invalid, but the provider must not replace it.
- */
 function singleUseKey(inputs: AgentInputs): TailnetKey {
-  return new TailnetKey(
-    'tailnet-key',
-    {
-      description: `${toServerName(inputs)} ${inputs.keyGeneration}`,
-      reusable: false,
-      ephemeral: false,
-      preauthorized: true,
-      expiry: KEY_EXPIRY_SECONDS,
-      tags: [AGENT_TAG],
-      recreateIfInvalid: 'never',
-    },
-    { customTimeouts: ONE_CALL },
-  );
+  return new TailnetKey('tailnet-key', tailnetKeyInputs(inputs), { customTimeouts: ONE_CALL });
 }
 
 function administrationKey(
   inputs: AgentInputs,
-  found: FoundResources,
+  { found, record = {} }: { found: FoundResources; record: AgentStackOptions['record'] },
   hetzner: pulumi.CustomResourceOptions,
 ): SshKey {
   return new SshKey(
     'ssh-key',
-    { name: toServerName(inputs), publicKey: inputs.sshPublicKey, labels: toLabels(inputs) },
+    {
+      name: toServerName(inputs),
+      publicKey: inputs.sshPublicKey,
+      labels: { ...record, ...toLabels(inputs) },
+    },
     {
       ...hetzner,
       ignoreChanges: ['labels'],
@@ -177,29 +166,8 @@ function joinedDevice(inputs: AgentInputs, server: Server): Device {
   };
 }
 
-/**
- * Declares the Ansible run. The script's path, the private key, the log file and the time limit come from the
- * environment, so that the state contains neither secrets nor this host's paths.
- */
 function configuration(inputs: AgentInputs, server: Server, tailnetIp: pulumi.Output<string>): Command {
-  return new Command(
-    'configuration',
-    {
-      create: CONFIGURATION_COMMAND,
-      environment: {
-        AGENT_ID: inputs.agentId,
-        AGENT_HOST: tailnetIp,
-        AGENT_HEALTH_PORT: String(inputs.healthPort),
-      },
-      triggers: [
-        server.id,
-        inputs.configurationVersion,
-        ...(inputs.configuredBy === undefined ? [] : [inputs.configuredBy]),
-      ],
-      // With logging, a very long output line hangs the provider. The script writes its own log file.
-      logging: 'none',
-      addPreviousOutputInEnv: false,
-    },
-    { customTimeouts: { create: '20m', update: '20m' } },
-  );
+  return new Command('configuration', configurationInputs(inputs, { serverId: server.id, tailnetIp }), {
+    customTimeouts: { create: '20m', update: '20m' },
+  });
 }

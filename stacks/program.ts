@@ -19,6 +19,8 @@ export interface AgentProgram {
   device?: KnownDevice | undefined;
   /** The snapshot that a new server's disk is made from, when an agent wakes; default: the inputs' image. */
   restoredFrom?: string;
+  /** What has to survive of the agent, as labels of its SSH key if that is created. */
+  record?: Record<string, string> | undefined;
 }
 
 /**

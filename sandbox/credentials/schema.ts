@@ -4,8 +4,16 @@ import type { Json, SandboxSchema } from '../schema.ts';
 // Credentials with fewer permissions than the sandbox's own, as a customer makes them in each vendor's
 // console.
 
-/** A Hetzner token that may only read. */
-const hetznerGrant = z.strictObject({ vendor: z.literal('hetzner'), permission: z.literal('read') });
+/** A token of a Hetzner project. A name that was not used before is a new, empty project. */
+const hetznerGrant = z.strictObject({
+  vendor: z.literal('hetzner'),
+  permission: z.enum(['read', 'write']),
+  project: z
+    .string()
+    .max(40)
+    .regex(/^[a-z0-9](-?[a-z0-9])*$/)
+    .default('default'),
+});
 
 /** An OAuth client of Tailscale. A scope ends in `:read` if it only reads. */
 const tailscaleGrant = z.strictObject({

@@ -1,21 +1,44 @@
-import type { RequestHandler } from 'express';
+import type { RequestHandler, Response } from 'express';
 import { findGrant } from '../credentials/issued.ts';
 import type { SandboxDatabase } from '../database.ts';
 import { sameSecret } from '../tokens.ts';
 import { HetznerError } from './errors.ts';
+import { OWN_PROJECT } from './projects.ts';
 
-/** Rejects requests without a token of the project, and changes with one that only reads. */
-export function authenticate(database: SandboxDatabase, hcloudToken: string): RequestHandler {
-  return async (request, _response, next) => {
-    const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-    if (sameSecret(given, hcloudToken)) return next();
+/** What a request may do, and in which project. Without a valid token it counts for the sandbox's own. */
+interface Access {
+  project: string;
+  permission: 'none' | 'read' | 'write';
+}
+
+/** Finds out whose token a request has. */
+export function identify(database: SandboxDatabase, hcloudToken: string): RequestHandler {
+  const find = async (given: string): Promise<Access> => {
+    if (sameSecret(given, hcloudToken)) return { project: OWN_PROJECT, permission: 'write' };
     const grant = await findGrant(database, 'hetzner', given);
-    if (grant === undefined) throw new HetznerError(401, 'unauthorized', 'the given token is not valid');
-    if (request.method !== 'GET')
-      throw new HetznerError(403, 'token_readonly', 'the token is only allowed to perform GET requests');
+    return {
+      project: grant?.project ?? OWN_PROJECT,
+      permission: grant?.permission ?? 'none',
+    };
+  };
+  return async (request, response, next) => {
+    response.locals.access = await find(
+      /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '',
+    );
     next();
   };
 }
+
+export const accessOf = (response: Response): Access => response.locals.access as Access;
+
+/** Rejects requests without a token of a project, and changes with one that only reads. */
+export const refuseUnauthorized: RequestHandler = (request, response, next) => {
+  const { permission } = accessOf(response);
+  if (permission === 'none') throw new HetznerError(401, 'unauthorized', 'the given token is not valid');
+  if (permission === 'read' && request.method !== 'GET')
+    throw new HetznerError(403, 'token_readonly', 'the token is only allowed to perform GET requests');
+  next();
+};
 
 /**
  * Enforces Hetzner's quota with a token bucket: requests per hour, refilled continuously, with its state in

@@ -2,7 +2,7 @@ import express from 'express';
 import type { SandboxDatabase } from '../database.ts';
 import type { SandboxSettings } from '../settings.ts';
 import type { SandboxTokens } from '../tokens.ts';
-import { authenticate, limitRequests } from './access.ts';
+import { accessOf, identify, limitRequests, refuseUnauthorized } from './access.ts';
 import { createActionsRouter } from './actions/routes.ts';
 import { validateAnswers } from './answer-validation.ts';
 import { createCatalogueRouter } from './catalogue/routes.ts';
@@ -10,6 +10,7 @@ import { answerErrors, refuseUnknownPath } from './errors.ts';
 import { createFirewallsRouter } from './firewalls/routes.ts';
 import { createImagesRouter } from './images/routes.ts';
 import { createPrimaryIpsRouter } from './primary-ips.ts';
+import { openProject } from './projects.ts';
 import { createServersRouter } from './servers/routes.ts';
 import { createSshKeysRouter } from './ssh-keys/routes.ts';
 
@@ -20,12 +21,36 @@ export interface HetznerDependencies {
   settings: SandboxSettings;
 }
 
-/** Creates Hetzner's Cloud API for one project. Mount it at the client's endpoint, `…/v1`. */
+/**
+ * Creates Hetzner's Cloud API. Mount it at the client's endpoint, `…/v1`. Every token is that of a project,
+ * with resources, limits and a quota of its own.
+ */
 export function createHetznerRouter({ database, tokens, settings }: HetznerDependencies): express.Router {
   const router = express.Router();
+  const projects = new Map<string, Promise<express.Router>>();
+  const openRouter = async (project: string) =>
+    createProjectRouter({ database: await openProject(database, project), settings });
   if (settings.validateAnswers) router.use(validateAnswers(database));
+  router.use(identify(database, tokens.hcloudToken));
+  router.use(async (request, response, next) => {
+    const { project } = accessOf(response);
+    const opened = projects.get(project) ?? openRouter(project);
+    projects.set(project, opened);
+    // The next call tries again.
+    opened.catch(() => projects.delete(project));
+    (await opened)(request, response, next);
+  });
+  router.use(answerErrors);
+  return router;
+}
+
+function createProjectRouter({
+  database,
+  settings,
+}: Pick<HetznerDependencies, 'database' | 'settings'>): express.Router {
+  const router = express.Router();
   router.use(limitRequests(settings.requestsPerHour));
-  router.use(authenticate(database, tokens.hcloudToken));
+  router.use(refuseUnauthorized);
   router.use(express.json({ limit: '1mb', type: () => true }));
   router.use(createCatalogueRouter());
   // Before the resources themselves: /servers/actions is not a server's id.
@@ -36,6 +61,5 @@ export function createHetznerRouter({ database, tokens, settings }: HetznerDepen
   router.use(createPrimaryIpsRouter({ database, settings }));
   router.use(createServersRouter({ database, settings }));
   router.use(refuseUnknownPath);
-  router.use(answerErrors);
   return router;
 }

@@ -20,6 +20,7 @@ export interface HetznerTables {
 
 export interface SshKeyTable {
   id: Generated<number>;
+  project: Generated<string>;
   name: string;
   fingerprint: string;
   public_key: string;
@@ -29,6 +30,7 @@ export interface SshKeyTable {
 
 export interface FirewallTable {
   id: Generated<number>;
+  project: Generated<string>;
   name: string;
   labels: Json<Labels>;
   rules: Json<FirewallRule[]>;
@@ -37,6 +39,7 @@ export interface FirewallTable {
 
 export interface ServerTable {
   id: Generated<number>;
+  project: Generated<string>;
   name: string;
   labels: Json<Labels>;
   server_type_id: number;
@@ -98,6 +101,7 @@ export interface ActionResource {
 
 export interface ActionTable {
   id: Generated<number>;
+  project: Generated<string>;
   command: string;
   started_at: Date;
   finishes_at: Date;
@@ -108,6 +112,7 @@ export interface ActionTable {
 /** An image of a server's disk. Deleted ones stay, because servers created from them still show them. */
 export interface ImageTable {
   id: Generated<number>;
+  project: Generated<string>;
   type: 'snapshot' | 'backup';
   description: string;
   labels: Json<Labels>;
@@ -144,10 +149,10 @@ export interface AnswerCheckTable {
   checked: Defaulted<string | number>;
 }
 
-/** The tables of the simulated Hetzner project, for `openSandboxDatabase`. */
+/** The tables of the simulated Hetzner projects, for `openSandboxDatabase`. */
 export const hetznerSchema: SandboxSchema = {
   area: 'hetzner',
-  version: 4,
+  version: 5,
   statements: [
     // One sequence for all kinds, so that an id of one kind is never valid for another.
     'create sequence if not exists hetzner_id as integer start 4700001',
@@ -247,6 +252,19 @@ export const hetznerSchema: SandboxSchema = {
       status int not null,
       problem text not null
     )`,
+    // Version 5. What an earlier version made is the own token's project's.
+    ...['ssh_keys', 'firewalls', 'servers', 'actions', 'images'].map(
+      (table) =>
+        `alter table hetzner_${table} add column if not exists project text not null default 'default'`,
+    ),
+    'alter table hetzner_ssh_keys drop constraint if exists hetzner_ssh_keys_name',
+    'alter table hetzner_ssh_keys drop constraint if exists hetzner_ssh_keys_fingerprint',
+    'alter table hetzner_firewalls drop constraint if exists hetzner_firewalls_name',
+    'drop index if exists hetzner_servers_name',
+    'create unique index if not exists hetzner_ssh_keys_name on hetzner_ssh_keys (project, name)',
+    'create unique index if not exists hetzner_ssh_keys_fingerprint on hetzner_ssh_keys (project, fingerprint)',
+    'create unique index if not exists hetzner_firewalls_name on hetzner_firewalls (project, name)',
+    'create unique index if not exists hetzner_servers_name on hetzner_servers (project, name) where deleted_at is null',
     `create table if not exists answer_checks (only_row boolean primary key default true check (only_row), checked bigint not null)`,
   ],
 };

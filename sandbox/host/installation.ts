@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { builtinProviders } from '../../src/config/builtin-providers.ts';
 import type { SandboxConfig } from '../../src/config/config.ts';
 import { isSameDatabase } from '../../src/config/database-url.ts';
-import { type Connections, fingerprint, HEALTH_PORT } from '../../src/connections/connections.ts';
+import { onlyProject } from '../../src/config/hetzner-projects.ts';
+import { type Connections, fingerprint, HEALTH_PORT, toProjects } from '../../src/connections/connections.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { claimDataDir } from '../../src/processes/folder-lock.ts';
 import { supervise } from '../../src/processes/supervise.ts';
@@ -223,7 +224,11 @@ export function sandboxConnections(
       webhookSecrets: [new Secret(file.stripeWebhookSecret)],
       apiUrl: file.stripeApiUrl,
     },
-    hcloud: { token: new Secret(file.hcloudToken), endpoint: file.hcloudEndpoint, pollInterval: undefined },
+    hcloud: {
+      projects: toProjects([onlyProject(new Secret(file.hcloudToken))], file.hcloudEndpoint),
+      endpoint: file.hcloudEndpoint,
+      pollInterval: undefined,
+    },
     tailscale: {
       credential: { kind: 'api-key', key: new Secret(file.tailscaleApiKey) },
       tailnet: '-',

@@ -55,3 +55,37 @@ export function encodeOpensshPrivateKey(
   const lines = blob.toString('base64').match(/.{1,70}/g) ?? [];
   return `-----BEGIN OPENSSH PRIVATE KEY-----\n${lines.join('\n')}\n-----END OPENSSH PRIVATE KEY-----\n`;
 }
+
+const MAGIC = 'openssh-key-v1\0';
+const SEED_BYTES = 32;
+
+/**
+ * Returns the 32-byte seed in an unencrypted ed25519 private key file, which is all of it that is secret.
+ * @throws Error for any other text
+ */
+export function decodeOpensshSeed(privateKey: string): Buffer {
+  const blob = Buffer.from(privateKey.replace(/-----[^-]+-----/g, ''), 'base64');
+  if (blob.subarray(0, MAGIC.length).toString('latin1') !== MAGIC)
+    throw new Error('This is not a private key in OpenSSH’s format');
+  // Cipher, key derivation, its options; the number of keys; the public one; the private part.
+  const [cipher = '', , , , , unencrypted] = readFields(blob.subarray(MAGIC.length), [0, 0, 0, 4, 0, 0]);
+  if (cipher.toString() !== 'none') throw new Error('The private key is protected by a passphrase');
+  const [, type = '', , pair] = readFields(unencrypted!, [8, 0, 0, 0]);
+  if (type.toString() !== KEY_TYPE || pair?.length !== 2 * SEED_BYTES)
+    throw new Error('The private key is not an ed25519 key');
+  return Buffer.from(pair.subarray(0, SEED_BYTES));
+}
+
+/** Reads consecutive fields; 0 stands for one that begins with its length. */
+function readFields(bytes: Buffer, sizes: readonly number[]): Buffer[] {
+  const fields: Buffer[] = [];
+  let at = 0;
+  for (const size of sizes) {
+    const length = size === 0 ? bytes.readUInt32BE(at) : size;
+    at += size === 0 ? 4 : 0;
+    if (at + length > bytes.length) throw new Error('The private key is cut short');
+    fields.push(bytes.subarray(at, at + length));
+    at += length;
+  }
+  return fields;
+}

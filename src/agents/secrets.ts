@@ -1,10 +1,16 @@
-import { createHmac, generateKeyPairSync } from 'node:crypto';
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+} from 'node:crypto';
 import { z } from 'zod';
 import { Keyring } from '../keys/keyring.ts';
 import type { KeptKeys } from '../keys/keyset.ts';
 import { openText, sealText, UnknownKeyError } from '../keys/sealed-text.ts';
 import type { Secret } from '../secret.ts';
-import { encodeOpensshPrivateKey, encodeOpensshPublicKey } from './openssh.ts';
+import { decodeOpensshSeed, encodeOpensshPrivateKey, encodeOpensshPublicKey } from './openssh.ts';
 
 /** An agent's own key pairs. Generated before any resource is created and shared by every attempt. */
 const keysSchema = z.object({
@@ -23,9 +29,44 @@ export type AgentKeys = z.infer<typeof keysSchema>;
  * Generates ed25519 pairs in OpenSSH's formats: one to administer an agent's server, and its two host keys.
  */
 export function generateAgentKeys(agentId: string): AgentKeys {
-  const ssh = generatePair(`agents ${agentId}`);
-  const host = generatePair(`host ${agentId}`);
-  const nextHost = generatePair(`host ${agentId}`);
+  const newKey = () => generateKeyPairSync('ed25519').privateKey;
+  return toAgentKeys(agentId, { ssh: newKey(), host: newKey(), nextHost: newKey() });
+}
+
+/** All that is secret of an agent's keys: an ed25519 seed of 32 bytes each. */
+export interface KeySeeds {
+  ssh: Buffer;
+  host: Buffer;
+  nextHost: Buffer;
+}
+
+/** @throws Error if a key is not an ed25519 key in OpenSSH's format */
+export function toSeeds(keys: AgentKeys): KeySeeds {
+  return {
+    ssh: decodeOpensshSeed(keys.sshPrivateKey),
+    host: decodeOpensshSeed(keys.hostPrivateKey),
+    nextHost: decodeOpensshSeed(keys.nextHostPrivateKey),
+  };
+}
+
+/** RFC 8410's header of a seed, which Node reads a private key with. */
+const PKCS8_HEADER = Buffer.from('302e020100300506032b657004220420', 'hex');
+
+/** Makes the keys that these seeds are of. */
+export function keysFromSeeds(agentId: string, seeds: KeySeeds): AgentKeys {
+  const toKey = (seed: Buffer) =>
+    createPrivateKey({ key: Buffer.concat([PKCS8_HEADER, seed]), format: 'der', type: 'pkcs8' });
+  return toAgentKeys(agentId, {
+    ssh: toKey(seeds.ssh),
+    host: toKey(seeds.host),
+    nextHost: toKey(seeds.nextHost),
+  });
+}
+
+function toAgentKeys(agentId: string, keys: Record<keyof KeySeeds, KeyObject>): AgentKeys {
+  const ssh = toPair(keys.ssh, `agents ${agentId}`);
+  const host = toPair(keys.host, `host ${agentId}`);
+  const nextHost = toPair(keys.nextHost, `host ${agentId}`);
   return {
     sshPrivateKey: ssh.privateKey,
     sshPublicKey: ssh.publicKey,
@@ -36,10 +77,9 @@ export function generateAgentKeys(agentId: string): AgentKeys {
   };
 }
 
-function generatePair(comment: string): { privateKey: string; publicKey: string } {
-  const { privateKey } = generateKeyPairSync('ed25519');
-  const jwk = privateKey.export({ format: 'jwk' });
-  const pair = { publicKey: Buffer.from(jwk.x!, 'base64url'), privateKey: Buffer.from(jwk.d!, 'base64url') };
+function toPair(key: KeyObject, comment: string): { privateKey: string; publicKey: string } {
+  const publicKey = Buffer.from(createPublicKey(key).export({ format: 'jwk' }).x!, 'base64url');
+  const pair = { publicKey, privateKey: Buffer.from(key.export({ format: 'jwk' }).d!, 'base64url') };
   return {
     privateKey: encodeOpensshPrivateKey(pair, comment),
     publicKey: encodeOpensshPublicKey(pair.publicKey),

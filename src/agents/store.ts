@@ -3,6 +3,7 @@ import type { Database, Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 import type { AgentTable } from '../database/tables.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
+import { chosenProject, lockPlacement, whyNowhere } from '../projects/placement.ts';
 import { forgetHolds } from './holds.ts';
 import { parseRecordedInputs, type RecordedInputs } from './inputs.ts';
 import { move, moveAll, write } from './move.ts';
@@ -29,30 +30,34 @@ export const toAgentRow = (row: StoredAgent): AgentRow => ({
 });
 
 /**
- * Inserts a new agent in state `requested`.
- * @throws ConflictError if the id is taken; ids are never reused, even after their agent is destroyed
+ * Inserts a new agent in state `requested`, in the Hetzner project that takes it. It stays there, unless that
+ * one turns out to be full before the agent has a server.
+ * @throws ConflictError if the id is taken: ids are never reused, even after their agent is destroyed
+ * @throws NoProjectError
  */
 export async function insertAgent(database: Database, agent: NewAgent): Promise<void> {
-  const result = await database
-    .insertInto('agents')
-    .values({
-      agent_id: agent.agentId,
-      user_id: agent.userId,
-      region: agent.region,
-      location: agent.location,
-      plan: agent.plan,
-      subscription_id: agent.subscriptionId ?? null,
-      step: 'queued',
-    })
-    // A violated constraint would abort the caller's transaction, which still has to record the conflict.
-    .onConflict((conflict) => conflict.column('agent_id').doNothing())
-    .executeTakeFirst();
-  if (result.numInsertedOrUpdatedRows === 0n)
-    throw new ConflictError(await whyTaken(database, agent.agentId));
+  const { agentId, userId, region, location, plan, subscriptionId = null } = agent;
+  await lockPlacement(database);
+  // A violated constraint would abort the caller's transaction, which still has to record the conflict.
+  const { numAffectedRows } = await sql`
+    insert into agents (agent_id, user_id, region, location, plan, subscription_id, step, project)
+    select ${agentId}, ${userId}, ${region}, ${location}, ${plan}, ${subscriptionId}, 'queued', chosen.name
+    from (${chosenProject(location)}) chosen on conflict (agent_id) do nothing`.execute(database);
+  if (numAffectedRows === 0n) throw await whyNotInserted(database, agent);
 }
 
-async function whyTaken(database: Database, agentId: string): Promise<string> {
-  const { status } = await getAgent(database, agentId);
+async function whyNotInserted(database: Database, { agentId, location }: NewAgent): Promise<ConflictError> {
+  const agent = await findAgent(database, agentId);
+  if (agent === undefined) return new NoProjectError(await whyNowhere(database, location));
+  return new ConflictError(whyTaken(agent));
+}
+
+/** No Hetzner project takes an agent in its location. */
+export class NoProjectError extends ConflictError {
+  override name = 'NoProjectError';
+}
+
+function whyTaken({ agent_id: agentId, status }: AgentRow): string {
   return status === 'destroyed'
     ? `The id ${agentId} was used by an agent that is destroyed; an id is never used again`
     : `An agent ${agentId} exists already`;

@@ -14,6 +14,7 @@ import { drillSnapshot, showDrills } from '../http/agents/snapshot-drills.ts';
 import { removeSnapshot, showSnapshots } from '../http/agents/snapshots.ts';
 import { listAudit, verifyAudit } from '../http/audit.ts';
 import { type Authentication, createAuthentication } from '../http/authentication.ts';
+import { createBackup, showBackups } from '../http/backups.ts';
 import { listCanaries, startCanary } from '../http/canary.ts';
 import { type HttpDeps, operatorUrlOf } from '../http/deps.ts';
 import { mount } from '../http/endpoint.ts';
@@ -38,7 +39,9 @@ import { endSession, listSessions } from '../http/people/sessions.ts';
 import { createToken, listTokens, revokeToken } from '../http/people/tokens.ts';
 import { showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
+import { drainProject, listProjects, undrainProject } from '../http/projects.ts';
 import { createProposal, listProposals } from '../http/proposals.ts';
+import { rebuildStateRoute } from '../http/rebuild-state.ts';
 import { showRekey } from '../http/rekey.ts';
 import { claimRoute } from '../http/runner/claim.ts';
 import { recordRoute } from '../http/runner/record.ts';
@@ -81,9 +84,15 @@ const OPERATOR_ROUTES = [
   showLedger,
   showPool,
   showImages,
+  listProjects,
+  drainProject,
+  undrainProject,
   showRekey,
   buildImage,
   removeImages,
+  rebuildStateRoute,
+  showBackups,
+  createBackup,
   listNotices,
   listAttention,
   listBreakers,

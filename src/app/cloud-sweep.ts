@@ -14,7 +14,7 @@ interface Deps {
 }
 
 /**
- * Checks the Hetzner project and starts the sweep. Both need the clouds' API keys, so they are disabled if
+ * Checks the Hetzner projects and starts the sweep. Both need the clouds' API keys, so they are disabled if
  * only the GitHub runners have the keys.
  */
 export async function startCloudSweep({ connections, database, log }: Deps): Promise<Sweeping | undefined> {
@@ -26,14 +26,23 @@ export async function startCloudSweep({ connections, database, log }: Deps): Pro
     );
     return undefined;
   }
-  await checkHetznerProject({ database, hetzner: createHetznerClient(connections.hcloud), log });
+  await Promise.all(
+    connections.hcloud.projects.map((project) =>
+      checkHetznerProject({ database, project: project.name, hetzner: createHetznerClient(project), log }),
+    ),
+  );
   return startSweeping({ database, log, openClouds: sweptClouds(connections) });
 }
 
 /** Returns a factory of cloud clients for a sweep, which counts every call. */
 function sweptClouds({ hcloud, tailscale }: Connections): SweepDeps['openClouds'] {
   return (watches) => ({
-    hetzner: createHetznerClient(hcloud, watches.hetzner),
+    projects: new Map(
+      hcloud.projects.map((project) => [
+        project.name,
+        createHetznerClient(project, watches.project(project.name)),
+      ]),
+    ),
     tailscale: createTailscaleClient(tailscale, watches.tailscale),
   });
 }

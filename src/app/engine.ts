@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createSealNew } from '../agents/agent-record.ts';
 import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { PlanServers } from '../config/plans.ts';
 import { JOIN_SECONDS } from '../config/timing.ts';
-import { type EngineConnections, HEALTH_PORT } from '../connections/connections.ts';
+import { type EngineConnections, HEALTH_PORT, projectNamed } from '../connections/connections.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
@@ -12,6 +13,7 @@ import type {
   AgentSnapshotParts,
   ImageParts,
   LastSnapshotParts,
+  ProjectParts,
   ProvisionSettings,
   RecordInputs,
   RecordSnapshot,
@@ -60,6 +62,8 @@ export interface EngineParts {
   slots: (handOver: HandOver, canReach: () => Promise<boolean>) => SlotParts;
   /** The images that new servers may be made from; a runner has none. */
   images?: ImageParts;
+  /** Where agents may go whose project is full; on a runner they stay. */
+  projects?: ProjectParts;
   /** The servers of plans that the operator has described; a runner gets them with its claim. */
   planServers?: PlanServers;
   /** How long a new server may take to join the tailnet; default `JOIN_SECONDS`. */
@@ -98,22 +102,29 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   const pool = openPool(parts);
   const prepared = openPreparedAnsible(parts);
   const executor = openStackEngine(parts, { pool, node, prepared });
-  const hetzner = createHetznerClient(connections.hcloud);
+  const openProject = openProjects(connections);
   const runbookParts: RunbookParts = {
-    hetzner,
+    hetzner: openProject(connections.hcloud.projects[0].name),
+    openProject,
     tailscale: createTailscaleClient(connections.tailscale),
     executor,
     state,
     health,
     vault: createVault(connections.pulumi.keyring),
+    sealNew: createSealNew(connections.pulumi.keyring),
     settings: provisionSettings(parts),
     ensureFoundation: (run, project) =>
-      ensureFoundation({ foundations: parts.foundations, executor, hetzner }, run, project),
+      ensureFoundation(
+        { foundations: parts.foundations, executor, hetzner: openProject(project) },
+        run,
+        project,
+      ),
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
     lastSnapshots: parts.lastSnapshots,
     agentSnapshots: parts.agentSnapshots,
     ...(parts.images && { images: parts.images }),
+    ...(parts.projects && { projects: parts.projects }),
     slots: parts.slots(handOver.handOver, canReach),
     takeStackOver: (run) => takeStackOver(runbookParts, run),
   };
@@ -132,6 +143,14 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
       await node?.stop();
     },
   };
+}
+
+/** Returns what opens the client of a project, once for each. */
+function openProjects({ hcloud }: EngineConnections): NonNullable<RunbookParts['openProject']> {
+  const clients = new Map(
+    hcloud.projects.map((project) => [project.name, createHetznerClient(project)] as const),
+  );
+  return (name) => clients.get(projectNamed(hcloud.projects, name).name)!;
 }
 
 function provisionSettings(parts: EngineParts): ProvisionSettings {
@@ -166,7 +185,7 @@ function openStackEngine(parts: EngineParts, { pool, node, prepared }: EnginePro
     log: parts.log,
     passphrases: parts.passphrases,
     keyring: connections.pulumi.keyring,
-    environment: () => ({ ...pulumiEnvironment(connections.pulumi), ...providerEnvironment(connections) }),
+    environment: (project) => environmentFor(connections, project),
     secrets: connections.pulumi.secrets,
     configure: {
       path: CONFIGURE,
@@ -180,6 +199,14 @@ function openStackEngine(parts: EngineParts, { pool, node, prepared }: EnginePro
       software: config.software.variables,
     },
   });
+}
+
+function environmentFor(
+  { pulumi, hcloud, tailscale }: EngineConnections,
+  name: string | undefined,
+): Record<string, string> {
+  const project = projectNamed(hcloud.projects, name);
+  return { ...pulumiEnvironment(pulumi), ...providerEnvironment({ project, tailscale }) };
 }
 
 /** Simulated machines need none: their runs only check the playbook, once. */

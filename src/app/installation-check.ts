@@ -6,6 +6,7 @@ import type { Database, Transaction } from '../database/connect.ts';
 import { checkSecretsProvider } from '../database/secrets-provider.ts';
 import { checkStamp } from '../database/stamp.ts';
 import { checkKeys } from '../keys/check-keys.ts';
+import { refuseLostProjects } from '../projects/projects.ts';
 import { askIdentities } from '../reconcile/live-identities.ts';
 
 /**
@@ -29,6 +30,7 @@ export async function checkInstallation(
     return false;
   }
   const isTailnetSilent = await checkAccounts(database, config, connections);
+  await refuseLostProjects(database, connections.hcloud.projects);
   await checkKeys(database, keyring, announce);
   await checkSecretsProvider(database, connections.pulumi.secrets);
   if (config.pulumi.backendUrl === undefined) await ensureSibling(connections.databaseUrl.reveal(), 'pulumi');

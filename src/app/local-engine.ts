@@ -1,4 +1,5 @@
 import { createImageParts } from '../images/choice.ts';
+import { createProjectParts } from '../operations/project-parts.ts';
 import { createRecorders } from '../operations/recorders.ts';
 import { createSlotParts } from '../operations/slot-parts.ts';
 import { createAgentSnapshots, createLastSnapshots } from '../operations/snapshot-parts.ts';
@@ -31,6 +32,7 @@ export function openLocalEngine(
     lastSnapshots: createLastSnapshots(database, config.snapshots),
     agentSnapshots: createAgentSnapshots(database),
     images: createImageParts(database),
+    projects: createProjectParts(database),
     slots: (handOver, canReach) => createSlotParts(database, handOver, canReach),
     idle,
     checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),

@@ -50,5 +50,6 @@ export function defaultEntries(
   { machines }: Pick<Connections, 'machines'>,
 ): readonly PoolEntry[] {
   if (mode !== 'sandbox' || machines === 'simulated') return [];
-  return [{ location: toLocation(DEMO_REGION)!, plan: DEFAULT_PLAN, size: 1, hours: undefined }];
+  const location = toLocation(DEMO_REGION)!;
+  return [{ project: undefined, location, plan: DEFAULT_PLAN, size: 1, hours: undefined }];
 }

@@ -6,6 +6,7 @@ import type { Connections } from '../connections/connections.ts';
 import { openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { migrateDatabase } from '../database/migrations.ts';
+import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { openWebServer } from '../http/web-server.ts';
 import { applyLimits } from '../limits/apply-limits.ts';
 import { createLog, type Log } from '../log.ts';
@@ -16,9 +17,11 @@ import { findDataDirOwner } from '../processes/folder-lock.ts';
 import { untilStopped } from '../processes/stop-signals.ts';
 import { say } from '../processes/terminal-text.mjs';
 import { StoppedError, type Waiter, waitFor } from '../processes/waiting.ts';
+import { applyProjects } from '../projects/projects.ts';
 import { type Queue, startQueue } from '../queue/queue.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { watchStalled } from '../reconcile/stalled.ts';
+import { watchForLostState } from '../recovery/lost-state.ts';
 import { openClock } from './clock.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { openKeyFollowing } from './keys.ts';
@@ -124,13 +127,21 @@ async function start(parts: StartParts): Promise<void> {
   }
   // A clock that was moved before a restart must not seem to jump while the worker decides.
   await clock.refresh();
+  const lost = watchForLostState({ database, log: parts.log, projects: openProjects(connections) });
+  shutdown.add('the look for earlier servers', lost.stop);
   const problems = role === 'api' ? [] : await startWork({ ...parts, ...backend, publicUrl }, waiter);
   shutdown.add('the terminal', followOnTerminal({ database, events, say }));
   announceStart({ installation, role, url: served && operatorUrl, problems });
   await showAgents(database);
-  if (installation?.role === 'host' && role !== 'worker' && wantsDemoOrder(config))
+  if (installation?.role === 'host' && role !== 'worker' && wantsDemoOrder(config)) {
+    await lost.looked;
     await placeDemoOrder({ database, connections, say });
+  }
 }
+
+/** None where only the GitHub runners have the keys. */
+const openProjects = ({ missingKeys, hcloud }: Connections) =>
+  missingKeys.length === 0 ? hcloud.projects.map((project) => createHetznerClient(project)) : [];
 
 function wantsDemoOrder(config: Config): boolean {
   return config.mode === 'sandbox' && config.sandbox.demoOrder === 'on';
@@ -165,6 +176,7 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   if (role !== 'worker' && installation?.role !== 'join') {
     await chooseExecutor(database, config.executor);
     await applyLimits(database, config.limits, config.billing.plans.servers);
+    await applyProjects(database, connections.hcloud.projects);
   }
   const queue = await waitFor('the queue', startQueue({ url: connections.databaseUrl, log }), waiter);
   const events = createEventHub({ url: connections.databaseUrl, log });

@@ -26,6 +26,6 @@ export function openReleasing(
   isDue?: IsDue,
 ): { stop(): Promise<void> } {
   const { hcloud, missingKeys } = connections;
-  const hetzner = missingKeys.length === 0 ? createHetznerClient(hcloud) : undefined;
+  const hetzner = missingKeys.length === 0 ? createHetznerClient(hcloud.projects[0]) : undefined;
   return startReleasing({ database, queue, log, clock, hetzner, stillWanted }, { isDue });
 }

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { TailscaleAccount } from '../config/accounts.ts';
 import type { Config } from '../config/config.ts';
-import type { Connections } from '../connections/connections.ts';
+import { tokenVariable } from '../config/hetzner-projects.ts';
+import { type Connections, projectNamed } from '../connections/connections.ts';
 import { openConnections } from '../connections/rehearsal.ts';
 import type { Database } from '../database/connect.ts';
 import { checkStamp } from '../database/stamp.ts';
@@ -80,6 +81,7 @@ export async function reloadCredentials(
 function refuseOthers(now: Connections, found: Connections): void {
   const fixed = ({ hcloud, tailscale, stripe, missingKeys }: Connections) => [
     hcloud.endpoint,
+    hcloud.projects.map(({ token: _, ...project }) => project),
     tailscale.baseUrl,
     tailscale.tailnet,
     stripe.apiUrl,
@@ -87,7 +89,7 @@ function refuseOthers(now: Connections, found: Connections): void {
   ];
   if (!isDeepStrictEqual(fixed(now), fixed(found)))
     throw new Error(
-      'An endpoint, the tailnet or which credentials there are has changed: restart this process',
+      'An endpoint, the tailnet, the Hetzner projects or which credentials there are has changed: restart this process',
     );
 }
 
@@ -101,12 +103,19 @@ interface Change {
 function listChanges(now: Connections, found: Connections, database: Database): Change[] {
   const { hcloud, tailscale, stripe } = found;
   const all: (Change & { differs: boolean })[] = [
-    {
-      names: 'HCLOUD_TOKEN',
-      differs: isOther(now.hcloud.token, hcloud.token),
-      probe: hetznerProbe({ database, hetzner: createHetznerClient(hcloud) }),
-      replace: () => Object.assign(now.hcloud, { token: hcloud.token }),
-    },
+    ...now.hcloud.projects.map((project) => {
+      const { token } = projectNamed(hcloud.projects, project.name);
+      const next = { ...project, token };
+      return {
+        names: tokenVariable(project.name),
+        differs: isOther(project.token, token),
+        probe: hetznerProbe(
+          { database, hetzner: createHetznerClient(next) },
+          { project: project.name, isOneOfSeveral: now.hcloud.projects.length > 1 },
+        ),
+        replace: () => Object.assign(project, { token }),
+      };
+    }),
     {
       names: 'TAILSCALE_OAUTH_CLIENT_ID, TAILSCALE_OAUTH_CLIENT_SECRET or TAILSCALE_API_KEY',
       differs: isOtherCredential(now.tailscale, tailscale),

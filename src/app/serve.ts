@@ -11,8 +11,10 @@ import type { EventHub } from '../operations/events/event-hub.ts';
 import type { Clock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import { createApp, createOperatorApp, createPublicApp, type HttpDeps } from './api.ts';
+import { openBackups } from './backing-up.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
 import { versionOf } from './engine.ts';
+import { openRebuilding } from './rebuilding.ts';
 import { openRemote } from './runner-api.ts';
 import type { Shutdown } from './shutdown.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -98,6 +100,8 @@ function openHttpDeps(
     signIn: config.signIn,
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
+    rebuildState: openRebuilding(parts),
+    makeBackup: openBackups(parts),
     ...pageSettings(parts),
     stopping,
     isTraced,
@@ -112,6 +116,6 @@ function pageSettings({ config, connections, installation }: ServeParts) {
   return {
     machines: installation?.machines,
     buyerPage: config.buyerPage,
-    consoles: isLive ? toConsoles(config.hetznerProjectId, connections.tailscale) : undefined,
+    consoles: isLive ? toConsoles(config.hetznerProjectIds, connections.tailscale) : undefined,
   };
 }

@@ -1,4 +1,5 @@
 import { createVault } from '../agents/secrets.ts';
+import { projectNamed } from '../connections/connections.ts';
 import { createDrillCalls } from '../hetzner/drill-calls.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { startDrills, startSnapshots } from '../snapshots/loop.ts';
@@ -13,16 +14,22 @@ export function openSnapshots(
 ): { stop(): Promise<void> } | undefined {
   // As the sweep: without the keys nothing could be removed.
   if (connections.missingKeys.length > 0) return undefined;
-  const client = createHetznerClient(connections.hcloud);
+  const { projects } = connections.hcloud;
+  const clients = new Map(
+    projects.map((project) => [
+      project.name,
+      { ...createHetznerClient(project), ...createDrillCalls(project) },
+    ]),
+  );
+  const openProject = (name: string) => clients.get(projectNamed(projects, name).name)!;
   const policy = config.snapshots;
   const isDue = () => isScheduled(policy) || pulse.isDue('snapshots');
-  const snapshots = startSnapshots({ database, hetzner: client, policy, log }, undefined, isDue);
+  const snapshots = startSnapshots({ database, openProject, policy, log }, undefined, isDue);
   const drilled = {
-    hetzner: { ...client, ...createDrillCalls(connections.hcloud) },
+    ...{ database, openProject, log, everyMs: config.drillEveryMs },
     vault: createVault(connections.pulumi.keyring),
     switchesItselfOff: connections.machines !== 'simulated',
-    everyMs: config.drillEveryMs,
   };
-  const drills = startDrills({ database, log, ...drilled }, () => pulse.isDue('drill'));
+  const drills = startDrills(drilled, () => pulse.isDue('drill'));
   return { stop: async () => void (await Promise.all([snapshots.stop(), drills.stop()])) };
 }

@@ -38,6 +38,7 @@ import { observeWork } from './observed.ts';
 import { startPool } from './pool.ts';
 import { type Pulse, startPulse } from './pulse.ts';
 import { openReleasing } from './releasing.ts';
+import { startSafekeeping } from './safekeeping.ts';
 import type { ServiceDeps } from './service-deps.ts';
 import { openSnapshots } from './snapshots.ts';
 import { openUnmovedReport } from './unmoved-report.ts';
@@ -70,10 +71,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const { config, connections, database, queue, log } = deps;
   const receivers = createReceivers(config.outgoing);
   const installation = fingerprint(connections.databaseUrl.reveal());
-  const orphans = await killOrphans(installation);
-  if (orphans.length > 0)
-    log.warn({ event: 'orphans.killed', pids: orphans }, 'killed processes left by a dead worker');
-  await removeOrphanedWork(runsDir(config));
+  await cleanUp(installation, deps);
   await settleDeadWorkers(database, queue, log);
   const sweeping = await startCloudSweep(deps);
   const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
@@ -89,6 +87,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
     { isDue: (what) => pulse.isDue(what) },
   );
   const unmoved = openUnmovedReport(deps);
+  const safekeeping = startSafekeeping(deps);
   const folding = startFolding(deps);
   const canaries = openCanaries(deps, () => pulse.isDue('canary'));
   const snapshots = openSnapshots(deps, pulse);
@@ -107,6 +106,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         sealing.stop(),
         rekeying.stop(),
         unmoved.stop(),
+        safekeeping.stop(),
         folding.stop(),
         canaries.stop(),
         snapshots?.stop(),
@@ -117,9 +117,17 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
 }
 
 function openCanaries({ config, connections, database, queue, log, clock }: ServiceDeps, isDue: IsDue) {
-  const hetzner = createHetznerClient(connections.hcloud);
+  const hetzner = createHetznerClient(connections.hcloud.projects[0]);
   const { canary } = config;
   return startCanaries({ database, queue, log, canary, hetzner, now: () => clock.now() }, isDue);
+}
+
+/** Ends the processes that a dead worker has left, and removes their files. */
+async function cleanUp(installation: string, { config, log }: ServiceDeps): Promise<void> {
+  const orphans = await killOrphans(installation);
+  if (orphans.length > 0)
+    log.warn({ event: 'orphans.killed', pids: orphans }, 'killed processes left by a dead worker');
+  await removeOrphanedWork(runsDir(config));
 }
 
 /** Starts a local worker: engine, fence, and the loop that claims operations. */

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
-import { findAgent } from '../agents/store.ts';
+import { findAgent, NoProjectError } from '../agents/store.ts';
 import type { PlanRules } from '../config/plans.ts';
 import type { Database, Transaction } from '../database/connect.ts';
+import { refuseWhileLost, stateLost } from '../database/recovering.ts';
 import { cutText, type JsonText, jsonText } from '../database/storable.ts';
 import type { StripeEventTable } from '../database/tables.ts';
 import { ConflictError } from '../errors.ts';
@@ -84,6 +85,8 @@ export async function recordStripeEvent(
  * Inserts the event, and holds its checkout session until the transaction ends: the next statement sees what
  * earlier events of the session wrote. A concurrent copy of the event waits here for the first one's end.
  * @returns false if it was recorded before
+ * @throws StateLostError while the agents of a lost database are not known again: an order may be one of
+ * theirs. Stripe delivers it again for three days
  */
 async function insertEvent(
   trx: Transaction,
@@ -98,8 +101,9 @@ async function insertEvent(
       select count(pg_advisory_xact_lock(hashtextextended(session, 0))) from unnest(${session}::text[]) session)
     insert into stripe_events (id, type, livemode, object_id, payload, outcome, reason, created_at)
     select ${event.id}, ${event.type}, ${event.livemode}::boolean, ${event.objectId ?? null}::text, ${payload}::jsonb,
-      ${OUTCOMES[decision.kind]}, ${reason}::text, ${event.createdAt}::timestamptz from held
+      ${OUTCOMES[decision.kind]}, ${reason}::text, ${event.createdAt}::timestamptz from held where not ${stateLost}
     on conflict (id) do nothing`.execute(trx);
+  if (numAffectedRows === 0n) await refuseWhileLost(trx);
   return numAffectedRows === 1n;
 }
 
@@ -169,9 +173,11 @@ async function provision(
     if (!(error instanceof ConflictError)) throw error;
     const existing = await findAgent(trx, agent.agentId);
     const reason =
-      existing?.status === 'destroyed'
-        ? `metadata.agentId ${agent.agentId} belonged to an agent that is destroyed; an id is never used again`
-        : `metadata.agentId ${agent.agentId} belongs to an agent that exists already`;
+      error instanceof NoProjectError
+        ? error.message
+        : existing?.status === 'destroyed'
+          ? `metadata.agentId ${agent.agentId} belonged to an agent that is destroyed; an id is never used again`
+          : `metadata.agentId ${agent.agentId} belongs to an agent that exists already`;
     await setOutcome(trx, eventId, 'attention', reason);
     await linkFurtherOrder(trx, order);
     return needsAttention(trx, eventId, order, reason);

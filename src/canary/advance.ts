@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
 import { newAgent } from '../agents/new-agent.ts';
-import { findAgent, insertAgent } from '../agents/store.ts';
+import { findAgent, insertAgent, NoProjectError } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
 import { ConflictError } from '../errors.ts';
@@ -78,7 +78,12 @@ async function begin(trx: Transaction, queue: Queue, run: CanaryRun): Promise<vo
       'refused',
       `It would cost ${expected.toFixed(4)} €, which is ${SERVERS_MADE} servers for an hour each; at most ${run.max_euros} € are allowed`,
     );
-  await insertAgent(trx, agent);
+  try {
+    await insertAgent(trx, agent);
+  } catch (error) {
+    if (!(error instanceof NoProjectError)) throw error;
+    return end(trx, run, 'refused', error.message);
+  }
   const operation = await insertFirstProvision(trx, queue, { agent, delaySeconds: NO_SLOT_SECONDS });
   await audit(trx, {
     actor: ACTOR,

@@ -18,6 +18,7 @@ import type { Asked } from './command.ts';
 import { CommandError, findConnection, UsageError } from './connection.ts';
 import { describeError } from './errors.ts';
 import { parseCommand } from './parse.ts';
+import type { Restoring } from './restore.ts';
 import type { Terminal } from './terminal.ts';
 
 /**
@@ -40,6 +41,7 @@ async function main(argv: readonly string[]): Promise<number> {
     }
     asked = parsed.asked;
     if (asked.name === 'ssh') return await openShell(asked.values);
+    if (asked.name === 'restore') return await runRestore(asked.values, terminal);
     return (await asked.run(terminal)) ? 0 : 1;
   } catch (error) {
     if (isExpected(error)) complain(describeError(error, asked?.values.json === true));
@@ -60,6 +62,26 @@ async function openShell(values: Record<string, unknown>): Promise<number> {
   return ssh({ agentId, command }, { config, terminal: process.env.TERM });
 }
 
+/** It works on the databases, beside no service. */
+async function runRestore(values: Record<string, unknown>, terminal: Terminal): Promise<number> {
+  const { from, force, yes, identity, json } = values as unknown as Restoring & {
+    yes: boolean;
+    json: boolean;
+  };
+  if (force && !yes) {
+    if (terminal.confirm === undefined) throw new CommandError('Not a terminal: confirm with --yes');
+    if (!(await terminal.confirm('Give up everything in both databases?'))) return 1;
+  }
+  const { restoreBackup } = await import('./restore.ts');
+  const config = readConfig(process.env);
+  const environment = { ...process.env };
+  useOwnEnvironment(process.env, config.childEnvironment);
+  const { header, rows } = await restoreBackup({ from, force, identity }, { config, environment });
+  const next = 'Start the service, then: npm run agents -- rebuild-state';
+  say(json ? JSON.stringify({ at: header.at, rows }) : `Restored ${rows} rows, as of ${header.at}. ${next}`);
+  return 0;
+}
+
 function createTerminal(): Terminal {
   const connect = async () => findConnection(readClientConfig(process.env));
   const isTerminal = process.stdout.isTTY === true;
@@ -72,7 +94,8 @@ function createTerminal(): Terminal {
     redraw: isTerminal ? redraw : undefined,
     // A person may change the window's size while a command runs.
     get width() {
-      return isTerminal ? process.stdout.columns : undefined;
+      // A terminal that does not know its size says 0.
+      return isTerminal ? process.stdout.columns || undefined : undefined;
     },
     get height() {
       return isTerminal ? process.stdout.rows : undefined;

@@ -3,6 +3,7 @@ import { agentJson } from '../http/agents/agent-json.ts';
 import { receiptJson } from '../http/agents/receipt-json.ts';
 import { drillJson, drillsJson, snapshotJson, snapshotsJson } from '../http/agents/snapshot-json.ts';
 import { auditJson, verificationJson } from '../http/audit-json.ts';
+import { backupJson, backupsJson } from '../http/backup-json.ts';
 import { canaryJson } from '../http/canary-json.ts';
 import { imageJson, imagesJson, prunedJson } from '../http/image-json.ts';
 import { attentionJson } from '../http/limits/attention-json.ts';
@@ -12,7 +13,9 @@ import { operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
 import { createdTokenJson, personJson, sessionJson, tokenJson } from '../http/people/people-json.ts';
+import { projectJson } from '../http/project-json.ts';
 import { proposalJson } from '../http/proposal-json.ts';
+import { rebuiltJson } from '../http/rebuild-json.ts';
 import { rekeyJson } from '../http/rekey-json.ts';
 
 /**
@@ -41,9 +44,15 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/images': imagesJson,
   'POST /api/images': imageJson,
   'POST /api/images/prune': prunedJson,
+  'GET /api/projects': pageOf(projectJson),
+  'POST /api/projects/{name}/drain': projectJson,
+  'POST /api/projects/{name}/undrain': projectJson,
   'GET /api/canary': z.object({ items: z.array(canaryJson) }),
   'POST /api/canary': canaryJson,
   'GET /api/rekey': rekeyJson,
+  'POST /api/rebuild-state': rebuiltJson,
+  'GET /api/backups': backupsJson,
+  'POST /api/backups': backupJson,
   'GET /api/proposals': pageOf(proposalJson),
   'POST /api/proposals': proposalJson,
   'GET /api/people': pageOf(personJson),

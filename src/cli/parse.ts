@@ -15,7 +15,9 @@ import { list, orders } from './commands/lists.ts';
 import { mcp } from './commands/mcp.ts';
 import { cancel, operationCommands, retry } from './commands/operations.ts';
 import { people } from './commands/people.ts';
+import { projects } from './commands/projects.ts';
 import { audit, notices, open, receipt } from './commands/records.ts';
+import { backup, rebuildState, restore } from './commands/recovery.ts';
 import { rekey } from './commands/rekey.ts';
 import { sessions } from './commands/sessions.ts';
 import { snapshots } from './commands/snapshots.ts';
@@ -53,6 +55,7 @@ function createCommands(candidates: Candidates): Command[] {
     receipt(shared),
     snapshots(shared),
     image,
+    projects,
     init,
     doctor,
     canary,
@@ -60,6 +63,9 @@ function createCommands(candidates: Candidates): Command[] {
     people,
     tokens,
     sessions,
+    backup,
+    restore,
+    rebuildState,
     mcp,
   ];
 }

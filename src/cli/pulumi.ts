@@ -13,7 +13,7 @@ import { type AgentKeys, createVault } from '../agents/secrets.ts';
 import { findAgent } from '../agents/store.ts';
 import { type Config, ConfigError, type LiveConfig, readConfig } from '../config/config.ts';
 import { useOwnEnvironment } from '../config/process-environment.ts';
-import type { Connections } from '../connections/connections.ts';
+import { type Connections, projectNamed } from '../connections/connections.ts';
 import { openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { databaseVersion } from '../database/migrations.ts';
@@ -157,11 +157,13 @@ function cliEnvironment(
     logDir: join(config.dataDir, 'logs', 'configure'),
     software: config.software.variables,
   };
+  // Commands that name no stack of ours get the first project's token.
+  const project = projectNamed(connections.hcloud.projects, prepared?.program.inputs.project);
   const operation = { operation_id: `cli-${randomUUID()}`, attempt: 0 };
   return {
     ...config.childEnvironment,
     ...pulumiEnvironment(connections.pulumi),
-    ...providerEnvironment(connections),
+    ...providerEnvironment({ ...connections, project }),
     ...(prepared === undefined ? {} : { AGENT_STACKS_PROGRAM: JSON.stringify(prepared.program) }),
     ...configureEnvironment(configure, { operation }, prepared?.keys),
   };

@@ -1,22 +1,23 @@
 import { Secret } from '../secret.ts';
 import { type EnvironmentReader, oneWord } from './environment-reader.ts';
 import { type ExecutorName, runsElsewhere } from './executor-name.ts';
-import { endpointUrl, hcloudToken, stripeKey, webhookSecrets } from './fields.ts';
+import { endpointUrl, stripeKey, webhookSecrets } from './fields.ts';
 import { type GithubAccount, readGithubAccount } from './github-account.ts';
+import { type HetznerProjectSettings, readHetznerProjects, tokenVariable } from './hetzner-projects.ts';
 
 /** The names of Tailscale's credential in messages: it has two forms. */
 export const TAILSCALE_KEY = 'TAILSCALE_OAUTH_CLIENT_ID (or TAILSCALE_API_KEY)';
-export type MissingKey = 'HCLOUD_TOKEN' | typeof TAILSCALE_KEY;
 
 /** Credentials of the services that live mode works with. */
 export interface LiveAccounts {
   /** `apiUrl`: set only in a rehearsal, where it replaces Stripe's own. */
   stripe: { secretKey: Secret; webhookSecrets: Secret[]; apiUrl: string | undefined };
-  hcloud: { token: Secret; endpoint: string | undefined };
+  /** At least one project. */
+  hcloud: { projects: HetznerProjectSettings[]; endpoint: string | undefined };
   tailscale: TailscaleAccount;
   github: GithubAccount;
   /** Variables with keys to the clouds that are not set. Legal if GitHub's runners have the keys. */
-  missingKeys: MissingKey[];
+  missingKeys: string[];
 }
 
 export interface TailscaleAccount {
@@ -38,25 +39,23 @@ export function readAccounts(reader: EnvironmentReader, executor: ExecutorName):
     webhookSecrets,
     'it signs Stripe’s events (starts with whsec_)',
   );
+  const projects = readHetznerProjects(reader, { required: !keysElsewhere });
   return {
     stripe: {
       secretKey: reader.requiredSecret('STRIPE_SECRET_KEY', stripeKey, 'the Stripe API key'),
       webhookSecrets: (secrets ?? []).map((text) => new Secret(text)),
       apiUrl: reader.text('MODE') === 'rehearsal' ? reader.read('STRIPE_API_URL', endpointUrl) : undefined,
     },
-    hcloud: {
-      token: keysElsewhere
-        ? (reader.secret('HCLOUD_TOKEN', hcloudToken) ?? new Secret(''))
-        : reader.requiredSecret('HCLOUD_TOKEN', hcloudToken, 'a read and write token of the Hetzner project'),
-      endpoint: reader.read('HCLOUD_ENDPOINT', endpointUrl),
-    },
+    hcloud: { projects, endpoint: reader.read('HCLOUD_ENDPOINT', endpointUrl) },
     tailscale: readTailscale(reader, { required: !keysElsewhere }),
     github: readGithubAccount(reader, { required: keysElsewhere }),
     missingKeys: [
-      ...(reader.text('HCLOUD_TOKEN') === undefined ? (['HCLOUD_TOKEN'] as const) : []),
+      ...projects
+        .map(({ name }) => tokenVariable(name))
+        .filter((variable) => reader.text(variable) === undefined),
       ...(reader.text('TAILSCALE_OAUTH_CLIENT_ID') === undefined &&
       reader.text('TAILSCALE_API_KEY') === undefined
-        ? ([TAILSCALE_KEY] as const)
+        ? [TAILSCALE_KEY]
         : []),
     ],
   };

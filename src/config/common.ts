@@ -2,11 +2,12 @@ import { availableParallelism, homedir, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { realPath } from '../processes/real-path.mjs';
 import type { Secret } from '../secret.ts';
-import { type BackupExpectation, readBackupExpectation } from './backups.ts';
+import { type BackupExpectation, readBackupSettings } from './backup-expectation.ts';
+import type { BackupConfig } from './backups.ts';
 import { type BillingConfig, readBilling } from './billing.ts';
 import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
 import { type CanaryConfig, readCanary } from './canary.ts';
-import { readHetznerProjectId } from './consoles.ts';
+import { type Consoles, readHetznerProjectIds } from './consoles.ts';
 import { duration } from './durations.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
@@ -88,14 +89,15 @@ export interface CommonConfig {
   /** Where traces and metrics go. */
   telemetry: TelemetryConfig;
   billing: BillingConfig;
-  backups: BackupExpectation;
+  backups: BackupConfig;
+  expectedBackups: BackupExpectation;
   canary: CanaryConfig;
   snapshots: SnapshotPolicy;
   /** Milliseconds from one restore drill to the next; undefined: only when a person asks. */
   drillEveryMs: number | undefined;
   buyerPage: BuyerPage;
-  /** The number of the Hetzner project, for links to its console. */
-  hetznerProjectId: string | undefined;
+  /** The numbers of the Hetzner projects, for links to its console. */
+  hetznerProjectIds: Consoles['hetznerProjectIds'];
   providers: 'builtin' | 'official';
   /** What child processes inherit: the locations of programs, of the home folder and of certificates. */
   childEnvironment: Record<string, string>;
@@ -134,9 +136,9 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     telemetry: readTelemetry(reader),
     ...readPlans(reader),
     canary: readCanary(reader),
-    backups: readBackupExpectation(reader, dataDir),
+    ...readBackupSettings(reader, dataDir),
     buyerPage: readBuyerPage(reader),
-    hetznerProjectId: readHetznerProjectId(reader),
+    hetznerProjectIds: readHetznerProjectIds(reader),
     childEnvironment: childEnvironment(
       reader,
       [host, new URL(publicUrl).hostname].concat(operator ? new URL(operator.url).hostname : []),

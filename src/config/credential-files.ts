@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import type { Environment } from './environment-reader.ts';
+import { tokenVariablesIn } from './hetzner-projects.ts';
 
 /**
  * Secrets that may be in a file, whose path is in `<NAME>_FILE`: as containers and systemd hand them over.
@@ -31,10 +32,16 @@ const ENV_FILE = 'ENV_FILE';
 
 /** Whether some values are in files, which can be read again while the process runs. */
 export function usesFiles(environment: Environment): boolean {
-  return [ENV_FILE, ...SECRETS.map(fileOf)].some((name) => Boolean(environment[name]));
+  return [ENV_FILE, ...secretsIn(environment).map(fileOf)].some((name) => Boolean(environment[name]));
 }
 
-const fileOf = (name: string) => `${name}_FILE`;
+const FILE = '_FILE';
+const fileOf = (name: string) => `${name}${FILE}`;
+
+/** All secrets that may be in a file: each Hetzner project has a token of its own besides. */
+const secretsIn = (environment: Environment): string[] => [
+  ...new Set([...SECRETS, ...tokenVariablesIn(environment, FILE).map((name) => name.slice(0, -FILE.length))]),
+];
 
 /**
  * Adds the values that are in files.
@@ -59,7 +66,7 @@ export function readFiles(
   const own = Object.fromEntries(Object.entries(environment).filter(([, value]) => value));
   const lines = environment[ENV_FILE] ? (parseEnv(read(ENV_FILE)) as Environment) : {};
   const values: Record<string, string | undefined> = isAgain ? { ...own, ...lines } : { ...lines, ...own };
-  for (const name of SECRETS) {
+  for (const name of secretsIn(environment)) {
     if (!environment[fileOf(name)]) continue;
     if (values[name]) problems.push(`${name} and ${fileOf(name)} are both set: only one of them may be`);
     // An editor leaves a line end behind what it writes.

@@ -5,6 +5,8 @@ import { REGIONS, toLocation } from './regions.ts';
 
 /** How many servers of a plan wait for customers in a location. */
 export interface PoolEntry {
+  /** The Hetzner project; undefined: the first one that takes something new in the location. */
+  project: string | undefined;
   /** Hetzner's own name of it; written as that or as a region. */
   location: string;
   plan: Plan;
@@ -39,22 +41,22 @@ export const NO_POOL: PoolConfig = { entries: [], timezone: 'Etc/UTC', refills: 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
 const NONE = 'none';
 const FORM =
-  'must be none, or entries such as eu-central/starter=2 or nbg1/starter=5@mon-fri/08:00-18:00, separated by commas';
+  'must be none, or entries such as eu-central/starter=2, nbg1/starter=5@mon-fri/08:00-18:00 or, in a Hetzner project, us:ash/pro=1, separated by commas';
 const ENTRY =
-  /^([a-z0-9-]{1,20})\/([a-z]+)[=:](\d{1,3})(?:@(?:(\w{3})(?:-(\w{3}))?\/)?(\d{2}):(\d{2})-(\d{2}):(\d{2}))?$/;
+  /^(?:([a-z0-9-]{1,20}):)?([a-z0-9-]{1,20})\/([a-z]+)[=:](\d{1,3})(?:@(?:(\w{3})(?:-(\w{3}))?\/)?(\d{2}):(\d{2})-(\d{2}):(\d{2}))?$/;
 
 /** @returns the entry, or what is wrong with it */
 function parseEntry(text: string): PoolEntry | string {
   const found = ENTRY.exec(text);
   if (found === null) return FORM;
-  const [, region = '', name, size, ...when] = found;
+  const [, project, region = '', name, size, ...when] = found;
   const location = toLocation(region);
   const plan = PLANS.find((one) => one === name);
   const hours = when[2] === undefined ? undefined : parseHours(when);
   if (location === undefined) return `names an unknown region ${region}; known: ${REGIONS.join(', ')}`;
   if (plan === undefined) return `names an unknown plan ${name}; known: ${PLANS.join(', ')}`;
   if (hours === 'malformed') return FORM;
-  return { location, plan, size: Number(size), hours };
+  return { project, location, plan, size: Number(size), hours };
 }
 
 function parseHours(parts: (string | undefined)[]): PoolHours | 'malformed' {
@@ -107,15 +109,17 @@ export function readPool(reader: EnvironmentReader): PoolSettings {
   };
 }
 
-/** How many slots there should be at a moment, by location and plan: the most that an entry demands then. */
+/** How many slots there should be at a moment, by project, location and plan: the most that is demanded. */
 export function poolSizesAt(
   { entries: all, timezone: timeZone }: Pick<PoolConfig, 'entries' | 'timezone'>,
   at: Date,
-): { location: string; plan: Plan; size: number }[] {
+): Pick<PoolEntry, 'project' | 'location' | 'plan' | 'size'>[] {
   const { day, minute } = localTime(at, timeZone);
   const counts = ({ hours }: PoolEntry) =>
     hours === undefined || (hours.days.includes(day) && minute >= hours.from && minute < hours.to);
-  return [...Map.groupBy(all, ({ location, plan }) => `${location} ${plan}`).values()].map((ofPool) => ({
+  const pools = Map.groupBy(all, ({ project, location, plan }) => `${project} ${location} ${plan}`);
+  return [...pools.values()].map((ofPool) => ({
+    project: ofPool[0]!.project,
     location: ofPool[0]!.location,
     plan: ofPool[0]!.plan,
     size: Math.max(0, ...ofPool.filter(counts).map(({ size }) => size)),

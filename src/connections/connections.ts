@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
-import { type MissingKey, TAILSCALE_KEY, type TailscaleAccount } from '../config/accounts.ts';
+import { TAILSCALE_KEY, type TailscaleAccount } from '../config/accounts.ts';
 import type { LiveConfig } from '../config/config.ts';
 import { siblingUrl } from '../config/database-url.ts';
 import type { GithubAccount } from '../config/github-account.ts';
+import { type HetznerProjectSettings, tokenVariable } from '../config/hetzner-projects.ts';
 import type { SecretsProvider } from '../config/secrets-provider.ts';
+import { ShortageError } from '../errors.ts';
 import { Keyring } from '../keys/keyring.ts';
 import { Secret } from '../secret.ts';
 import { accountInKey } from '../stripe/account.ts';
@@ -16,11 +18,11 @@ export interface Connections {
   apiToken: Secret;
   stripe: { secretKey: Secret; webhookSecrets: Secret[]; apiUrl: string | undefined };
   /** The official provider polls every 500 ms by default, which would use up the hourly quota. */
-  hcloud: { token: Secret; endpoint: string; pollInterval: string | undefined };
+  hcloud: { projects: HetznerProjects; endpoint: string; pollInterval: string | undefined };
   tailscale: TailscaleAccount;
   github: GithubAccount;
   /** The clouds' API keys that are not configured. If any is missing, the clouds are not monitored. */
-  missingKeys: readonly MissingKey[];
+  missingKeys: readonly string[];
   /** Returns the health URL of the agent at this tailnet address. */
   healthAddress(tailnetIp: string): string;
   /** How Ansible reaches a server. */
@@ -34,6 +36,17 @@ export interface Connections {
   /** Non-secret names of the accounts, for the database's stamp. */
   accounts: Record<string, string>;
 }
+
+/**
+ * A Hetzner project and its credential. A client keeps the object itself, so that a new token counts from its
+ * next call on.
+ */
+export interface HetznerProject extends HetznerProjectSettings {
+  endpoint: string;
+}
+
+/** In the operator's order. What is the same in all projects, such as prices, is asked of the first. */
+export type HetznerProjects = readonly [HetznerProject, ...HetznerProject[]];
 
 /**
  * The connections needed to execute operations: the clouds, the state and the agents, but not the service's
@@ -54,6 +67,7 @@ export const healthAddress = (tailnetIp: string) => `http://${tailnetIp}:${HEALT
 export function liveConnections(config: LiveConfig): Connections {
   const { stripe, hcloud, tailscale, github, missingKeys } = config.accounts;
   const { mode, text } = accountInKey(stripe.secretKey);
+  const endpoint = hcloud.endpoint ?? HETZNER_ENDPOINT;
   return {
     databaseUrl: config.databaseUrl,
     pulumi: {
@@ -64,7 +78,7 @@ export function liveConnections(config: LiveConfig): Connections {
     },
     apiToken: config.apiToken,
     stripe,
-    hcloud: { token: hcloud.token, endpoint: hcloud.endpoint ?? HETZNER_ENDPOINT, pollInterval: '2s' },
+    hcloud: { projects: toProjects(hcloud.projects, endpoint), endpoint, pollInterval: '2s' },
     tailscale,
     github,
     missingKeys,
@@ -78,13 +92,32 @@ export function liveConnections(config: LiveConfig): Connections {
       // and restricted keys and survive a key roll. The prefix is always that of secret keys, for
       // compatibility with stamps of the first version.
       stripe: fingerprint(`sk_${mode}_${text}`),
-      hcloud: hcloud.endpoint ?? HETZNER_ENDPOINT,
+      hcloud: endpoint,
       // Without a key the tailnet is unknown; it is recorded once a key is configured.
       ...(missingKeys.includes(TAILSCALE_KEY)
         ? {}
         : { tailscale: `${tailscale.baseUrl} ${tailscale.tailnet}` }),
     },
   };
+}
+
+/** @throws Error without any */
+export function toProjects(settings: readonly HetznerProjectSettings[], endpoint: string): HetznerProjects {
+  const [first, ...others] = settings.map((project) => ({ ...project, endpoint }));
+  if (first === undefined) throw new Error('No Hetzner project is configured');
+  return [first, ...others];
+}
+
+/**
+ * Without a name, the first one.
+ * @throws ShortageError if this process does not have it: another one of the installation may
+ */
+export function projectNamed(projects: HetznerProjects, name = projects[0].name): HetznerProject {
+  const found = projects.find((project) => project.name === name);
+  if (found !== undefined) return found;
+  throw new ShortageError(
+    `This process does not know the Hetzner project ${name}: HCLOUD_PROJECTS and ${tokenVariable(name)} name it`,
+  );
 }
 
 export function fingerprint(text: string): string {

@@ -1,6 +1,7 @@
 import type { RequestHandler } from 'express';
 import type { HttpDeps } from '../http/deps.ts';
 import { listChecks } from '../http/health.ts';
+import { listProjects, type ProjectState } from '../projects/projects.ts';
 import { findReason } from '../reconcile/checks/reasons.ts';
 import type { InstallationCheck } from '../reconcile/checks/store.ts';
 import { badge } from './design/badge.ts';
@@ -13,12 +14,16 @@ import { capitalized } from './words.ts';
 /** Answers `/doctor`: every check that is repeated while the service runs, what is wrong first. */
 export function showDoctor(deps: HttpDeps): RequestHandler {
   return async (_request, response) => {
-    const main = doctorPage(await listChecks(deps));
+    const [checks, projects] = await Promise.all([listChecks(deps), listProjects(deps.database)]);
+    const main = doctorPage(checks, projects);
     sendPage(response, deps, { title: 'Doctor', main, operator: true });
   };
 }
 
-export function doctorPage(checks: readonly InstallationCheck[]): Html {
+export function doctorPage(
+  checks: readonly InstallationCheck[],
+  projects: readonly ProjectState[] = [],
+): Html {
   const wrong = checks.filter(({ ok }) => !ok);
   return html`<h1>Doctor</h1>
 <div id="doctor" data-live>
@@ -35,7 +40,36 @@ ${table({
     { name: 'Why it matters', cell: ({ name }) => findReason(name) ?? '' },
   ],
   rows: checks,
-})}</div>`;
+})}
+${projects.length > 1 && projectTable(projects)}</div>`;
+}
+
+/** Where agents are placed; with one project there is nothing to choose. */
+function projectTable(projects: readonly ProjectState[]): Html {
+  return html`<h2>Hetzner projects</h2>
+${table({
+  caption: 'Hetzner projects',
+  columns: [
+    { name: 'Project', cell: ({ name }) => name },
+    { name: 'State', cell: projectState },
+    { name: 'Locations', cell: ({ locations }) => locations?.join(', ') ?? 'all' },
+    { name: 'Agents', cell: ({ agents }) => String(agents) },
+    { name: 'Waiting servers', cell: ({ slots }) => String(slots) },
+    {
+      name: 'Servers',
+      cell: ({ servers, mostServers }) =>
+        mostServers === null ? String(servers) : `${servers} of ${mostServers}`,
+    },
+  ],
+  rows: projects,
+})}
+<p class="muted"><code>npm run agents -- projects drain PROJECT</code> lets nothing new come into one.</p>`;
+}
+
+function projectState({ configured, drainingSince, drainedBy, fullUntil }: ProjectState): Html {
+  if (!configured) return badge('not-configured', 'bad', 'Not configured');
+  if (drainingSince !== null) return badge('draining', 'plain', `Drained by ${drainedBy}`);
+  return fullUntil === null ? badge('open', 'good', 'Open') : badge('full', 'bad', 'Full at Hetzner');
 }
 
 function banner({ name, detail, cure, blocks }: InstallationCheck): Html {

@@ -16,6 +16,7 @@ const STEPS: Record<string, string> = {
   creating_snapshot: 'Keeping a snapshot of the disk',
   deleting_server: 'Deleting the server',
   removing_snapshot: 'Removing the snapshot',
+  importing: 'Taking over what exists',
   waiting_to_retry: 'Waiting to retry',
 };
 

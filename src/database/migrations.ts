@@ -35,6 +35,8 @@ import * as toldChanges from './migrations/0034-told-changes.ts';
 import * as rekey from './migrations/0036-rekey.ts';
 import * as sweepKeys from './migrations/0037-sweep-keys.ts';
 import * as logLevels from './migrations/0038-log-levels.ts';
+import * as recovery from './migrations/0039-recovery.ts';
+import * as projects from './migrations/0040-projects.ts';
 import * as agentSnapshots from './migrations/0041-agent-snapshots.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
@@ -72,6 +74,8 @@ const MIGRATIONS: Record<string, Migration> = {
   '0036-rekey': rekey,
   '0037-sweep-keys': sweepKeys,
   '0038-log-levels': logLevels,
+  '0039-recovery': recovery,
+  '0040-projects': projects,
   '0041-agent-snapshots': agentSnapshots,
 };
 
@@ -126,13 +130,14 @@ export async function migrateDatabase(url: Secret): Promise<void> {
 }
 
 /**
- * Migrates the database to this code's schema. Concurrent starts wait for each other (Kysely holds a lock).
+ * Migrates the database to this code's schema, or an empty one to an earlier version's (`to`). Concurrent
+ * starts wait for each other (Kysely holds a lock).
  * @throws Error if the database is newer than the code, because an old program must not write to it, or if
  * another session keeps a table locked for too long
  */
 export async function migrate(
   database: Database,
-  { lockTimeoutMs = LOCK_TIMEOUT_MS }: { lockTimeoutMs?: number } = {},
+  { lockTimeoutMs = LOCK_TIMEOUT_MS, to }: { lockTimeoutMs?: number; to?: string } = {},
 ): Promise<void> {
   const version = await databaseVersion(database);
   if (version !== undefined && version > SCHEMA_VERSION) {
@@ -142,7 +147,7 @@ export async function migrate(
     );
   }
   const migrator = new Migrator({ db: database as Kysely<unknown>, provider: createProvider(lockTimeoutMs) });
-  const { error } = await migrator.migrateToLatest();
+  const { error } = await (to === undefined ? migrator.migrateToLatest() : migrator.migrateTo(to));
   if (isLockTimeout(error)) throw new Error(LOCKED, { cause: error });
   if (error) throw error;
 }

@@ -25,12 +25,18 @@ export interface CheckTable {
   since: DefaultTimestamp;
 }
 
-/** Where to resume a listing that ran out of budget. */
-export interface SweepCursor {
+/** Where to resume the listing of a Hetzner project that ran out of budget. */
+export interface ProjectCursor {
   list: 'servers' | 'ssh-keys' | 'snapshots';
   page: number;
   /** The highest server id on the previous pages. */
   afterServerId: number;
+}
+
+/** Where to resume a sweep. */
+export interface SweepPosition {
+  /** Those whose lists are not complete; any other begins with its first page. */
+  projects: Record<string, ProjectCursor>;
   /**
    * The first sweep of the cycle, if every mismatch since then was stored. Without it the end of the cycle
    * shows nothing about the mismatches of earlier ones.
@@ -48,10 +54,10 @@ export interface SweepTable {
   removed: Defaulted<number>;
   findings: DefaultedJson<string[]>;
   note: string | null;
-  /** Whether the SSH keys were counted instead of listed. */
+  /** Whether the SSH keys were counted instead of listed, in one project at least. */
   omitted_keys: Defaulted<boolean>;
-  /** Where the next sweep resumes. */
-  next: NullableJson<SweepCursor> | null;
+  /** Where the next sweep resumes. Earlier versions had one project's cursor here. */
+  next: NullableJson<SweepPosition | (ProjectCursor & { cycle?: number })> | null;
 }
 
 /** When the next health check of a running agent is due. */

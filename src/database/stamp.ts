@@ -26,7 +26,13 @@ export async function checkStamp(database: Database, stamp: Stamp): Promise<void
   await database.transaction().execute(async (trx) => {
     await trx
       .insertInto('installation')
-      .values({ mode, accounts: jsonText(accounts), identities: jsonText(identities) })
+      // The project may have servers of a database that was lost (src/recovery).
+      .values({
+        mode,
+        accounts: jsonText(accounts),
+        identities: jsonText(identities),
+        recovery: 'unchecked',
+      })
       .onConflict((conflict) => conflict.doNothing())
       .execute();
     const found = await trx.selectFrom('installation').selectAll().forUpdate().executeTakeFirstOrThrow();

@@ -1,4 +1,4 @@
-import type { Generated, GeneratedAlways, JSONColumnType } from 'kysely';
+import type { Generated, GeneratedAlways } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
 import type { AgentSnapshotTables } from './agent-snapshot-tables.ts';
 import type { AuditChainTable, AuditHeadTable, AuditLogTable, ReceiptTable } from './audit-tables.ts';
@@ -25,12 +25,15 @@ import type {
 } from './column-types.ts';
 import type { HistoryTables } from './history-tables.ts';
 import type { ImageTables } from './image-tables.ts';
+import type { InstallationTable } from './installation-table.ts';
 import type { KeyTables } from './key-tables.ts';
 import type { LimitTables } from './limit-tables.ts';
 import type { NoticeDeliveryTable, NoticeTable } from './notice-tables.ts';
 import type { PeopleTables } from './people-tables.ts';
+import type { HetznerProjectTable } from './project-table.ts';
 import type { ProposalTables } from './proposal-table.ts';
 import type { CheckTable, HealthCheckTable, SweepTable, WorkerTable } from './reconcile-tables.ts';
+import type { RecoveryTables } from './recovery-tables.ts';
 import type { SlotTables } from './slot-tables.ts';
 import type { TelemetryTables } from './telemetry-tables.ts';
 import type {
@@ -53,6 +56,7 @@ export interface Tables
     AgentSnapshotTables,
     KeyTables,
     CanaryTables,
+    RecoveryTables,
     PeopleTables {
   installation: InstallationTable;
   stripe_events: StripeEventTable;
@@ -62,6 +66,7 @@ export interface Tables
   operations: OperationTable;
   audit_log: AuditLogTable;
   foundations: FoundationTable;
+  hetzner_projects: HetznerProjectTable;
   idempotency_keys: IdempotencyKeyTable;
   checks: CheckTable;
   workers: WorkerTable;
@@ -78,39 +83,6 @@ export interface Tables
   audit_chain: AuditChainTable;
   audit_head: AuditHeadTable;
   receipts: ReceiptTable;
-}
-
-export interface InstallationTable {
-  singleton: Generated<boolean>;
-  mode: 'sandbox' | 'live' | 'rehearsal';
-  /** Accounts as the configuration identifies them. */
-  accounts: Json<Record<string, string>>;
-  /** Accounts as their vendors identify them, for vendors that have been asked. */
-  identities: JSONColumnType<Record<string, string>, string | undefined, string>;
-  /** A known text, sealed with the installation's passphrase. */
-  canary: Buffer | null;
-  /** The key of that passphrase; null before the first start. */
-  key_id: string | null;
-  /** The key that is being replaced; null if nothing is left under it. */
-  former_key_id: string | null;
-  /** Stacks under the former key, as a worker saw them last; null: none has looked yet. */
-  stacks_left: number | null;
-  /** What needs a person for the change to end. */
-  rekey_problems: DefaultedJson<string[]>;
-  /** What encrypts the secrets in the stacks' state. */
-  secrets_provider: Defaulted<string>;
-  /**
-   * Sandbox mode: the DATA_DIR of the process that hosts the sandbox. Processes that join read its addresses
-   * there.
-   */
-  data_dir: string | null;
-  /** Business time since which payments are followed; null: not yet. */
-  billing_since: Timestamp | null;
-  /** The executor of new attempts. */
-  executor: Defaulted<ExecutorName>;
-  /** How far the sandbox's clock is ahead, as Postgres writes an interval; `business_now()` adds it. */
-  clock_offset: Defaulted<unknown>;
-  created_at: DefaultTimestamp;
 }
 
 export interface StripeEventTable {

@@ -7,6 +7,8 @@ import type { Secret } from '../secret.ts';
 import { hetznerError } from './refusals.ts';
 
 export interface HetznerAccount extends CallLimits {
+  /** The project's, as the installation names it; default: `default`. */
+  name?: string;
   token: Secret;
   endpoint: string;
 }
@@ -42,6 +44,7 @@ export function createCall(account: HetznerAccount, watch?: CallWatch): Call {
       signal,
       watch,
       vendor: 'hetzner',
+      account: account.name,
       timeoutSeconds: account.timeoutSeconds,
     }).catch((error) => Promise.reject(hetznerError(error)));
 }

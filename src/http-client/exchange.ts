@@ -26,6 +26,8 @@ export interface HttpCall extends CallLimits {
   watch?: CallWatch | undefined;
   /** Whose API it is, if its calls are to be counted. */
   vendor?: Vendor | undefined;
+  /** Which of the vendor's accounts, where each has a quota of its own. */
+  account?: string | undefined;
   /** How many redirects within the origin are followed; default 3. */
   redirects?: number | undefined;
 }
@@ -86,7 +88,10 @@ async function followRedirects(call: HttpCall, signal: AbortSignal): Promise<Htt
 }
 
 /** Counts a call of a vendor's API, and how long its answer took to begin. */
-async function observed({ vendor, method }: HttpCall, send: () => Promise<Response>): Promise<Response> {
+async function observed(
+  { vendor, account, method }: HttpCall,
+  send: () => Promise<Response>,
+): Promise<Response> {
   if (vendor === undefined) return send();
   const begun = performance.now();
   let answer: Response | undefined;
@@ -95,7 +100,7 @@ async function observed({ vendor, method }: HttpCall, send: () => Promise<Respon
     return answer;
   } finally {
     const seconds = (performance.now() - begun) / 1000;
-    observeCall({ vendor, method, status: answer?.status, seconds, headers: answer?.headers });
+    observeCall({ vendor, account, method, status: answer?.status, seconds, headers: answer?.headers });
   }
 }
 

@@ -11,6 +11,7 @@ import type { EventHub } from '../operations/events/event-hub.ts';
 import type { SharedFeed } from '../operations/events/shared-feed.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { Rebuilt } from '../recovery/rebuild-state.ts';
 import type { Secret } from '../secret.ts';
 
 export { type BuyerPage, type BuyerTexts, NO_BUYER_PAGE } from '../config/buyer-page.ts';
@@ -58,6 +59,10 @@ export interface HttpDeps {
   playbookVersion?: string | undefined;
   /** Ways to sign in besides tokens; default: none. */
   signIn?: SignInConfig | undefined;
+  /** Makes a backup; undefined: it is not configured where to. */
+  makeBackup?: (() => Promise<{ backupId: number }>) | undefined;
+  /** Rebuilds rows from what is in the clouds; undefined: they cannot be asked from here. */
+  rebuildState?: ((request: { actor: string; apply: boolean }) => Promise<Rebuilt>) | undefined;
   /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */
   trustedProxies?: TrustedProxies | undefined;
   /** The sandbox's checkout page, linked from the dashboard. */

@@ -3,10 +3,12 @@ import { audit } from '../agents/audit.ts';
 import { regionSchema } from '../agents/new-agent.ts';
 import { DEFAULT_PLAN, serverFor } from '../agents/plans.ts';
 import { toLocation } from '../agents/regions.ts';
+import type { Database } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import { architectureOf, pruneImages } from '../images/choice.ts';
 import { requestImage } from '../images/images.ts';
 import { type ImageState, listImages } from '../images/listing.ts';
+import { listOpenProjects } from '../projects/projects.ts';
 import { actorOf } from './actor.ts';
 import type { HttpDeps } from './deps.ts';
 import { endpoint } from './endpoint.ts';
@@ -38,7 +40,12 @@ export const showImages = endpoint({
 
 const build = z
   .strictObject(
-    { region: regionSchema.optional().meta({ description: 'Where its server is made' }) },
+    {
+      region: regionSchema.optional().meta({ description: 'Where its server is made' }),
+      project: z.string().max(40).optional().meta({
+        description: 'The Hetzner project for whose servers it is; default: the first that takes any there',
+      }),
+    },
     { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object' : undefined) },
   )
   .optional();
@@ -54,17 +61,21 @@ export const buildImage = endpoint({
   body: build,
   answers: {
     202: { description: 'The image that is being built', schema: imageJson },
-    409: { description: 'This process does not know the version of the playbook' },
+    409: {
+      description:
+        'This process does not know the version of the playbook, or no project takes servers there',
+    },
   },
   handle: async ({ body, request, response, deps }) => {
     const { database } = deps;
     const version = versionOf(deps);
     const location = toLocation(body?.region ?? DEFAULT_REGION)!;
     const { serverType } = serverFor(DEFAULT_PLAN, location);
-    const kind = { project: 'default', version, architecture: architectureOf(serverType) };
+    const project = await projectFor(database, { named: body?.project, location });
+    const kind = { project, version, architecture: architectureOf(serverType) };
     const { image_id: imageId } = await database.transaction().execute(async (trx) => {
       const image = await requestImage(trx, { ...kind, location, plan: DEFAULT_PLAN });
-      const details = { imageId: image.image_id, version, location };
+      const details = { imageId: image.image_id, version, project, location };
       await audit(trx, { actor: actorOf(request, response), action: 'image.build', details });
       return image;
     });
@@ -92,6 +103,21 @@ export const removeImages = endpoint({
     response.status(202).json({ removed });
   },
 });
+
+/** @throws ConflictError */
+async function projectFor(
+  database: Database,
+  { named, location }: { named: string | undefined; location: string },
+): Promise<string> {
+  const open = await listOpenProjects(database);
+  const found = open.find(
+    ({ name, locations }) =>
+      (named === undefined || name === named) && (locations === null || locations.includes(location)),
+  );
+  if (found !== undefined) return found.name;
+  const which = named === undefined ? 'No Hetzner project' : `The Hetzner project ${named} is unknown, or`;
+  throw new ConflictError(`${which} takes no servers in ${location}: npm run agents -- projects list`);
+}
 
 function versionOf({ playbookVersion }: HttpDeps): string {
   if (playbookVersion !== undefined) return playbookVersion;

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { z } from 'zod';
 import { isDatabaseUnavailable } from '../database/connect.ts';
-import { ConflictError, errorMessage, InvalidInputError, NotFoundError } from '../errors.ts';
+import { ConflictError, errorMessage, InvalidInputError, NotFoundError, StateLostError } from '../errors.ts';
 import { type Log, shortened } from '../log.ts';
 import { PROBLEM_NAMES, type ProblemName, problemNameFor, problemType } from './problems.ts';
 
@@ -48,6 +48,7 @@ export interface Refusal {
 }
 
 const DATABASE_RETRY_SECONDS = 5;
+const LOST_RETRY_SECONDS = 60;
 const LONGEST_PATH = 200;
 
 /** Maps an error to a public answer; the text of an unexpected error stays in the log. */
@@ -57,6 +58,8 @@ export function toRefusal(error: unknown): Refusal {
   if (error instanceof InvalidInputError) return { status: 400, detail: error.message, headers: {} };
   if (error instanceof NotFoundError) return { status: 404, detail: error.message, headers: {} };
   if (error instanceof ConflictError) return { status: 409, detail: error.message, headers: {} };
+  if (error instanceof StateLostError)
+    return { status: 503, detail: error.message, headers: { 'retry-after': String(LOST_RETRY_SECONDS) } };
   if (isDatabaseUnavailable(error)) {
     const headers = { 'retry-after': String(DATABASE_RETRY_SECONDS) };
     return { status: 503, detail: 'The database is unavailable; try again in a moment', headers };

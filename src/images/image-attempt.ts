@@ -2,7 +2,7 @@ import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { behindFence } from '../operations/behind-fence.ts';
-import type { RunbookParts } from '../operations/runbook-parts.ts';
+import { inProject, type RunbookParts } from '../operations/runbook-parts.ts';
 import { underLease } from '../operations/under-lease.ts';
 import type { Lease } from '../processes/lease.ts';
 import type { Fence } from '../pulumi/fence.ts';
@@ -72,7 +72,7 @@ async function buildOrRemove(
     log: (line: string) => log.debug({ event: 'image.log', imageId, attempt }, line),
   };
   await behindFence({ fence, log, what: 'an image' }, owned, { signal, lease, ...told }, (run) => {
-    const { images: _, slots: __, ...others } = deps.parts;
+    const { images: _, slots: __, projects: ___, ...others } = inProject(deps.parts, image.project);
     const parts: RunbookParts = {
       ...others,
       recordInputs: async (_run, prepared) => {

@@ -5,6 +5,7 @@ import { recordJoinName } from '../agents/devices.ts';
 import { recordServerName } from '../agents/server-names.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import type { Architecture, ImageTable } from '../database/image-tables.ts';
+import { recovering } from '../database/recovering.ts';
 import { cutText, jsonText } from '../database/storable.ts';
 import { errorMessage, getFailureCode, LostError } from '../errors.ts';
 import type { Snapshot } from '../hetzner/hetzner.ts';
@@ -84,6 +85,7 @@ export async function takeImageWork(
       tries = case when ${isOrphan} then 0 when lease_until is null then tries else tries + 1 end,
       lease_until = now() + make_interval(secs => ${leaseSeconds})
     where image_id = (select image_id from images where status in ('building', 'removing') and run_after <= now()
+        and not ${recovering}
         and (lease_until is null or lease_until < now())
         and (not ${isOrphan} or updated_at < now() - make_interval(mins => ${ORPHAN_MINUTES}))
       order by status desc, created_at limit 1 for update skip locked)

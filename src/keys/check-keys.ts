@@ -55,6 +55,10 @@ export async function hasKeys(database: Database, keyring: Keyring): Promise<boo
 /** The canary of a key, for the row of the installation. */
 export const sealCanary = (key: Keyset): Buffer => sealText(key, CANARY_ID, CANARY_TEXT);
 
+/** Whether a passphrase of this process is that of the installation whose canary this is. */
+export const opensCanary = (keyring: Keyring, canary: Buffer): boolean =>
+  keyring.all.some((key) => opens(key, CANARY_ID, canary));
+
 /** Records which of this process's passphrases the database is sealed with. */
 async function recordFirst(trx: Transaction, keyring: Keyring, canary: Buffer | null): Promise<void> {
   const fitting = await findFitting(trx, keyring, canary);

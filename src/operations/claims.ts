@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { getAgent } from '../agents/store.ts';
 import { LEASE_SECONDS } from '../config/timing.ts';
 import { type Database, type Transaction, violatedConstraint } from '../database/connect.ts';
+import { recovering } from '../database/recovering.ts';
 import { LostError } from '../errors.ts';
 import { wasJustClaimed } from '../slots/claim.ts';
 import { appendEvents, type OperationEvent } from './events/events.ts';
@@ -20,17 +21,26 @@ export interface Claim {
   workerId: string;
 }
 
+/** What a worker does not claim now. */
+export interface Waiting {
+  kinds: readonly OperationKind[];
+  /** The Hetzner projects whose agents' operations wait. */
+  projects: readonly string[];
+}
+
+const NOTHING: Waiting = { kinds: [], projects: [] };
+
 /**
  * Claims the next operation that may run: the highest priority first, then the oldest. An operation waits
  * while its agent has an active one or an older queued one that it does not pass (`isPassedBy`), and while
  * `waitsForNews`. A claim increments the attempt and starts a lease. Concurrent callers get different
- * operations. Kinds in `waiting` are skipped.
+ * operations. What is in `waiting` is skipped.
  */
 export async function claimNext(
   database: Database,
   workerId: string,
   leaseSeconds = LEASE_SECONDS,
-  waiting: readonly OperationKind[] = [],
+  waiting: Waiting = NOTHING,
 ): Promise<OperationRow | undefined> {
   try {
     return await database.transaction().execute(async (trx) => {
@@ -83,7 +93,7 @@ const yields = () => sql<boolean>`(o.kind = any(${adoptingKinds()}::text[]) and 
 export function nextDue(
   trx: Transaction,
   executor: OperationRow['executor'],
-  waiting: readonly OperationKind[] = [],
+  { kinds, projects }: Waiting = NOTHING,
 ): Promise<OperationRow | undefined> {
   return (
     trx
@@ -92,13 +102,15 @@ export function nextDue(
       .selectAll('o')
       .where('o.status', '=', 'queued')
       .where('o.executor', '=', executor)
-      .$if(waiting.length > 0, (query) => query.where('o.kind', 'not in', waiting))
+      .$if(kinds.length > 0, (query) => query.where('o.kind', 'not in', kinds))
+      .$if(projects.length > 0, (query) => query.where('a.project', 'not in', projects))
       .where(sql<boolean>`o.run_after <= now()`)
       .where(sql<boolean>`not exists (
       select 1 from operations p where p.agent_id = o.agent_id
         and (p.status = 'active' or (p.status = 'queued' and p.sequence < o.sequence
           and not ${isPassedBy('p')})))`)
       .where(sql<boolean>`not ${yields()}`)
+      .where(sql<boolean>`not ${recovering}`)
       // One that was dispatched can still be given up.
       .where(sql<boolean>`(o.dispatched_at is not null or not ${waitsForNews})`)
       .orderBy('o.priority', 'desc')
@@ -116,7 +128,7 @@ async function takeCandidate(
   trx: Transaction,
   workerId: string,
   leaseSeconds: number,
-  waiting: readonly OperationKind[],
+  waiting: Waiting,
 ): Promise<OperationRow | undefined> {
   const candidate = await nextDue(trx, 'local', waiting);
   if (candidate === undefined) return undefined;

@@ -1,6 +1,8 @@
 import type { AgentInputs } from '../../stacks/inputs.ts';
+import type { Made } from '../agents/agent-record.ts';
 import type { Vault } from '../agents/secrets.ts';
 import type { MadeSnapshot } from '../agents/snapshots.ts';
+import type { AgentRow } from '../agents/store.ts';
 import type { PlanServers } from '../config/plans.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
@@ -79,7 +81,17 @@ export interface SlotParts {
   /** Whether this process can reach servers at all. While it cannot, no slot is to blame. */
   canReach(): Promise<boolean>;
   /** Removes a slot for an order in a full project. @returns whether a place is about to be free */
-  makeRoom(): Promise<boolean>;
+  makeRoom(run: Attempt): Promise<boolean>;
+}
+
+/** The Hetzner projects beside the one of an agent, beside the database. */
+export interface ProjectParts {
+  /** Hetzner has refused the agent's project a server: for a while new agents prefer others. */
+  markFull(run: Attempt): Promise<void>;
+  /** The project that takes the agent if its own is full; undefined if that has room, or no other has. */
+  findOther(run: Attempt): Promise<string | undefined>;
+  /** Makes it the agent's, and forgets what was recorded for the former one. @throws LostError */
+  move(run: Attempt, to: string): Promise<void>;
 }
 
 /** The images that new servers may be made from. They are named by Hetzner's ids of their snapshots. */
@@ -97,10 +109,15 @@ export interface ImageParts {
   doubt(snapshotId: string, doubt: { ownerId: string; why: string }): Promise<boolean>;
 }
 
+/** The calls of runbooks in one Hetzner project. */
+export type ProjectClient = Omit<HetznerClient, 'serverPage' | 'sshKeyPage' | 'snapshotPage'>;
+
 /** The dependencies of runbooks, in a worker beside the database or on a runner that calls the service. */
 export interface RunbookParts {
-  /** Only the sweep reads whole lists, page by page. */
-  hetzner: Omit<HetznerClient, 'serverPage' | 'sshKeyPage' | 'snapshotPage'>;
+  /** The project in which the work is. Only the sweep reads whole lists, page by page. */
+  hetzner: ProjectClient;
+  /** Opens a project's client; without it there is one. @throws ShortageError for an unknown project */
+  openProject?: (project: string) => ProjectClient;
   tailscale: TailscaleClient;
   executor: StackEngine;
   state: StateStore;
@@ -115,8 +132,12 @@ export interface RunbookParts {
   lastSnapshots?: LastSnapshotParts;
   /** Absent where no agent is put back. */
   agentSnapshots?: AgentSnapshotParts;
+  /** Seals what has to survive of an agent whose server is about to be made; undefined: nothing has. */
+  sealNew?: (agent: AgentRow, made: Made) => Promise<Record<string, string> | undefined>;
   /** The slots that agents have claimed. A runner hands none over. */
   slots?: SlotParts;
+  /** Where an agent of a full project may go; absent on a runner, and where a slot or an image is made. */
+  projects?: ProjectParts;
   /** The images of configured disks; absent on a runner, and where an image is made. */
   images?: ImageParts;
   /** Gives the stack of a slot that the agent has not adopted yet the agent's name. */
@@ -127,4 +148,9 @@ export interface RunbookParts {
   shutdownSeconds?: number;
   /** How long deleted resources may take to disappear at a cloud; default a minute. */
   goneWithinSeconds?: number;
+}
+
+/** The parts for work in a Hetzner project. @throws ShortageError if this process does not know it */
+export function inProject(parts: RunbookParts, project: string): RunbookParts {
+  return { ...parts, hetzner: parts.openProject?.(project) ?? parts.hetzner };
 }

@@ -4,9 +4,9 @@ import type { Runbook, Runbooks } from './attempt.ts';
 import type { OperationDefinition } from './definition.ts';
 import { mayBegin, operationDefinitions } from './registry.ts';
 import type { OperationRow } from './rows.ts';
-import type { RunbookParts } from './runbook-parts.ts';
+import { inProject, type RunbookParts } from './runbook-parts.ts';
 
-/** The runbooks of all kinds. */
+/** The runbooks of all kinds. Each attempt works in its agent's Hetzner project. */
 export function createRunbooks(parts: RunbookParts): Runbooks {
   return Object.fromEntries(
     operationDefinitions().map((definition) => [definition.kind, withOwnStack(parts, definition)]),
@@ -19,10 +19,10 @@ export function createRunbooks(parts: RunbookParts): Runbooks {
  */
 function withOwnStack(parts: RunbookParts, definition: OperationDefinition): Runbook {
   const { createsAgent, freesResources, adopts } = definition;
-  const runbook = definition.run(parts);
-  if (createsAgent || freesResources || adopts) return runbook;
+  const hasOwnStack = createsAgent || freesResources || adopts;
   return async (attempt) => {
-    await parts.takeStackOver?.(attempt);
+    const runbook = definition.run(inProject(parts, attempt.agent.project));
+    if (!hasOwnStack) await parts.takeStackOver?.(attempt);
     return runbook(attempt);
   };
 }

@@ -1,6 +1,7 @@
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
-import { CancelledError, errorMessage, getFailureCode, LostError } from '../errors.ts';
+import { CancelledError, errorMessage, getFailureCode, LIMIT_REACHED, LostError } from '../errors.ts';
+import { markAgentsProjectFull } from '../projects/placement.ts';
 import type { Queue } from '../queue/queue.ts';
 import { afterCancel } from './after-cancel.ts';
 import type { AgentEffect } from './attempt.ts';
@@ -122,6 +123,7 @@ export async function settleLocked(
   retrySeconds?: number,
 ): Promise<'queued' | 'failed' | 'cancelled'> {
   const failure = toFailure(row, error, step);
+  if (failure.failure_code === LIMIT_REACHED) await markAgentsProjectFull(trx, row.agent_id);
   const tries = { retryCount: row.retry_count, maxRetries: row.max_retries, lostCount: row.lost_count };
   // After a cancellation request, any failure of the attempt ends the operation.
   const decision = row.cancel_requested

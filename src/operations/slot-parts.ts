@@ -23,6 +23,6 @@ export function createSlotParts(
     giveUp: (run, why) => held(run, (trx) => giveSlotUp(trx, run.agent.agent_id, why, NOT_HANDED_OVER)),
     handOver,
     canReach,
-    makeRoom: () => makeRoom(database),
+    makeRoom: ({ agent }) => makeRoom(database, agent.project),
   };
 }

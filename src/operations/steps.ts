@@ -13,6 +13,7 @@ export const STEPS = [
   'running',
   'handing_over',
   'adopting',
+  'importing',
   'starting_server',
   'stopping_server',
   'resizing_server',

@@ -1,9 +1,11 @@
 import { sql } from 'kysely';
 import { type PoolConfig, poolSizesAt } from '../config/pool.ts';
+import { isRecovering } from '../database/recovering.ts';
 import { errorMessage } from '../errors.ts';
 import { waitsForNews } from '../operations/claims.ts';
 import { isPassedBy } from '../operations/give-way.ts';
 import { repeatEvery } from '../processes/repeat.ts';
+import { listOpenProjects, type PoolHome } from '../projects/projects.ts';
 import { wasJustClaimed } from '../slots/claim.ts';
 import { recordDemands, type WantedPool, withdrawDemands } from '../slots/demands.ts';
 import { type SlotRow, takeSlotWork } from '../slots/slots.ts';
@@ -60,7 +62,9 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
 async function keep(deps: KeeperDeps, beside: Beside): Promise<boolean> {
   const { database, log, workerId } = deps;
   const { eurosPerHour } = deps.pool;
-  const wanted = toWanted(deps, new Date());
+  // Slots of a lost database may be found again.
+  if (await isRecovering(database)) return false;
+  const wanted = await readWanted(deps, new Date());
   if (wanted.length === 0 && !(await hasAny(deps))) return false;
   await recordDemands(database, workerId, wanted);
   beside.checkHealth();
@@ -71,12 +75,35 @@ async function keep(deps: KeeperDeps, beside: Beside): Promise<boolean> {
   return true;
 }
 
-function toWanted({ pool, parts }: KeeperDeps, at: Date): WantedPool[] {
-  return poolSizesAt(pool, at).map((one) => ({
-    project: 'default',
-    ...one,
-    fingerprint: fingerprintFor(parts.settings, one),
-  }));
+/** Nothing is demanded in a project that is drained: its slots are retired as those of a smaller pool are. */
+async function readWanted({ database, pool, parts }: KeeperDeps, at: Date): Promise<WantedPool[]> {
+  const sizes = poolSizesAt(pool, at);
+  if (sizes.length === 0) return [];
+  return toWanted(parts.settings, sizes, await listOpenProjects(database));
+}
+
+/**
+ * Assigns each pool its Hetzner project: the named one if that takes something new, or the first that does.
+ * Two that come together are one, of the larger size.
+ */
+export function toWanted(
+  settings: KeeperDeps['parts']['settings'],
+  sizes: ReturnType<typeof poolSizesAt>,
+  open: readonly PoolHome[],
+): WantedPool[] {
+  const wanted = new Map<string, WantedPool>();
+  for (const { project: named, ...one } of sizes) {
+    const home = open.find(
+      ({ name, locations }) =>
+        (named === undefined || name === named) && (locations === null || locations.includes(one.location)),
+    );
+    if (home === undefined) continue;
+    const key = `${home.name} ${one.location} ${one.plan}`;
+    const size = Math.max(one.size, wanted.get(key)?.size ?? 0);
+    const fingerprint = fingerprintFor(settings, one);
+    wanted.set(key, { project: home.name, ...one, size, fingerprint });
+  }
+  return [...wanted.values()];
 }
 
 /** Without a pool in the configuration, those of an earlier one are emptied. */
@@ -94,7 +121,7 @@ async function begin(deps: KeeperDeps, underWay: Set<Promise<void>>, signal: Abo
   while (underWay.size < deps.pool.refills && !signal.aborted) {
     // Removals end what is billed: they wait for nothing.
     const isHeldBack = await isAnyWaiting(deps);
-    const own = isHeldBack ? [] : toWanted(deps, new Date()).map(({ fingerprint }) => fingerprint);
+    const own = isHeldBack ? [] : (await readWanted(deps, new Date())).map(({ fingerprint }) => fingerprint);
     const slot = await takeSlotWork(deps.database, deps.workerId, deps.leaseSeconds, own);
     if (slot === undefined) return;
     start(deps, slot, underWay, signal);

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
+import { roomInProject } from '../projects/placement.ts';
 import { isKept, mergeDemands, type WantedPool } from '../slots/demands.ts';
 import { insertSlots, NOT_HANDED_OVER, NOT_MADE, type PoolName } from '../slots/slots.ts';
 import { roomForCosts, withdrawCostly } from './costs.ts';
@@ -75,7 +76,12 @@ async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number |
     await pause(trx, pool, affordable);
     return 0;
   }
-  const room = Math.min(missing, affordable, await roomForCreates(trx));
+  const room = Math.min(
+    missing,
+    affordable,
+    await roomForCreates(trx),
+    (await roomInProject(trx, project)) ?? Infinity,
+  );
   if (room > 0) await insertSlots(trx, pool, room);
   await trx
     .updateTable('pools')

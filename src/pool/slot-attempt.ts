@@ -2,7 +2,7 @@ import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { behindFence } from '../operations/behind-fence.ts';
-import type { RunbookParts } from '../operations/runbook-parts.ts';
+import { inProject, type RunbookParts } from '../operations/runbook-parts.ts';
 import { underLease } from '../operations/under-lease.ts';
 import type { Lease } from '../processes/lease.ts';
 import type { Fence } from '../pulumi/fence.ts';
@@ -65,7 +65,8 @@ async function makeOrRemove(
 ): Promise<void> {
   const { database, fence, log } = deps;
   const { slot_id: slotId, attempt } = slot;
-  const parts = { ...deps.parts, recordInputs: toRecorder(database, work) };
+  const { projects: _, ...others } = inProject(deps.parts, slot.project);
+  const parts: RunbookParts = { ...others, recordInputs: toRecorder(database, work) };
   const owned = { ...slot, ownerId: slotId, makes: slot.status === 'making' };
   const told = {
     step: (step: string) => void recordSlotStep(database, work, step).catch(() => {}),

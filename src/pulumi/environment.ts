@@ -35,13 +35,14 @@ const revealed = (variables: Record<string, Secret>) =>
 
 /** Returns the providers' credentials in the variables that the official plugins read. */
 export function providerEnvironment(accounts: {
-  hcloud: { token: Secret; endpoint: string | undefined };
+  /** The Hetzner project that the stack's resources are in. */
+  project: { token: Secret; endpoint: string };
   tailscale: TailscaleAccount;
 }): Record<string, string> {
-  const { hcloud, tailscale } = accounts;
+  const { project, tailscale } = accounts;
   return {
-    HCLOUD_TOKEN: hcloud.token.reveal(),
-    ...(hcloud.endpoint === undefined ? {} : { HCLOUD_ENDPOINT: hcloud.endpoint }),
+    HCLOUD_TOKEN: project.token.reveal(),
+    HCLOUD_ENDPOINT: project.endpoint,
     TAILSCALE_TAILNET: tailscale.tailnet,
     TAILSCALE_BASE_URL: tailscale.baseUrl,
     ...(tailscale.credential.kind === 'api-key'

@@ -32,6 +32,11 @@ export class StackExistsError extends RetryableError {
   override name = 'StackExistsError';
 }
 
+/** What stands in a stack's state is not what is in the clouds: an import would change something there. */
+export class StackDiffersError extends PermanentError {
+  override name = 'StackDiffersError';
+}
+
 /** The server was created but did not join the tailnet in time: the next attempt replaces it. */
 export class NotJoinedError extends RetryableError {
   override name = 'NotJoinedError';
@@ -89,6 +94,7 @@ const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|c
  * plugins.
  */
 export function pulumiError(cause: unknown): Error {
+  if (cause instanceof StackDiffersError) return cause;
   const said = cause instanceof Error ? cause.message : String(cause);
   // A code on a separate line reaches the patterns below only through the summary.
   const text = `${said}\n${summary(said)}`;
@@ -158,7 +164,14 @@ function inOurTerms(text: string): string | undefined {
   return [`The configuration of the server failed (${how})`, ...said].join('\n');
 }
 
-const OF_STACKS = { StackLockedError, StackExistsError, StackNotFoundError, NotJoinedError, SoldOutError };
+const OF_STACKS = {
+  StackLockedError,
+  StackExistsError,
+  StackNotFoundError,
+  StackDiffersError,
+  NotJoinedError,
+  SoldOutError,
+};
 
 /** Rebuilds the error that an engine process reported. */
 export function engineError(reported: ReportedError): Error {

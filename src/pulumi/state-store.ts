@@ -5,11 +5,15 @@ import { readStates } from './state-rows.ts';
 /** Direct access to Pulumi's rows of a stack, for work that its CLI cannot do or needs a process for. */
 export interface StateStore {
   /**
-   * Creates an empty stack, as `pulumi stack init` would, with the salt, or the wrapped key, of another
-   * stack's secrets, if that one has this secrets provider.
+   * Creates a stack with these resources, whose properties must not be secret, or an empty one, as `pulumi
+   * stack init` would: with the salt, or the wrapped key, of another stack's secrets, if that one has this
+   * secrets provider.
    * @returns whether the stack exists now; if not, the CLI has to create it.
    */
-  makeEmpty(stackName: string, like: string, provider: string): Promise<boolean>;
+  makeSeeded(
+    stackName: string,
+    seed: { like: string; provider: string; resources: readonly SeedResource[] },
+  ): Promise<boolean>;
   /** What encrypts the stack's secrets: `passphrase` or a key's address. Undefined: unknown, or no stack. */
   secretsProvider(stackName: string): Promise<string | undefined>;
   /** What encrypts each stack's secrets, by the stack's name; without those where it is unknown. */
@@ -20,6 +24,20 @@ export interface StateStore {
    * Keeps only the newest entries of a stack's history, so that an old agent costs no more than a new one.
    */
   prune(stackName: string): Promise<void>;
+}
+
+/** A resource in a stack's state, in Pulumi's own form (deployment version 3). */
+export interface SeedResource {
+  urn: string;
+  custom: boolean;
+  type: string;
+  id?: string;
+  inputs?: Record<string, unknown>;
+  outputs?: Record<string, unknown>;
+  parent?: string;
+  provider?: string;
+  customTimeouts?: Record<string, number>;
+  additionalSecretOutputs?: string[];
 }
 
 /** Updates that stay visible in `pulumi stack history`. */
@@ -68,14 +86,14 @@ export function createPostgresStateStore(
     );
     return found.rows[0]?.data.data;
   };
+  const makeSeeded: StateStore['makeSeeded'] = async (stackName, { like, provider, resources }) => {
+    const made = firstCheckpoint(await read(like), { stackName, project, provider, resources });
+    if (made === undefined) return false;
+    await pool.query(INSERT, [stackKey(stackName), JSON.stringify({ data: made })]);
+    return true;
+  };
   return {
-    makeEmpty: async (stackName, like, provider) => {
-      const empty = emptyCheckpoint(await read(like), { stackName, project, provider });
-      if (empty === undefined) return false;
-      const text = JSON.stringify({ data: empty });
-      await pool.query(INSERT, [stackKey(stackName), text]);
-      return true;
-    },
+    makeSeeded,
     secretsProvider: async (stackName) => {
       const parsed = providerSchema.safeParse(decoded(await read(stackName)));
       return parsed.success ? toProvider(parsed.data.checkpoint.latest.secrets_providers) : undefined;
@@ -124,9 +142,9 @@ function foldersOfStack(root: string, project: string, stackName: string): strin
   ];
 }
 
-function emptyCheckpoint(
+function firstCheckpoint(
   base64: string | undefined,
-  stack: { stackName: string; project: string; provider: string },
+  stack: { stackName: string; project: string; provider: string; resources: readonly SeedResource[] },
 ): string | undefined {
   const parsed = checkpointSchema.safeParse(decoded(base64));
   if (!parsed.success) return undefined;
@@ -135,7 +153,12 @@ function emptyCheckpoint(
   if (!providers.success || toProvider(providers.data) !== stack.provider) return undefined;
   const checkpoint = {
     stack: `organization/${stack.project}/${stack.stackName}`,
-    latest: { manifest, secrets_providers, metadata: {} },
+    latest: {
+      manifest,
+      secrets_providers,
+      ...(stack.resources.length > 0 && { resources: stack.resources }),
+      metadata: {},
+    },
   };
   return Buffer.from(JSON.stringify({ version: 3, checkpoint })).toString('base64');
 }
@@ -147,7 +170,7 @@ function decoded(base64: string | undefined): unknown {
 
 /** For other backends: leaves everything to the CLI. */
 export const passiveStateStore: StateStore = {
-  makeEmpty: async () => false,
+  makeSeeded: async () => false,
   secretsProvider: async () => undefined,
   listSecretsProviders: async () => new Map(),
   forget: async () => {},

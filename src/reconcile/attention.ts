@@ -89,6 +89,10 @@ const DRILL_CURE =
   'Make another snapshot of the agent, then `npm run agents -- snapshots drill <agent>`: docs/snapshots.md.';
 const CANARY_CURE =
   'Read the log of its last operation (npm run agents -- logs), mend the cause, and try another: npm run agents -- canary --max-cost 0.05.';
+const BACKUP_CURE =
+  'It is tried again every quarter of an hour. Mend the cause, and make one at once: npm run agents -- backup.';
+const RECOVERY_CURE =
+  'Restore the newest backup (npm run agents -- restore), then rebuild the rest: npm run agents -- rebuild-state. Without a backup the second alone.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** An operation under way that says nothing; its id follows in the item's key. */
@@ -183,6 +187,13 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
       ${sql.lit(CANARY_CURE)}
     from canary_runs where status = 'failed'
       and finished_at = (select max(finished_at) from canary_runs where status in ('succeeded', 'failed'))`,
+  sql`select 'configuration', created_at, null, 'lost state',
+      'This database is new, and the Hetzner project has servers that an earlier one has made. Nothing is made or removed, and orders are not accepted, until they are known again.',
+      ${sql.lit(RECOVERY_CURE)}
+    from installation where recovery = 'needed'`,
+  sql`select 'configuration', b.started_at, null, 'backup', 'The last backup failed: ' || b.error, ${sql.lit(BACKUP_CURE)}
+    from backups b where b.error is not null and not exists (
+      select 1 from backups l where l.backup_id > b.backup_id and (l.error is not null or l.location is not null))`,
   sql`select class, since, agent_id, md5(source || ' ' || key), cause, cure from findings`,
 ];
 

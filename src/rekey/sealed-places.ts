@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { RECORD_OWNERS } from '../agents/record-owners.ts';
 import type { Database } from '../database/connect.ts';
 import { countSealed, isUnderOther, SEALED_TABLES, type SealedTable } from '../keys/count-sealed.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -37,7 +38,22 @@ export interface SealedDeps {
 
 /** Everything that is sealed with the passphrase and is not replaced at once. */
 export function listSealedPlaces(deps: SealedDeps): SealedPlace[] {
-  return (Object.keys(SEALED_TABLES) as SealedTable[]).map((table) => sealedRows(deps, table));
+  const tables = Object.keys(SEALED_TABLES) as SealedTable[];
+  return [...tables.map((table) => sealedRows(deps, table)), cloudRecords(deps)];
+}
+
+/** Labels at Hetzner: whoever keeps them (src/reconcile/records.ts) seals them again, within its quota. */
+function cloudRecords({ database, keyring }: SealedDeps): SealedPlace {
+  return {
+    name: 'records at Hetzner',
+    countLeft: async () => {
+      const { rows } = await sql<{ left: number }>`
+        select count(*)::int as left from cloud_records r join ${RECORD_OWNERS} o on o.id = r.owner_id
+        where r.key_id is distinct from ${keyring.current.id} and r.error is null`.execute(database);
+      return rows[0]!.left;
+    },
+    resealSome: async () => ({ count: 0, unreadable: [] }),
+  };
 }
 
 function sealedRows({ database, keyring }: SealedDeps, table: SealedTable): SealedPlace {

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import type { AgentInputs, FoundResources } from '../../stacks/inputs.ts';
-import type { AgentProgram } from '../../stacks/program.ts';
 import { type AgentOutputs, agentOutputsSchema } from '../agents/outputs.ts';
 import { serverFor } from '../agents/plans.ts';
 import { generateAgentKeys, type Vault } from '../agents/secrets.ts';
@@ -16,11 +15,13 @@ import type { RunbookParts } from '../operations/runbook-parts.ts';
 import type { StackResult } from '../pulumi/engine/messages.ts';
 import { NOT_JOINED } from '../pulumi/errors.ts';
 import { giveSlotUp, markServed } from '../slots/claimed.ts';
-import { createServer } from './steps/create-server.ts';
+import { type Creation, createServer } from './steps/create-server.ts';
 import { identify } from './steps/device.ts';
 import { tryHandOver } from './steps/hand-over.ts';
 import { untilHealthy } from './steps/healthy.ts';
 import { recordWithImage, withoutImage } from './steps/image-choice.ts';
+import { seedOfKey } from './steps/import-stack.ts';
+import { moveIfFull } from './steps/move-project.ts';
 import { agentOutputs } from './steps/outputs.ts';
 import { findResources } from './steps/own-server.ts';
 import { type Prepared, record } from './steps/prepared.ts';
@@ -52,7 +53,8 @@ export const provision = defineOperation<z.infer<typeof effect>>({
   run: (parts) => async (attempt) => {
     const warm = await tryHandOver(parts, attempt);
     if ('outputs' in warm) return { kind: 'running', outputs: warm.outputs };
-    const outputs = await withRoom(parts, () => makeServer(parts, { ...attempt, agent: warm.agent }));
+    const placed = await moveIfFull(parts, { ...attempt, agent: warm.agent });
+    const outputs = await withRoom(parts, placed.attempt, () => makeServer(placed.parts, placed.attempt));
     attempt.step('running');
     return { kind: 'running', outputs };
   },
@@ -74,8 +76,8 @@ export async function makeServer(parts: RunbookParts, attempt: Attempt): Promise
 export async function bringServerUp(parts: RunbookParts, attempt: Attempt): Promise<StackResult> {
   attempt.step('creating_server');
   const prepared = await prepare(parts, attempt);
-  const { program, mayBeNew } = await recover(parts, attempt, prepared);
-  return createServer(parts, attempt, { program, mayBeNew, keys: prepared.keys });
+  const recovered = await recover(parts, attempt, prepared);
+  return createServer(parts, attempt, { ...recovered, keys: prepared.keys });
 }
 
 /** After a hand-over the stack, the labels and the names follow. */
@@ -144,7 +146,7 @@ async function recover(
   parts: RunbookParts,
   attempt: Attempt,
   { inputs, keys }: Prepared,
-): Promise<{ program: AgentProgram; mayBeNew: boolean }> {
+): Promise<Omit<Creation, 'keys'>> {
   if (attempt.operation.attempt === 1) return { program: toProgram(inputs, keys), mayBeNew: true };
   let exists = await clearPending(parts.executor, attempt);
   let found = await findResources(parts.hetzner, attempt.agent);
@@ -161,7 +163,8 @@ async function recover(
   }
   if (found.serverId !== undefined) {
     attempt.step('joining_network');
-    return { program: { ...toProgram(usable, keys), found }, mayBeNew: !exists };
+    const program = { ...toProgram(usable, keys), found };
+    return { program, mayBeNew: !exists, ...(!exists && { seed: await seedOfKey(parts, program) }) };
   }
   // Without a server, an existing tailnet key is useless, because its secret may be lost. Use the next
   // generation.

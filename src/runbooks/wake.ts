@@ -68,7 +68,7 @@ export const wake = defineOperation<z.infer<typeof effect>>({
         keys,
         onProgress: (progress) => followSteps(attempt, progress),
       });
-    const result = await withRoom(parts, () =>
+    const result = await withRoom(parts, attempt, () =>
       withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, up),
     );
     const outputs = await withDevice(parts, attempt, agentOutputs(result.outputs), device);

@@ -7,11 +7,24 @@ import { builtinProviders } from '../config/builtin-providers.ts';
 import { type Config, ConfigError } from '../config/config.ts';
 import { type Environment, EnvironmentReader } from '../config/environment-reader.ts';
 import { backendUrl, endpointUrl, hcloudToken, httpUrl, oneLine } from '../config/fields.ts';
+import {
+  DEFAULT_PROJECT,
+  type HetznerProjectSettings,
+  onlyProject,
+  projectOfVariable,
+  tokenVariable,
+  tokenVariablesIn,
+} from '../config/hetzner-projects.ts';
 import { readPassphrases } from '../config/passphrases.ts';
 import { childEnvironment } from '../config/process-environment.ts';
 import { readSecretsProvider } from '../config/secrets-provider.ts';
 import { type AgentSoftware, readAgentSoftware } from '../config/software.ts';
-import { type EngineConnections, HETZNER_ENDPOINT, healthAddress } from '../connections/connections.ts';
+import {
+  type EngineConnections,
+  HETZNER_ENDPOINT,
+  healthAddress,
+  toProjects,
+} from '../connections/connections.ts';
 import { Keyring } from '../keys/keyring.ts';
 import { Secret } from '../secret.ts';
 
@@ -48,7 +61,7 @@ export function readRunnerConfig(environment: Environment): RunnerConfig {
     callbackUrl: reader.required('CALLBACK_URL', callbackUrl, 'the workflow’s input callback_url'),
     callbackSecret: reader.requiredSecret('GITHUB_CALLBACK_SECRET', oneLine, 'it signs the reports'),
   };
-  const connections = readConnections(reader, sandboxUrl);
+  const connections = readConnections(reader, sandboxUrl, readProjects(reader, environment));
   const software = readAgentSoftware(reader);
   const identity = readIdentity(reader);
   const ownHosts = sandboxUrl === undefined ? [] : [new URL(sandboxUrl).hostname];
@@ -105,7 +118,26 @@ function readKeyring(reader: EnvironmentReader): Keyring {
   return new Keyring(passphrase ?? new Secret(''), passphraseBefore);
 }
 
-function readConnections(reader: EnvironmentReader, sandboxUrl: string | undefined): EngineConnections {
+/** The projects whose tokens the workflow hands over; which one is needed, the claim says. */
+function readProjects(reader: EnvironmentReader, environment: Environment): HetznerProjectSettings[] {
+  const given = tokenVariablesIn(environment).filter((name) => reader.text(name) !== undefined);
+  if (given.length === 0)
+    reader.problems.push(
+      `${tokenVariable(DEFAULT_PROJECT)} is missing: a read and write token of the Hetzner project`,
+    );
+  const projects = given.map((name) => ({
+    ...onlyProject(reader.secret(name, hcloudToken) ?? new Secret('')),
+    name: projectOfVariable(name),
+  }));
+  return projects.length === 0 ? [onlyProject(new Secret(''))] : projects;
+}
+
+function readConnections(
+  reader: EnvironmentReader,
+  sandboxUrl: string | undefined,
+  projects: readonly HetznerProjectSettings[],
+): EngineConnections {
+  const endpoint = reader.read('HCLOUD_ENDPOINT', endpointUrl) ?? HETZNER_ENDPOINT;
   const providers =
     reader.choice('PROVIDERS', ['builtin', 'official']) ??
     (sandboxUrl === undefined ? 'official' : 'builtin');
@@ -119,12 +151,8 @@ function readConnections(reader: EnvironmentReader, sandboxUrl: string | undefin
       secrets: readSecretsProvider(reader, sandboxUrl !== undefined),
     },
     hcloud: {
-      token: reader.requiredSecret(
-        'HCLOUD_TOKEN',
-        hcloudToken,
-        'a read and write token of the Hetzner project',
-      ),
-      endpoint: reader.read('HCLOUD_ENDPOINT', endpointUrl) ?? HETZNER_ENDPOINT,
+      projects: toProjects(projects, endpoint),
+      endpoint,
       pollInterval: sandboxUrl === undefined ? '2s' : undefined,
     },
     tailscale: readTailscale(reader, { required: true }),

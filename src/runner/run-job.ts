@@ -30,6 +30,7 @@ import type { StateStore } from '../pulumi/state-store.ts';
 import type { FoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { type Claimed, readClaim } from './claimed.ts';
 import type { RunnerConfig } from './config.ts';
+import { refuseOtherProject } from './hetzner-project.ts';
 import { createRemoteFoundations } from './remote-foundations.ts';
 import { createRemoteSlots } from './remote-slots.ts';
 import { createRemoteSnapshots } from './remote-snapshots.ts';
@@ -95,6 +96,7 @@ export async function runJob({ config, openEngine, ending, say }: Job): Promise<
     const message = { key_ids: pulumi.keyring.ids };
     const claimed = readClaim(await link.send('claim', message, { signal: controller.signal }), pulumi);
     say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
+    refuseOtherProject(config.connections, claimed.agent);
     say(`operation ${claimed.operation.operation_id}, trace ${traceIdFor(claimed.operation.operation_id)}`);
     const processTags = { [INSTALLATION_TAG]: installation, [WORKER_TAG]: workerTag() };
     const following = { config, openEngine, claimed, controller, lease, reporter, processTags };

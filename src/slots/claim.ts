@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RawBuilder, sql } from 'kysely';
 import type { Transaction } from '../database/connect.ts';
+import { admits } from '../projects/placement.ts';
 import { isLive, isPresent } from './demands.ts';
 
 /** Notified with the id of each provision whose agent has claimed a slot: workers hand it over at once. */
@@ -24,13 +25,13 @@ interface Ordered {
   agentId: string;
   location: string;
   plan: string;
-  project?: string;
 }
 
 /**
  * Claims a slot for an agent that has just been ordered, in the order's own transaction: one that fits, that
- * was healthy seconds ago, and that no other order has. A check of its health locks a slot for an instant, so
- * one that is locked is looked for again; orders never wait for each other here.
+ * was healthy seconds ago, and that no other order has. The agent is then in the slot's Hetzner
+ * project. A check of its health locks a slot for an instant, so one that is locked is looked for again;
+ * orders never wait for each other here.
  * @returns whether there was one; an order that found a pool without one is counted as a miss
  */
 export async function claimSlot(trx: Transaction, agent: Ordered): Promise<boolean> {
@@ -44,20 +45,21 @@ export async function claimSlot(trx: Transaction, agent: Ordered): Promise<boole
 
 async function tryToClaim(
   trx: Transaction,
-  { agentId, location, plan, project = 'default' }: Ordered,
+  { agentId, location, plan }: Ordered,
   { isLast }: { isLast: boolean },
 ): Promise<{ isClaimed: boolean; isLocked: boolean }> {
   const { rows } = await sql<{ isClaimed: boolean; isLocked: boolean }>`
     with wanted as materialized (
-      select fingerprint, max(since) as since,
-        case when bool_or(bool_or(${isPresent})) over () then bool_or(${isPresent})
-          else max(since) = max(max(since)) over () end as sells
+      select project, fingerprint, max(since) as since,
+        case when bool_or(bool_or(${isPresent})) over (partition by project) then bool_or(${isPresent})
+          else max(since) = max(max(since)) over (partition by project) end as sells
       from pool_demands
-      where project = ${project} and location = ${location} and plan = ${plan} and size > 0 and ${isLive}
-      group by fingerprint),
+      where project in (select p.name from hetzner_projects p where ${admits(location)})
+        and location = ${location} and plan = ${plan} and size > 0 and ${isLive}
+      group by project, fingerprint),
     fitting as materialized (
-      select s.slot_id, w.since, s.ready_at from slots s join wanted w using (fingerprint)
-      where w.sells and s.status = 'ready' and s.project = ${project} and s.location = ${location} and s.plan = ${plan}
+      select s.slot_id, w.since, s.ready_at from slots s join wanted w using (project, fingerprint)
+      where w.sells and s.status = 'ready' and s.location = ${location} and s.plan = ${plan}
         and s.checked_at > now() - make_interval(secs => ${FRESH_SECONDS})),
     chosen as materialized (
       select s.slot_id from slots s join fitting f using (slot_id) where s.status = 'ready'
@@ -65,7 +67,9 @@ async function tryToClaim(
     claimed as (
       update slots s set status = 'claimed', agent_id = ${agentId}, claimed_at = now(), check_at = null,
         updated_at = now()
-      from chosen where s.slot_id = chosen.slot_id returning s.slot_id),
+      from chosen where s.slot_id = chosen.slot_id returning s.slot_id, s.project),
+    moved as (
+      update agents a set project = c.project from claimed c where a.agent_id = ${agentId} and a.project <> c.project),
     outcome as materialized (
       select exists (select 1 from claimed) as claimed, exists (select 1 from fitting) as fits),
     missed as (

@@ -5,6 +5,7 @@ import { recordJoinName, refuseForeignDevices } from '../agents/devices.ts';
 import { type AgentOutputs, outputColumns } from '../agents/outputs.ts';
 import { recordServerName } from '../agents/server-names.ts';
 import type { Database, Transaction } from '../database/connect.ts';
+import { recovering } from '../database/recovering.ts';
 import type { SlotTable } from '../database/slot-tables.ts';
 import { cutText, jsonText } from '../database/storable.ts';
 import { errorMessage, getFailureCode, LostError } from '../errors.ts';
@@ -67,7 +68,7 @@ export async function takeSlotWork(
       lease_until = now() + make_interval(secs => ${leaseSeconds})
     where slot_id = (select slot_id from slots
       where (status = 'removing' or (status = 'making' and fingerprint = any(${fingerprints}::text[])))
-        and run_after <= now()
+        and run_after <= now() and not ${recovering}
         and (lease_until is null or lease_until < now())
       order by status desc, created_at limit 1 for update skip locked)
     returning *`.execute(database);
@@ -197,6 +198,11 @@ const lost = ({ slotId, attempt }: SlotWork) =>
 
 /** Whether an owner's id is a slot's, not an agent's. */
 export const isSlot = (ownerId: string): boolean => SLOT_ID.test(ownerId);
+
+/** @throws Error if there is none */
+export function getSlot(database: Database, slotId: string): Promise<SlotRow> {
+  return database.selectFrom('slots').selectAll().where('slot_id', '=', slotId).executeTakeFirstOrThrow();
+}
 
 /** Locks the slot until the transaction ends. */
 export async function lockSlot(trx: Transaction, slotId: string): Promise<void> {

@@ -2,6 +2,7 @@ import { renderDrillUserData } from '../../stacks/drill-user-data.ts';
 import { toLabels } from '../../stacks/labels.ts';
 import { parseRecordedInputs } from '../agents/inputs.ts';
 import type { Vault } from '../agents/secrets.ts';
+import { getAgent } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { DrillCalls, DrillServer } from '../hetzner/drill-calls.ts';
@@ -11,11 +12,16 @@ import { changeDrill, type DrillRow, finishDrill, takeRunning } from './drills.t
 
 export interface DrillDeps {
   database: Database;
-  hetzner: Pick<HetznerClient, 'findServer' | 'findSshKey' | 'deleteServer'> & DrillCalls;
+  /** The client of a Hetzner project. @throws Error for one that this process does not have */
+  openProject(name: string): DrillHetzner;
   vault: Pick<Vault, 'open'>;
   /** Whether a server's system can switch it off: simulated ones have none, and only show that they start. */
   switchesItselfOff: boolean;
 }
+
+type DrillHetzner = Pick<HetznerClient, 'findServer' | 'findSshKey' | 'deleteServer'> & DrillCalls;
+/** With the client of the agent's project. */
+type Deps = Omit<DrillDeps, 'openProject'> & { hetzner: DrillHetzner };
 
 const LONGEST_MINUTES = 20;
 
@@ -28,10 +34,12 @@ const LONGEST_MINUTES = 20;
  * has shown is recorded before it is deleted: a kill at any line leaves what the next call, of any worker,
  * goes on with.
  */
-export async function advanceDrill(deps: DrillDeps): Promise<void> {
-  await deps.database.transaction().execute(async (trx) => {
+export async function advanceDrill(given: DrillDeps): Promise<void> {
+  await given.database.transaction().execute(async (trx) => {
     const drill = await takeRunning(trx);
     if (drill === undefined) return;
+    const { project } = await getAgent(trx, drill.agent_id);
+    const deps: Deps = { ...given, hetzner: given.openProject(project) };
     const server = await deps.hetzner.findServer(drill.drill_id);
     if (drill.passed !== null) return remove(trx, deps, { drill, server });
     const verdict = await judge(trx, deps, { drill, server });
@@ -48,7 +56,7 @@ type Verdict = { passed: true; error: null } | { passed: false; error: string };
 const PASSES: Verdict = { passed: true, error: null };
 const fails = (error: string): Verdict => ({ passed: false, error });
 
-async function remove(trx: Transaction, { hetzner }: DrillDeps, { drill, server }: Standing): Promise<void> {
+async function remove(trx: Transaction, { hetzner }: Deps, { drill, server }: Standing): Promise<void> {
   if (server === undefined) await finishDrill(trx, drill);
   else await hetzner.deleteServer(server.id, { wait: false });
 }
@@ -56,7 +64,7 @@ async function remove(trx: Transaction, { hetzner }: DrillDeps, { drill, server 
 /** @returns what the drill has shown; undefined as long as it has not */
 async function judge(
   trx: Transaction,
-  deps: DrillDeps,
+  deps: Deps,
   { drill, server }: Standing,
 ): Promise<Verdict | undefined> {
   const minutes = (Date.now() - drill.started_at.getTime()) / 60_000;
@@ -70,7 +78,7 @@ async function judge(
   return server === undefined ? order(trx, deps, drill) : watch(trx, deps, { drill, server });
 }
 
-async function order(trx: Transaction, deps: DrillDeps, drill: DrillRow): Promise<Verdict | undefined> {
+async function order(trx: Transaction, deps: Deps, drill: DrillRow): Promise<Verdict | undefined> {
   try {
     const firewallId = await deps.hetzner.ensureClosedFirewall();
     const wanted = await toServer(trx, deps, drill);
@@ -88,7 +96,7 @@ async function order(trx: Transaction, deps: DrillDeps, drill: DrillRow): Promis
 
 async function toServer(
   trx: Transaction,
-  { hetzner, vault }: DrillDeps,
+  { hetzner, vault }: Deps,
   { drill_id: name, snapshot_id: snapshotId }: DrillRow,
 ): Promise<Omit<DrillServer, 'firewallId'> | undefined> {
   const row = await trx
@@ -113,7 +121,7 @@ async function toServer(
 
 async function watch(
   trx: Transaction,
-  { hetzner, switchesItselfOff }: DrillDeps,
+  { hetzner, switchesItselfOff }: Deps,
   { drill, server }: { drill: DrillRow; server: Server },
 ): Promise<Verdict | undefined> {
   // Null: the answer to its order was lost.

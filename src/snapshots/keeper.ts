@@ -13,8 +13,11 @@ import { rulesTable } from './schedule.ts';
 
 export interface KeeperDeps {
   database: Database;
-  hetzner: Pick<HetznerClient, 'getSnapshot' | 'listSnapshots' | 'deleteSnapshot'>;
+  /** The client of a Hetzner project. @throws Error for one that this process does not have */
+  openProject(name: string): SnapshotHetzner;
 }
+
+type SnapshotHetzner = Pick<HetznerClient, 'getSnapshot' | 'listSnapshots' | 'deleteSnapshot'>;
 
 const LONGEST_ERROR = 8_000;
 const RETRY_SECONDS = 30;
@@ -49,7 +52,7 @@ export async function expireSnapshots(database: Database, policy: SnapshotPolicy
  * locked meanwhile: of several workers one removes it, and a kill leaves it as it was.
  * @returns whether one was due
  */
-export async function removeNext({ database, hetzner }: KeeperDeps): Promise<boolean> {
+export async function removeNext({ database, openProject }: KeeperDeps): Promise<boolean> {
   return database.transaction().execute(async (trx) => {
     const row = await trx
       .selectFrom('agent_snapshots')
@@ -63,7 +66,7 @@ export async function removeNext({ database, hetzner }: KeeperDeps): Promise<boo
       .executeTakeFirst();
     if (row === undefined) return false;
     try {
-      await settleRemoved(trx, row, await removeAtHetzner(hetzner, row));
+      await settleRemoved(trx, row, await removeAtHetzner(openProject(await projectOf(trx, row)), row));
     } catch (error) {
       await settleFailed(trx, row, error);
     }
@@ -71,8 +74,13 @@ export async function removeNext({ database, hetzner }: KeeperDeps): Promise<boo
   });
 }
 
+async function projectOf(trx: Transaction, { agent_id: agentId }: AgentSnapshotRow): Promise<string> {
+  const agent = trx.selectFrom('agents').select('project').where('agent_id', '=', agentId);
+  return (await agent.executeTakeFirstOrThrow()).project;
+}
+
 /** @returns the ids of what was there. @throws RetryableError if something still is */
-async function removeAtHetzner(hetzner: KeeperDeps['hetzner'], row: AgentSnapshotRow): Promise<string[]> {
+async function removeAtHetzner(hetzner: SnapshotHetzner, row: AgentSnapshotRow): Promise<string[]> {
   const found = await findAtHetzner(hetzner, row);
   for (const { id } of found) await hetzner.deleteSnapshot(id);
   for (const { id } of found)
@@ -83,7 +91,7 @@ async function removeAtHetzner(hetzner: KeeperDeps['hetzner'], row: AgentSnapsho
 
 /** The recorded one, and those with its label: a killed attempt may have begun one that nobody recorded. */
 async function findAtHetzner(
-  hetzner: KeeperDeps['hetzner'],
+  hetzner: SnapshotHetzner,
   { agent_id: agentId, snapshot_id: snapshotId, hetzner_id: hetznerId }: AgentSnapshotRow,
 ): Promise<Snapshot[]> {
   const recorded = hetznerId === null ? undefined : await hetzner.getSnapshot(hetznerId);

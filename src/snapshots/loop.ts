@@ -1,4 +1,5 @@
 import type { SnapshotPolicy } from '../config/snapshots.ts';
+import { isRecovering } from '../database/recovering.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type IsDue, type Repeating, repeatEvery } from '../processes/repeat.ts';
@@ -34,6 +35,8 @@ export function startSnapshots(
 
 export async function lookAfterSnapshots(deps: KeeperDeps & { policy: SnapshotPolicy }): Promise<void> {
   const { database, policy } = deps;
+  // Whose things are whose may not be known yet.
+  if (await isRecovering(database)) return;
   await expireSnapshots(database, policy);
   for (let removed = 0; removed < MOST_REMOVALS && (await removeNext(deps)); ) removed += 1;
   await queueDueSnapshots(database, policy);

@@ -3,6 +3,8 @@ export type Vendor = 'hetzner' | 'tailscale' | 'stripe' | 'github';
 /** A call of a vendor's API. `status`: the answer's; undefined if none came. */
 export interface ObservedCall {
   vendor: Vendor;
+  /** Which of the vendor's accounts. */
+  account?: string | undefined;
   method: string;
   status: number | undefined;
   seconds: number;

@@ -24,13 +24,15 @@ const calls = new Histogram({
 
 const quota = new Gauge({
   name: `${PREFIX}hetzner_quota_remaining`,
-  help: 'Requests that Hetzner still allows this project now, as its last answer said',
+  help: 'Requests that Hetzner still allows a project now, as its last answer said',
+  labelNames: ['project'],
   registers,
 });
 
 const quotaLimit = new Gauge({
   name: `${PREFIX}hetzner_quota_limit`,
-  help: 'Requests an hour that Hetzner allows this project',
+  help: 'Requests an hour that Hetzner allows a project',
+  labelNames: ['project'],
   registers,
 });
 
@@ -38,9 +40,9 @@ export function observeWebhook(route: string, status: number, seconds: number): 
   webhooks.observe({ route, status: String(status) }, seconds);
 }
 
-observeCallsWith(({ vendor, method, status, seconds, headers }) => {
+observeCallsWith(({ vendor, account, method, status, seconds, headers }) => {
   calls.observe({ vendor, method, outcome: outcomeOf(status) }, seconds);
-  if (vendor === 'hetzner' && headers !== undefined) observeHetznerQuota(headers);
+  if (vendor === 'hetzner' && headers !== undefined) observeHetznerQuota(account ?? 'default', headers);
 });
 
 function outcomeOf(status: number | undefined): string {
@@ -50,11 +52,11 @@ function outcomeOf(status: number | undefined): string {
 }
 
 /** @see https://docs.hetzner.cloud/reference/cloud#rate-limiting */
-function observeHetznerQuota(headers: Headers): void {
+function observeHetznerQuota(project: string, headers: Headers): void {
   const read = (name: string) => Number.parseInt(headers.get(name) ?? '', 10);
   const [limit, remaining] = [read('ratelimit-limit'), read('ratelimit-remaining')];
-  if (limit >= 0) quotaLimit.set(limit);
-  if (remaining >= 0) quota.set(remaining);
+  if (limit >= 0) quotaLimit.set({ project }, limit);
+  if (remaining >= 0) quota.set({ project }, remaining);
 }
 
 /** Adds a gauge whose values are read when metrics are asked for. */

@@ -112,7 +112,7 @@ const reload = () =>
   reloadCredentials({ config, connections, database: at.database, reread: () => read(true) });
 
 test('new credentials reach the clients that were made before; nothing new is no change', async () => {
-  const hetzner = createHetznerClient(connections.hcloud);
+  const hetzner = createHetznerClient(connections.hcloud.projects[0]);
   const tailscale = createTailscaleClient(connections.tailscale);
   const { webhookSecrets } = connections.stripe;
   expect(await reload()).toEqual([]);
@@ -145,7 +145,7 @@ test.each([
 ])('%s changes nothing, even if the others are right', async (_, wrong, message) => {
   write({ STRIPE_WEBHOOK_SECRET: 'whsec_2222222222222222222222', ...wrong });
   await expect(reload()).rejects.toThrow(message);
-  expect(connections.hcloud.token.reveal()).toBe(GIVEN.HCLOUD_TOKEN);
+  expect(connections.hcloud.projects[0].token.reveal()).toBe(GIVEN.HCLOUD_TOKEN);
   expect(connections.stripe.secretKey.reveal()).toBe(GIVEN.STRIPE_SECRET_KEY);
   expect(connections.stripe.webhookSecrets[0]!.reveal()).toBe(GIVEN.STRIPE_WEBHOOK_SECRET);
   expect(connections.tailscale.credential).toMatchObject({ kind: 'api-key' });

@@ -44,3 +44,26 @@ describe('names the planted fault, and nothing else', () => {
     expect(FAULTS.length).toBeGreaterThanOrEqual(20);
   });
 });
+
+test('checks each Hetzner project by its name, and finds two tokens of one', async () => {
+  const issue = async (project: string, permission = 'write') =>
+    (await at.issue({ vendor: 'hetzner', permission, project })).token!;
+  const us = await issue('us');
+  await fetch(`${at.sandbox.url}/hetzner/v1/firewalls`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${us}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ name: 'something' }),
+  });
+  const found = await at.diagnose({
+    HCLOUD_PROJECTS: 'default=eu, us=us, us-2=us, sg=sg, reads=eu',
+    HCLOUD_TOKEN_US: us,
+    HCLOUD_TOKEN_US_2: await issue('us'),
+    HCLOUD_TOKEN_SG: 'x'.repeat(64),
+    HCLOUD_TOKEN_READS: await issue('reads', 'read'),
+  });
+  expect(found).toEqual({
+    'hetzner:sg': expect.stringContaining('unauthorized'),
+    'hetzner-access:reads': 'HCLOUD_TOKEN_READS may only read: it can make no server',
+    'hetzner-projects': expect.stringContaining('HCLOUD_TOKEN_US and HCLOUD_TOKEN_US_2 are tokens of one'),
+  });
+});

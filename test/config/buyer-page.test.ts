@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { NO_BUYER_PAGE, readBuyerPage } from '../../src/config/buyer-page.ts';
-import { toConsoles } from '../../src/config/consoles.ts';
+import { readHetznerProjectIds, toConsoles } from '../../src/config/consoles.ts';
 import { EnvironmentReader } from '../../src/config/environment-reader.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'buyer-page-'));
@@ -75,8 +75,14 @@ test('texts of unknown names, and a logo that is too large, are refused', () => 
 
 test('Tailscale’s console is linked to only where its own control server is used', () => {
   const tailscale = { baseUrl: 'https://api.tailscale.com', loginServer: undefined };
-  expect(toConsoles('123', tailscale)).toEqual({ hetznerProjectId: '123', hasTailscale: true });
-  expect(toConsoles(undefined, { ...tailscale, loginServer: 'https://head.example' }).hasTailscale).toBe(
-    false,
-  );
+  const ids = { default: '123' };
+  expect(toConsoles(ids, tailscale)).toEqual({ hetznerProjectIds: ids, hasTailscale: true });
+  expect(toConsoles({}, { ...tailscale, loginServer: 'https://head.example' }).hasTailscale).toBe(false);
+});
+
+test.each([
+  ['4711', { default: '4711' }],
+  ['eu=1, us-2=22', { eu: '1', 'us-2': '22' }],
+])('HCLOUD_PROJECT_ID=%s names the numbers of projects', (text, ids) => {
+  expect(readHetznerProjectIds(new EnvironmentReader({ HCLOUD_PROJECT_ID: text }))).toEqual(ids);
 });

@@ -399,7 +399,7 @@ describe('values that were copied badly', () => {
       'whsec_old',
     ]);
     expect(accounts.stripe.secretKey.reveal()).toBe(live.STRIPE_SECRET_KEY);
-    expect(accounts.hcloud.token.reveal()).toBe(live.HCLOUD_TOKEN);
+    expect(accounts.hcloud.projects[0]?.token.reveal()).toBe(live.HCLOUD_TOKEN);
     expect(apiToken.reveal()).toBe(live.API_TOKEN);
     expect(databaseUrl.reveal()).toBe(live.DATABASE_URL);
   });
@@ -411,7 +411,7 @@ describe('values that were copied badly', () => {
       STRIPE_WEBHOOK_SECRET: `${quote}whsec_new${quote},${quote}whsec_old${quote}`,
     });
     expect(apiToken.reveal()).toBe(live.API_TOKEN);
-    expect(accounts.hcloud.token.reveal()).toBe(live.HCLOUD_TOKEN);
+    expect(accounts.hcloud.projects[0]?.token.reveal()).toBe(live.HCLOUD_TOKEN);
     expect(accounts.stripe.webhookSecrets.map((secret) => secret.reveal())).toEqual([
       'whsec_new',
       'whsec_old',

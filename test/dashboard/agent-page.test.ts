@@ -6,7 +6,7 @@ import { finishProvision } from '../support/operation-progress.ts';
 
 let service: TestService;
 beforeAll(async () => {
-  service = await startService({ consoles: { hetznerProjectId: '4711', hasTailscale: true } });
+  service = await startService({ consoles: { hetznerProjectIds: { default: '4711' }, hasTailscale: true } });
 });
 afterAll(() => service.stop());
 

@@ -9,6 +9,8 @@ import { listChildren } from '../../tools/faults/processes.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const IMAGE = 'localhost/agent-stacks:test';
+/** The image that only has packages installed: what has a name is kept. */
+const PACKAGES_IMAGE = 'localhost/agent-stacks:test-build';
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 
 const toolsSchema = z.union([
@@ -66,7 +68,10 @@ function buildah(...args: string[]): string {
   return stdout.trim();
 }
 
-/** Builds the image of this clone; layers that have not changed since an earlier run are used again. */
+/**
+ * Builds the image of this clone; layers that have not changed since an earlier run are used again, those of
+ * earlier states of the clone are removed.
+ */
 export function buildImage(): void {
   if ('missing' in imageTools) throw new Error(imageTools.missing);
   const { debian, node, cache } = imageTools;
@@ -82,15 +87,19 @@ export function buildImage(): void {
     : [];
   const context = copyContext();
   const values = { DEBIAN_IMAGE: debian, NODE_IMAGE: node, PROVIDERS: 'none' };
-  try {
+  const build = (...what: string[]) =>
     buildah(
-      ...['build', '--layers', '--isolation', 'chroot', '--format', 'docker', '--tag', IMAGE],
+      ...['build', '--layers', '--isolation', 'chroot', '--format', 'docker', ...what],
       ...['--file', join(context, 'deploy/image/Containerfile')],
       ...['--ignorefile', join(context, 'deploy/image/Containerfile.dockerignore')],
       ...Object.entries(values).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]),
       ...certificates,
       ...['--volume', `${cache}:/var/cache/agent-stacks:ro`, context],
     );
+  try {
+    build('--target', 'build', '--tag', PACKAGES_IMAGE);
+    build('--tag', IMAGE);
+    buildah('rmi', '--prune');
   } finally {
     rmSync(context, { recursive: true });
   }

@@ -35,7 +35,9 @@ test('API, metrics and attention show the pools', async () => {
   });
   const metrics = await (await service.ask('/metrics')).text();
   for (const line of ['pool_size', 'pool_misses_total', 'pool_ready'])
-    expect(metrics).toMatch(new RegExp(`^agent_stacks_${line}\\{location="fsn1",plan="starter"\\} \\d`, 'm'));
+    expect(metrics).toMatch(
+      new RegExp(`^agent_stacks_${line}\\{project="default",location="fsn1",plan="starter"\\} \\d`, 'm'),
+    );
   const { items } = (await (await service.ask('/api/attention')).json()) as { items: { cause: string }[] };
   expect(items).toMatchObject([{ class: 'configuration', cause: expect.stringContaining('no capacity') }]);
 });

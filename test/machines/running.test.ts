@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { type Agent, createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
@@ -285,7 +286,8 @@ describeWithMachines('agents on real machines', () => {
     expect(asked).toMatchObject({ code: 7, stdout: `${serverName}\nops\n` });
     expect(await ssh('nobody', 'true')).toMatchObject({ code: 1, stderr: 'There is no agent nobody\n' });
     const [entry] = await installation.query(`select * from audit_log where action = 'agent.ssh'`);
-    expect(entry).toMatchObject({ agent_id: agentId, actor: 'operator' });
+    const details = { login: expect.any(String), host: hostname() };
+    expect(entry).toMatchObject({ agent_id: agentId, actor: 'operator', details });
   }, 60_000);
 
   it('its row shows since when it is silent, until it answers again', async () => {

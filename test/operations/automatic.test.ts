@@ -2,7 +2,6 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { placeHold } from '../../src/agents/holds.ts';
 import { getAgent } from '../../src/agents/store.ts';
-import { checkStamp } from '../../src/database/stamp.ts';
 import { CancelledError, PermanentError, RetryableError } from '../../src/errors.ts';
 import { takeDispatch } from '../../src/executors/github-actions/dispatches.ts';
 import { passLastCheck } from '../../src/executors/worker/last-check.ts';
@@ -25,6 +24,7 @@ import {
   order,
   waitOver,
 } from '../support/operations-fixture.ts';
+import { stampAsNew } from '../support/stamp.ts';
 
 // Operations that the service itself wants.
 
@@ -78,7 +78,7 @@ describe('while an event about its payments is unread', () => {
   });
 
   test('none is dispatched to GitHub either', async () => {
-    await checkStamp(at.database, { mode: 'sandbox', accounts: {} });
+    await stampAsNew(at.database);
     await chooseExecutor(at.database, 'github-actions');
     await want('suspend');
     await signal();

@@ -311,7 +311,10 @@ function keeper(size: number): KeeperDeps {
     fence: noFence(new Secret('postgres://state')),
     leaseSeconds: 30,
     log: at.log,
-    pool: { ...NO_POOL, entries: [{ location: 'nbg1', plan: 'starter', size, hours: undefined }] },
+    pool: {
+      ...NO_POOL,
+      entries: [{ project: undefined, location: 'nbg1', plan: 'starter', size, hours: undefined }],
+    },
     workerId: 'w1',
     canReach: async () => true,
   };

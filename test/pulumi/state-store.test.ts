@@ -90,12 +90,15 @@ const foundation = (latest: object) => ({
   checkpoint: { stack: 'organization/agents/foundation-default', latest },
 });
 
+const makeEmpty = (stackName: string, like: string, provider: string) =>
+  store.makeSeeded(stackName, { like, provider, resources: [] });
+
 test('an empty stack has the other stack’s salt and nothing else of it', async () => {
   await putState(
     'foundation-default',
     foundation({ manifest, secrets_providers, resources: [{ urn: 'urn:x' }] }),
   );
-  expect(await store.makeEmpty('agent-a1', 'foundation-default', 'passphrase')).toBe(true);
+  expect(await makeEmpty('agent-a1', 'foundation-default', 'passphrase')).toBe(true);
   expect(await readState('agent-a1')).toEqual({
     version: 3,
     checkpoint: {
@@ -110,9 +113,9 @@ test('an empty stack has the other stack’s wrapped key, if that is the wanted 
   const cloud = { type: 'cloud', state: { url, encryptedkey: 'wrapped' } };
   await putState('foundation-default', foundation({ manifest, secrets_providers: cloud }));
   for (const other of ['passphrase', 'awskms://alias/other'])
-    expect(await store.makeEmpty('agent-a1', 'foundation-default', other)).toBe(false);
+    expect(await makeEmpty('agent-a1', 'foundation-default', other)).toBe(false);
   expect(await readState('agent-a1')).toBeUndefined();
-  expect(await store.makeEmpty('agent-a1', 'foundation-default', url)).toBe(true);
+  expect(await makeEmpty('agent-a1', 'foundation-default', url)).toBe(true);
   expect(await readState('agent-a1')).toMatchObject({
     checkpoint: { latest: { secrets_providers: cloud } },
   });
@@ -130,7 +133,7 @@ test('a stack’s secrets provider is read from its state', async () => {
 test('an existing stack stays as it is', async () => {
   await putState('foundation-default', foundation({ manifest, secrets_providers }));
   await putState('agent-a1', { precious: true });
-  expect(await store.makeEmpty('agent-a1', 'foundation-default', 'passphrase')).toBe(true);
+  expect(await makeEmpty('agent-a1', 'foundation-default', 'passphrase')).toBe(true);
   expect(await readState('agent-a1')).toEqual({ precious: true });
 });
 
@@ -140,6 +143,6 @@ test.each([
   ['has its secrets elsewhere', foundation({ manifest, secrets_providers: { type: 'awskms', state: {} } })],
 ])('a template stack that %s leaves the creation to the CLI', async (_, state) => {
   if (state !== undefined) await putState('foundation-default', state);
-  expect(await store.makeEmpty('agent-a1', 'foundation-default', 'passphrase')).toBe(false);
+  expect(await makeEmpty('agent-a1', 'foundation-default', 'passphrase')).toBe(false);
   expect(await readState('agent-a1')).toBeUndefined();
 });

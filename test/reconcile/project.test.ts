@@ -29,7 +29,7 @@ describe('the Hetzner project of the token', () => {
   });
 
   it('can be any before anything was created', async () => {
-    await checkHetznerProject({ database, hetzner: cloud(undefined), log });
+    await checkHetznerProject({ database, project: 'default', hetzner: cloud(undefined), log });
   });
 
   it('is not judged by a missing server alone, which may have been deleted by hand', async () => {
@@ -44,7 +44,7 @@ describe('the Hetzner project of the token', () => {
         server_id: '4711',
       })
       .execute();
-    await checkHetznerProject({ database, hetzner: cloud(undefined), log });
+    await checkHetznerProject({ database, project: 'default', hetzner: cloud(undefined), log });
   });
 
   it('must hold the resources that the database knows', async () => {
@@ -52,14 +52,24 @@ describe('the Hetzner project of the token', () => {
       .insertInto('foundations')
       .values({ project: 'default', firewall_id: '7', inputs_hash: 'x' })
       .execute();
-    await checkHetznerProject({ database, hetzner: cloud(7), log });
-    await expect(checkHetznerProject({ database, hetzner: cloud(8), log })).rejects.toThrow(
-      /another Hetzner project, or they were deleted there by hand/,
-    );
+    await checkHetznerProject({ database, project: 'default', hetzner: cloud(7), log });
+    await expect(
+      checkHetznerProject({ database, project: 'default', hetzner: cloud(8), log }),
+    ).rejects.toThrow(/another Hetzner project, or they were deleted there by hand/);
+  });
+
+  it('is judged by what is in that project, not in another', async () => {
+    await checkHetznerProject({ database, project: 'us', hetzner: cloud(undefined), log });
+    await database
+      .insertInto('foundations')
+      .values({ project: 'us', firewall_id: '70', inputs_hash: 'x' })
+      .execute();
+    const swapped = checkHetznerProject({ database, project: 'us', hetzner: cloud(7), log });
+    await expect(swapped).rejects.toThrow(/The project of HCLOUD_TOKEN_US has neither/);
   });
 
   it('is not judged while Hetzner does not answer', async () => {
     const away = { ...cloud(8), listServers: async () => Promise.reject(new Error('no answer')) };
-    await checkHetznerProject({ database, hetzner: away, log });
+    await checkHetznerProject({ database, project: 'default', hetzner: away, log });
   });
 });

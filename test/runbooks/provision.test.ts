@@ -256,11 +256,20 @@ describe('an attempt after a lost one', () => {
     expect(await getInputs()).toEqual(before.inputs);
   });
 
-  test('creates a missing stack, and imports a server that has no state', async () => {
+  test('creates a missing stack with the key that the server joins with, and imports the server', async () => {
     const row = await secondAttempt(new LostError('died'), 'creating_server');
     fixture.answers['refresh agent'] = [new StackNotFoundError('no stack')];
     fixture.servers.push(server('a1', 42));
+    fixture.tailnetKeys.push({ id: 'k1', description: `${(await getInputs()).serverName ?? 'agent-a1'} 1` });
+    const up = fixture.executor.up;
+    let seed: readonly { type: string; id?: string }[] = [];
+    fixture.executor.up = (run, program, options) => {
+      seed = options.seed ?? seed;
+      return up(run, program, options);
+    };
     await provision(row);
+    const keys = seed.filter(({ type }) => type === 'tailscale:index/tailnetKey:TailnetKey');
+    expect(keys.map(({ id }) => id)).toEqual(['k1']);
     expect(fixture.calls.slice(2, 4)).toEqual(['step joining_network', 'up agent new']);
     expect(lastProgram().found?.serverId).toBe('42');
   });

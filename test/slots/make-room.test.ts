@@ -21,10 +21,10 @@ test('the oldest slot makes room, one at a time, and the pool is not filled mean
   await addPool(at, 2);
   const first = await addSlot(at, vault);
   const second = await addSlot(at, vault);
-  expect(await makeRoom(at.database)).toBe(true);
+  expect(await makeRoom(at.database, 'default')).toBe(true);
   expect((await slot(at, first)).status).toBe('removing');
   // The place of the first one is about to be free.
-  expect(await makeRoom(at.database)).toBe(true);
+  expect(await makeRoom(at.database, 'default')).toBe(true);
   expect((await slot(at, second)).status).toBe('ready');
   const { error, paused_until: until } = await pool();
   expect(error).toMatch(/as many servers as it may have/);
@@ -33,7 +33,7 @@ test('the oldest slot makes room, one at a time, and the pool is not filled mean
 
 test('without a slot that waits there is no room to make', async () => {
   await addPool(at, 1);
-  expect(await makeRoom(at.database)).toBe(false);
+  expect(await makeRoom(at.database, 'default')).toBe(false);
 });
 
 test.each([
@@ -45,18 +45,18 @@ test.each([
   const leaving = await addSlot(at, vault, { status: 'removing' });
   await at.database.updateTable('slots').set(changes).where('slot_id', '=', leaving).execute();
   const ready = await addSlot(at, vault);
-  expect(await makeRoom(at.database)).toBe(true);
+  expect(await makeRoom(at.database, 'default')).toBe(true);
   expect((await slot(at, ready)).status).toBe('removing');
 });
 
 test('without one that could be removed there is no room', async () => {
   const leaving = await addSlot(at, vault, { status: 'removing' });
   await at.database.updateTable('slots').set({ tries: 3 }).where('slot_id', '=', leaving).execute();
-  expect(await makeRoom(at.database)).toBe(false);
+  expect(await makeRoom(at.database, 'default')).toBe(false);
 });
 
 test('a pool that is empty now is not filled meanwhile either', async () => {
   await addPool(at, 0);
-  await makeRoom(at.database);
+  await makeRoom(at.database, 'default');
   expect((await pool()).paused_until!.getTime()).toBeGreaterThan(Date.now());
 });

@@ -20,7 +20,7 @@ beforeAll(async () => {
   fixture = await openSweepFixture();
   const account = { token: fixture.hcloudToken, endpoint: `${fixture.sandbox.url}/hetzner/v1` };
   const hetzner = { ...createHetznerClient(account), ...createDrillCalls(account) };
-  deps = { database: fixture.database, hetzner, vault, switchesItselfOff: true };
+  deps = { database: fixture.database, openProject: () => hetzner, vault, switchesItselfOff: true };
 });
 afterAll(() => fixture.close());
 beforeEach(async () => {
@@ -126,12 +126,13 @@ test('a firewall that somebody has opened is not used: no server is made', async
 
 test('a server whose order was answered to a killed worker is found by its name', async () => {
   const { drill_id: name } = await start();
-  const { createServer } = deps.hetzner;
+  const hetzner = deps.openProject('default');
+  const { createServer } = hetzner;
   const dying = async (wanted: Parameters<typeof createServer>[0]) => {
     await createServer(wanted);
     throw new Error('killed');
   };
-  await advanceDrill({ ...deps, hetzner: { ...deps.hetzner, createServer: dying } });
+  await advanceDrill({ ...deps, openProject: () => ({ ...hetzner, createServer: dying }) });
   expect(await newest()).toMatchObject({ server_id: null });
   await advanceDrill(deps);
   const made = await copy();

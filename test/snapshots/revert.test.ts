@@ -89,7 +89,7 @@ async function attempt() {
 const look = () => {
   const rules = { everyMs: undefined, keep: 1, lastMs: undefined };
   const policy = { starter: rules, pro: rules, max: rules };
-  return lookAfterSnapshots({ database: at.database, hetzner: fixture.deps.hetzner, policy });
+  return lookAfterSnapshots({ database: at.database, openProject: () => fixture.deps.hetzner, policy });
 };
 
 test('the server is off before it is deleted, and a wake makes one from the snapshot, which stays', async () => {

@@ -72,7 +72,7 @@ const toPolicy = (rules: Partial<SnapshotPolicy['pro']> = {}): SnapshotPolicy =>
 const DAY = 86_400_000;
 const DAILY = toPolicy({ everyMs: DAY });
 const look = (policy = toPolicy()) =>
-  lookAfterSnapshots({ database: at.database, hetzner: fixture.deps.hetzner, policy });
+  lookAfterSnapshots({ database: at.database, openProject: () => fixture.deps.hetzner, policy });
 
 const RUNBOOKS = { snapshot, destroy };
 /** Runs an attempt of the next operation as a worker does, and settles it. */

@@ -130,4 +130,6 @@ async function startOnce({ database }: TestService, environment: Record<string, 
   const config = readConfig(environment);
   if (config.mode === 'sandbox') throw new Error('not a rehearsal');
   await checkInstallation(database, config, await openConnections(config));
+  // Nothing of an earlier database is at Hetzner.
+  await database.updateTable('installation').set({ recovery: 'none' }).execute();
 }

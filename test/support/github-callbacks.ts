@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { HttpDeps } from '../../src/app/api.ts';
 import type { Database } from '../../src/database/connect.ts';
-import { checkStamp } from '../../src/database/stamp.ts';
 import { attemptToken, signBody } from '../../src/executors/github-actions/callback-signature.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import type { OperationRow } from '../../src/operations/claims.ts';
@@ -10,6 +9,7 @@ import { noFence } from '../../src/pulumi/fence.ts';
 import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
 import { Secret } from '../../src/secret.ts';
 import { startService, type TestService } from './http-service.ts';
+import { stampAsNew } from './stamp.ts';
 
 export const CALLBACK_SECRET = new Secret('callback secret of the tests');
 const STATE = new Secret('postgres://state');
@@ -28,7 +28,7 @@ export async function startRemoteService(overrides: Partial<Remote> = {}): Promi
       ...overrides,
     },
   }));
-  await checkStamp(service.database, { mode: 'sandbox', accounts: {} });
+  await stampAsNew(service.database);
   await chooseExecutor(service.database, 'github-actions');
   return service;
 }

@@ -20,7 +20,7 @@ import { toLabels } from '../../stacks/labels.ts';
 import type { AgentProgram, StackProgram } from '../../stacks/program.ts';
 import { type OperationsFixture, OUTPUTS } from './operations-fixture.ts';
 
-type Verb = 'up' | 'renew-key' | 'refresh' | 'destroy' | 'unlock';
+type Verb = 'up' | 'renew-key' | 'import' | 'refresh' | 'destroy' | 'unlock';
 
 /** Once for all: to derive its key takes as long as a test. */
 const vault = createVault(new Secret('passphrase'));
@@ -145,6 +145,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       await stack('renew-key')(run, program);
       return new Secret('user data');
     },
+    importStack: stack('import') as StackEngine['importStack'],
     refresh: onStack('refresh'),
     destroy: onStack('destroy'),
     rename: async (_, stackName, to) => {
@@ -182,7 +183,7 @@ export function createRunbookFixture(at: OperationsFixture) {
     state: {
       forget: async (name) => reach(`forget ${name}`, 'forget'),
       prune: async () => {},
-      makeEmpty: async () => false,
+      makeSeeded: async () => false,
       secretsProvider: async () => undefined,
       listSecretsProviders: async () => new Map(),
     },

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { sql } from 'kysely';
 import { onTestFinished } from 'vitest';
+import { createCredentialsRouter } from '../../sandbox/credentials/issued.ts';
 import { openSandboxDatabase, type SandboxDatabase } from '../../sandbox/database.ts';
 import { createFaults } from '../../sandbox/faults.ts';
 import { createValidationRouter, readViolations } from '../../sandbox/hetzner/answer-validation.ts';
@@ -13,6 +14,7 @@ import { machinesSchema } from '../../sandbox/machines/schema.ts';
 import { createMachinesRouter } from '../../sandbox/machines/simulated.ts';
 import { type SandboxSettings, sandboxSettingsSchema } from '../../sandbox/settings.ts';
 import { createDatabase } from './postgres.ts';
+import { tokens } from './sandbox.ts';
 
 export const hcloudToken = 'h'.repeat(64);
 
@@ -73,6 +75,8 @@ async function serveCloud(databaseUrl: string, overrides: Partial<SandboxSetting
   app.use('/hetzner/v1', faults.middleware('hetzner'));
   app.use('/hetzner/v1', createHetznerRouter({ database, tokens: { hcloudToken }, settings }));
   app.use('/sandbox', faults.router, createValidationRouter(database), createMachinesRouter(database));
+  // All keys of Stripe's account begin alike; the others are made of nothing else.
+  app.use('/sandbox', createCredentialsRouter(database, { ...tokens, hcloudToken }));
   const server = createServer(app).listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => close(server, database));

@@ -59,7 +59,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
     loginServer: undefined,
   };
   const openClouds: SweepDeps['openClouds'] = (watches) => ({
-    hetzner: createHetznerClient(hetzner, watches.hetzner),
+    projects: new Map([['default', createHetznerClient(hetzner, watches.project('default'))]]),
     tailscale: createTailscaleClient(tailscale, watches.tailscale),
   });
 

@@ -23,7 +23,7 @@ export async function sweepInstallation(connection: SandboxFile): Promise<SweepR
         database: createDatabase(pool),
         log: createLog('/dev/null'),
         openClouds: (watches) => ({
-          hetzner: createHetznerClient(hetzner, watches.hetzner),
+          projects: new Map([['default', createHetznerClient(hetzner, watches.project('default'))]]),
           tailscale: createTailscaleClient(tailscale, watches.tailscale),
         }),
       },

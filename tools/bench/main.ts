@@ -15,6 +15,7 @@ import { type Options, readOptions, USAGE } from './options.ts';
 import { measurePages } from './pages.ts';
 import { measurePool } from './pool.ts';
 import { measureProvisions } from './provision.ts';
+import { measureRecovery } from './recovery.ts';
 import { type Results, report } from './report.ts';
 import { measureSweep } from './sweep.ts';
 import { measureWebhook } from './webhook.ts';
@@ -116,7 +117,14 @@ async function measure(
     tell(`measuring: ${measurement}`);
     Object.assign(
       results,
-      await MEASURE[measurement](openShared, { ...options, open, machineTools, folder, defer }),
+      await MEASURE[measurement](openShared, {
+        ...options,
+        open,
+        machineTools,
+        environment: childEnvironment(config),
+        folder,
+        defer,
+      }),
     );
   }
   return results;
@@ -133,10 +141,15 @@ type Measure = (
   options: Options & {
     open: OpenInstallation;
     machineTools: MachineTools;
+    /** Of every service, without what a measurement adds. */
+    environment: Record<string, string>;
     folder: string;
     defer: InstallationSettings['defer'];
   },
 ) => Promise<Partial<Results>>;
+
+/** Agents on real machines whose databases are lost, besides the demo order's. */
+const LOST_REAL = 2;
 
 const MEASURE: Record<Options['measurements'][number], Measure> = {
   provision: async (openShared, { rounds }) => {
@@ -176,6 +189,17 @@ const MEASURE: Record<Options['measurements'][number], Measure> = {
     // Otherwise the worker would keep checking its thousand agents during other measurements.
     await service.stop();
     return { sweep };
+  },
+  recovery: async (_, { open, lost, environment, machineTools, defer }) => {
+    const measureOn = async (machines: 'simulated' | 'real', agents: number) => {
+      const variables = { SANDBOX_MAX_SERVERS: String(agents + 100), POOL: 'none' };
+      const installation = await open(`lost-${machines}`, machines, variables);
+      const again = { ...environment, ...variables, ...machinesEnvironment(machines, machineTools) };
+      return measureRecovery(installation, { agents, machines, environment: again, defer, tell });
+    };
+    const recovery = [await measureOn('simulated', lost)];
+    if (!('missing' in machineTools)) recovery.push(await measureOn('real', LOST_REAL));
+    return { recovery };
   },
   // On a database of its own, without a worker that would act on what was filled in.
   pages: async (_, { folder, defer }) => ({

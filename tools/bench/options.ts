@@ -1,7 +1,16 @@
 import { z } from 'zod';
 import { count, readArguments } from '../arguments.ts';
 
-export const MEASUREMENTS = ['provision', 'webhook', 'pool', 'aging', 'sweep', 'machines', 'pages'] as const;
+export const MEASUREMENTS = [
+  'provision',
+  'webhook',
+  'pool',
+  'aging',
+  'sweep',
+  'recovery',
+  'machines',
+  'pages',
+] as const;
 export type Measurement = (typeof MEASUREMENTS)[number];
 
 export interface Options {
@@ -11,6 +20,8 @@ export interface Options {
   slots: number;
   /** The fleet that is swept. */
   agents: number;
+  /** Agents whose databases are lost. */
+  lost: number;
   /** Agents bought in sequence on real machines. */
   purchases: number;
   /** Also writes all figures to this file, as JSON. */
@@ -19,7 +30,7 @@ export interface Options {
   secretsProvider: string | undefined;
 }
 
-export const USAGE = `Usage: npm run bench -- [--only ${MEASUREMENTS.join(',')}] [--rounds N] [--purchases N] [--slots N] [--agents N] [--json FILE] [--secrets-provider ADDRESS]`;
+export const USAGE = `Usage: npm run bench -- [--only ${MEASUREMENTS.join(',')}] [--rounds N] [--purchases N] [--slots N] [--agents N] [--lost N] [--json FILE] [--secrets-provider ADDRESS]`;
 
 const schema = z.object({
   only: z
@@ -31,6 +42,7 @@ const schema = z.object({
   purchases: count('--purchases', 100).default(5),
   slots: count('--slots', 200).default(50),
   agents: count('--agents', 20_000).default(1_000),
+  lost: count('--lost', 1_000).default(100),
   json: z.string().optional(),
   'secrets-provider': z.string().optional(),
 });
@@ -45,6 +57,7 @@ export function readOptions(args: string[]): Options {
     purchases: text,
     slots: text,
     agents: text,
+    lost: text,
     json: text,
     'secrets-provider': text,
   };

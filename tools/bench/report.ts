@@ -5,6 +5,7 @@ import type { Usage } from './meter.ts';
 import type { PagesResult } from './pages.ts';
 import type { PoolResult } from './pool.ts';
 import type { Phase, Round } from './provision.ts';
+import type { RecoveryResult } from './recovery.ts';
 import { machinesText } from './report-machines.ts';
 import { pagesText } from './report-pages.ts';
 import { median, spread, summarize } from './statistics.ts';
@@ -20,19 +21,21 @@ export interface Results {
   pool?: PoolResult;
   aging?: AgingResult;
   sweep?: SweepResult;
+  recovery?: RecoveryResult[];
   machines?: MachinesResult | LeftOut;
   pages?: PagesResult;
 }
 
 /** Formats the results as text. */
 export function report(results: Results): string {
-  const { machine, provision, webhook, pool, aging, sweep, machines, pages } = results;
+  const { machine, provision, webhook, pool, aging, sweep, recovery, machines, pages } = results;
   const parts = [head(machine)];
   if (provision !== undefined) parts.push(provisionTable(provision));
   if (webhook !== undefined) parts.push(webhookText(webhook));
   if (pool !== undefined) parts.push(poolText(pool));
   if (aging !== undefined) parts.push(agingText(aging));
   if (sweep !== undefined) parts.push(sweepText(sweep));
+  if (recovery !== undefined) parts.push(...recovery.map(recoveryText));
   if (machines !== undefined) parts.push(machinesText(machines));
   if (pages !== undefined) parts.push(pagesText(pages));
   return parts.join('\n\n');
@@ -158,6 +161,15 @@ function agingText(result: AgingResult): string {
     `Aging, ${result.refreshes} refreshes of one agent:`,
     `  first ten ${result.firstTenMedianSeconds.toFixed(2)} s, last ten ${result.lastTenMedianSeconds.toFixed(2)} s (medians)`,
     `  rows of its state: ${rows.provisioned} after the provision, ${rows.tenth} after ten refreshes, ${rows.last} at the end`,
+  ].join('\n');
+}
+
+function recoveryText(result: RecoveryResult): string {
+  const { agents, machines, rowsSeconds, stacksSeconds, healthySeconds } = result;
+  return [
+    `Both databases dropped with ${agents} agents on ${machines} machines, rebuilt from the clouds; no server made`,
+    'or deleted, every preview clean, billing goes on:',
+    `  rows ${rowsSeconds.toFixed(1)} s, all stacks imported ${stacksSeconds.toFixed(0)} s, all healthy ${healthySeconds.toFixed(0)} s`,
   ].join('\n');
 }
 

@@ -96,7 +96,7 @@ function clouds(sandbox: SandboxFile): SweepDeps['openClouds'] {
     loginServer: undefined,
   };
   return (watches) => ({
-    hetzner: createHetznerClient(hcloud, watches.hetzner),
+    projects: new Map([['default', createHetznerClient(hcloud, watches.project('default'))]]),
     tailscale: createTailscaleClient(tailscale, watches.tailscale),
   });
 }

@@ -15,6 +15,13 @@ import { ServiceProcess } from './service-process.ts';
 import { until } from './until.ts';
 
 const PULUMI = fileURLToPath(new URL('../../src/cli/pulumi.ts', import.meta.url));
+const AGENTS = fileURLToPath(new URL('../../src/cli/agents.ts', import.meta.url));
+
+/** How a command ended, and what it printed. */
+export interface Output {
+  code: number;
+  output: string;
+}
 
 export interface InstallationOptions {
   /** Environment of the tools: PATH, HOME, TMPDIR, AGENT_STACKS_PULUMI, AGENT_STACKS_ANSIBLE. */
@@ -165,9 +172,7 @@ export class Installation {
    * kill -9 of everything at once: service, workers, engine processes and their children, sandbox, Postgres.
    */
   async killEverything(): Promise<void> {
-    const postmaster = this.postmaster();
-    const postgres = postmaster === undefined ? [] : listChildren(postmaster).map(({ pid }) => pid);
-    const below = [this.sandboxPid(), postmaster, ...postgres, ...this.children().map(({ pid }) => pid)];
+    const below = [this.sandboxPid(), ...this.#postgres(), ...this.children().map(({ pid }) => pid)];
     const services = [this.#host, ...this.#workers].filter((one) => one?.isAlive).map((one) => one!.pid);
     for (const pid of [...services, ...below]) if (pid !== undefined) signal(pid, 'SIGKILL');
     await until(
@@ -176,6 +181,18 @@ export class Installation {
       () => this.host.isAlive === false && this.postmaster() === undefined,
       20,
     );
+  }
+
+  /** kill -9 of Postgres with its sessions, which nothing starts again. */
+  async killPostgres(): Promise<void> {
+    for (const pid of this.#postgres()) signal(pid, 'SIGKILL');
+    await until('Postgres is gone', 20, () => this.postmaster() === undefined, 20);
+  }
+
+  /** The postmaster and its sessions. */
+  #postgres(): number[] {
+    const postmaster = this.postmaster();
+    return postmaster === undefined ? [] : [postmaster, ...listChildren(postmaster).map(({ pid }) => pid)];
   }
 
   /** kill -9 of the host (service, sandbox, Postgres) while the workers stay; then starts it again. */
@@ -199,13 +216,23 @@ export class Installation {
    * Compares an agent's stack with its program and with the clouds, as `npm run pulumi` does. `code` is 0 if
    * they agree.
    */
-  preview(agentId: string): Promise<{ code: number; output: string }> {
+  preview(agentId: string): Promise<Output> {
     const options = ['--refresh', '--expect-no-changes', '--non-interactive'];
+    return this.#run(PULUMI, ['preview', '-s', `agent-${agentId}`, ...options]);
+  }
+
+  /** Runs an operator's command, as `npm run agents` does. `signal` kills it. */
+  command(words: readonly string[], signal?: AbortSignal): Promise<Output> {
+    return this.#run(AGENTS, words, signal);
+  }
+
+  #run(script: string, args: readonly string[], signal?: AbortSignal): Promise<Output> {
+    const options = { env: this.#environment, timeout: 120_000, signal, killSignal: 'SIGKILL' as const };
     return new Promise((resolve) => {
       execFile(
         process.execPath,
-        ['--disable-warning=ExperimentalWarning', PULUMI, 'preview', '-s', `agent-${agentId}`, ...options],
-        { env: this.#environment, timeout: 120_000 },
+        ['--disable-warning=ExperimentalWarning', script, ...args],
+        options,
         (error, stdout, stderr) => resolve({ code: error === null ? 0 : 1, output: stdout + stderr }),
       );
     });

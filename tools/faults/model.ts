@@ -13,6 +13,8 @@ export interface Expectations {
   paid: ReadonlyMap<string, string>;
   /** Agents whose server was deleted by hand; they may be running without one. */
   serverDeleted: ReadonlySet<string>;
+  /** Whether the database was restored or rebuilt: a provision may be lost, or begun twice. */
+  recovered?: boolean;
 }
 
 /** Checks what must hold at any moment. */
@@ -158,7 +160,10 @@ function missingEvents({ storedEvents }: Snapshot, { answeredEvents }: Expectati
   return [...answeredEvents].filter((id) => !stored.has(id));
 }
 
-function missingAgents({ orders, agents, operations }: Snapshot, { paid }: Expectations): string[] {
+function missingAgents(
+  { orders, agents, operations }: Snapshot,
+  { paid, recovered }: Expectations,
+): string[] {
   const bySession = new Map(orders.map((order) => [order.session_id, order]));
   const known = new Set(agents.map((agent) => agent.agent_id));
   const provisions = operations
@@ -170,7 +175,7 @@ function missingAgents({ orders, agents, operations }: Snapshot, { paid }: Expec
     if (order.attention !== null) return [`${session} needs attention: ${order.attention}`];
     if (!known.has(agentId)) return [`no agent ${agentId} for ${session}`];
     const count = provisions.filter((one) => one === agentId).length;
-    return count === 1 ? [] : [`${agentId} has ${count} provisions`];
+    return count === 1 || recovered ? [] : [`${agentId} has ${count} provisions`];
   });
 }
 

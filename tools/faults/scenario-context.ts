@@ -15,6 +15,8 @@ export interface ScenarioContext {
   clouds: Clouds;
   orders: Order[];
   serverDeleted: Set<string>;
+  /** Whether its database was restored. */
+  recovered?: boolean;
   /** If the installation is on a Postgres of its own that can fail over. */
   postgres: ReplicatedPostgres | undefined;
 }
@@ -196,5 +198,6 @@ export async function checkWhenQuiet(
     answeredEvents: context.client.answeredEvents,
     paid: new Map(context.orders.map((order) => [order.sessionId, order.agentId])),
     serverDeleted: context.serverDeleted,
+    ...(context.recovered && { recovered: true }),
   });
 }

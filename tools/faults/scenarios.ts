@@ -3,6 +3,7 @@ import { serverOwner } from './belongings.ts';
 import { failOverOften, openReplicated } from './failover-scenario.ts';
 import { failThreeTimes, orderTwenty, stallWorker } from './longer-scenarios.ts';
 import { changePassphrase } from './rekey-scenario.ts';
+import { openWithBackups, restoreBackup } from './restore-scenario.ts';
 import {
   destroyAgent,
   orderAgent,
@@ -162,6 +163,13 @@ export const SCENARIOS: readonly Scenario[] = [
     title: 'the passphrase is changed while agents are made, and everything is killed again and again',
     workers: 1,
     run: changePassphrase,
+  },
+  {
+    name: 'restore',
+    title: 'everything is killed in the middle of work, and a backup of before is restored',
+    workers: 1,
+    open: openWithBackups,
+    run: restoreBackup,
   },
   {
     name: 'no-worker',

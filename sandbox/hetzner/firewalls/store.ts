@@ -51,7 +51,7 @@ export async function toFirewalls(database: SandboxDatabase, firewalls: readonly
     .orderBy('selector')
     .execute();
   const shown = [];
-  for (const { created_at, ...firewall } of firewalls) {
+  for (const { created_at, project: _, ...firewall } of firewalls) {
     const targets = rows.filter((target) => target.firewall_id === firewall.id);
     const applied_to = [];
     for (const target of targets) applied_to.push(await toAppliedTo(database, target));
@@ -112,7 +112,7 @@ export async function addTarget(
   const { numInsertedOrUpdatedRows } = await trx
     .insertInto('hetzner_firewall_targets')
     .values({ firewall_id: firewallId, ...targetColumns(target) })
-    .onConflict((conflict) => conflict.constraint('hetzner_firewall_targets_once').doNothing())
+    .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirstOrThrow();
   return numInsertedOrUpdatedRows === 1n;
 }

@@ -89,6 +89,6 @@ function found(row: SshKeyRow | undefined): SshKeyRow {
   return row;
 }
 
-function toSshKey({ created_at, ...rest }: SshKeyRow) {
+function toSshKey({ created_at, project: _, ...rest }: SshKeyRow) {
   return { ...rest, created: created_at.toISOString() };
 }

@@ -8,24 +8,37 @@ export const image = defineCommand({
   brief: 'images that new servers start from: list, build, prune',
   detail:
     'list: images and their builds. build: an image with this version of the playbook. prune: removes those that no new server is made from.',
-  examples: ['image list', 'image build --location eu-central', 'image prune'],
+  examples: [
+    'image list',
+    'image build --location eu-central',
+    'image build --project us --location us-east',
+    'image prune',
+  ],
   fields: {
     verb: verbOf(['list', 'build', 'prune']),
     location: text('--location', string({ metavar: 'LOCATION' }), 'where its server is made, with build'),
+    project: text(
+      '--project',
+      string({ metavar: 'PROJECT' }),
+      'the Hetzner project whose servers are made from it, with build',
+    ),
     ...json,
   },
-  run: async ({ verb, location, json: asJson }, terminal) => {
-    if (location !== undefined && verb !== 'build')
-      throw new UsageError(`image ${verb} takes no --location.`);
-    if (verb === 'build') return build(location, asJson, terminal);
+  run: async ({ verb, location, project, json: asJson }, terminal) => {
+    if ((location ?? project) !== undefined && verb !== 'build')
+      throw new UsageError(`image ${verb} takes no --location and no --project.`);
+    if (verb === 'build') return build({ region: location, project }, asJson, terminal);
     return verb === 'list' ? list(asJson, terminal) : prune(asJson, terminal);
   },
 });
 
-async function build(region: string | undefined, asJson: boolean, terminal: Terminal): Promise<true> {
-  const made = await answer(
-    terminal.api.POST('/api/images', { body: region === undefined ? {} : { region } }),
-  );
+async function build(
+  { region, project }: { region: string | undefined; project: string | undefined },
+  asJson: boolean,
+  terminal: Terminal,
+): Promise<true> {
+  const body = { ...(region !== undefined && { region }), ...(project !== undefined && { project }) };
+  const made = await answer(terminal.api.POST('/api/images', { body }));
   if (asJson) return printJson(terminal, made);
   terminal.print(`${made.imageId} is being built in ${made.location}: npm run agents -- image list`);
   return true;

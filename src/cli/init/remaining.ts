@@ -1,4 +1,5 @@
 import { PLUGINS, sdkVersion } from '../../pulumi/plugins.ts';
+import { shortPath } from '../short-path.ts';
 import type { Answers } from './questions.ts';
 
 /** What is left to do by hand, as one text. */
@@ -7,7 +8,7 @@ export function remainingSteps(file: string, answers: Answers): string {
   const official = answers.PROVIDERS !== 'builtin';
   return [
     '',
-    `${file} is written; only its owner can read it.`,
+    `${shortPath(file)} is written; only its owner can read it.`,
     '',
     'What is left:',
     '  - Keep PULUMI_CONFIG_PASSPHRASE from that file in a second place: without it no server can be reached any more.',
@@ -24,7 +25,7 @@ export function remainingSteps(file: string, answers: Answers): string {
       : []),
     '',
     'Then:',
-    `  export ENV_FILE=${file}`,
+    `  export ENV_FILE=${shortPath(file)}`,
     '  npm start',
     '  npm run agents -- doctor',
     '',

@@ -9,6 +9,7 @@ import {
   formatEnvironmentFile,
   writePrivateFile,
 } from '../../config/environment-file.ts';
+import { shortPath } from '../short-path.ts';
 import { ensureRehearsedDatabase } from './database.ts';
 
 export interface Clouds {
@@ -76,7 +77,7 @@ function toLines(
     ['STRIPE_API_URL', file.stripeApiUrl],
     ['STRIPE_SECRET_KEY', stripe.secretKey.reveal()],
     ['HCLOUD_ENDPOINT', hcloud.endpoint],
-    ['HCLOUD_TOKEN', hcloud.token.reveal()],
+    ['HCLOUD_TOKEN', hcloud.projects[0].token.reveal()],
     ['TAILSCALE_BASE_URL', file.tailscaleBaseUrl],
     ['TAILSCALE_OAUTH_CLIENT_ID', file.tailscaleOauthClientId],
     ['TAILSCALE_OAUTH_CLIENT_SECRET', file.tailscaleOauthClientSecret],
@@ -87,12 +88,12 @@ function introduce({ machines, connections }: SandboxInstallation, file: string,
   return `
   The clouds of the rehearsal run on this machine, with ${machines} machines. Nothing is billed.
 
-  Credentials  ${file}
+  Credentials  ${shortPath(file)}
   Checkout     ${connections.checkoutUrl} (once the installation runs)
 
   Next, in another terminal:
 
-    npm run agents -- init --answers ${file} --file ${join(dir, 'agents.env')}
+    npm run agents -- init --answers ${shortPath(file)} --file ${shortPath(join(dir, 'agents.env'))}
 
   Ctrl-C stops them. The next start continues.
 `;

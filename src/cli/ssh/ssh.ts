@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { sandboxConnections } from '../../../sandbox/host/installation.ts';
 import { loadInstallationSecrets } from '../../../sandbox/host/installation-secrets.ts';
@@ -70,11 +70,22 @@ async function readAgent(
     if (agent.status === 'stopped')
       throw new CommandError(`Agent ${agentId} is stopped: npm run agents -- start ${agentId}`);
     const keys = createVault(connections.pulumi.keyring).open(agentId, agent.secrets);
-    const entry = { actor: 'operator', action: 'agent.ssh', agentId };
+    const entry = { actor: 'operator', action: 'agent.ssh', agentId, details: whoIsHere() };
     await database.transaction().execute((trx) => audit(trx, entry));
     return { agent, keys };
   } finally {
     await pool.end();
+  }
+}
+
+/** Who has this host and its environment has no other name here than that of their login. */
+function whoIsHere(): { login: string; host: string } {
+  const host = hostname();
+  try {
+    return { login: userInfo().username, host };
+  } catch {
+    // A container may run as a user without a name.
+    return { login: `uid ${process.getuid?.()}`, host };
   }
 }
 

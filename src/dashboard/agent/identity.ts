@@ -34,11 +34,12 @@ function planText({ plan, planChosenAt }: AgentJson): Renderable {
   return html`${plan}, chosen by a person ${when(planChosenAt)}: it stays until its price changes`;
 }
 
-function consoleLinks({ serverId, tailnetIp }: AgentJson, consoles: Consoles): Html | undefined {
-  const { hetznerProjectId, hasTailscale } = consoles;
+function consoleLinks({ project, serverId, tailnetIp }: AgentJson, consoles: Consoles): Html | undefined {
+  const { hetznerProjectIds, hasTailscale } = consoles;
+  const projectId = hetznerProjectIds[project];
   const server =
-    serverId !== null && hetznerProjectId !== undefined
-      ? `https://console.hetzner.com/projects/${hetznerProjectId}/servers/${serverId}/overview`
+    serverId !== null && projectId !== undefined
+      ? `https://console.hetzner.com/projects/${projectId}/servers/${serverId}/overview`
       : undefined;
   const device =
     tailnetIp !== null && hasTailscale

@@ -1,4 +1,5 @@
 import { getAgentForOperation } from '../../agents/for-operation.ts';
+import { getAgent } from '../../agents/store.ts';
 import { LEASE_SECONDS } from '../../config/timing.ts';
 import { type Database, isDatabaseUnavailable } from '../../database/connect.ts';
 import { cutText } from '../../database/storable.ts';
@@ -133,8 +134,8 @@ const MOST_UNCOUNTED = 20;
  * @returns what to fix; undefined if the configuration is not the cause
  */
 async function findWaitReason(
-  { readiness }: AttemptDeps,
-  { kind, attempt, retry_count: failed, lost_count: lost }: OperationRow,
+  { readiness, database }: AttemptDeps,
+  { kind, agent_id: agentId, attempt, retry_count: failed, lost_count: lost }: OperationRow,
   error: unknown,
 ): Promise<string | undefined> {
   const isUnrelated = [CancelledError, LostError, RateLimitedError, ShortageError].some(
@@ -142,7 +143,10 @@ async function findWaitReason(
   );
   if (readiness === undefined || isUnrelated || attempt - failed - lost > MOST_UNCOUNTED) return undefined;
   await readiness.recheck();
-  return readiness.waitReason(kind);
+  const reason = readiness.waitReason(kind);
+  const ofProjects = readiness.projectReasons?.();
+  if (reason !== undefined || ofProjects === undefined || ofProjects.size === 0) return reason;
+  return ofProjects.get((await getAgent(database, agentId)).project);
 }
 
 /** If the runbook failed because the database became unavailable, the try is lost, not failed. */

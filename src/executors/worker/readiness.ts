@@ -1,5 +1,6 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Database, Transaction } from '../../database/connect.ts';
+import type { Waiting } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { operationKinds } from '../../operations/registry.ts';
 import type { OperationKind } from '../../operations/states.ts';
@@ -8,12 +9,18 @@ import type { OperationKind } from '../../operations/states.ts';
 export interface Readiness {
   /** Why operations of this kind wait; undefined if they can run. */
   waitReason(kind: OperationKind): string | undefined;
+  /** Why operations in some Hetzner projects wait, by project, while others run. */
+  projectReasons?(): ReadonlyMap<string, string>;
   /** Repeats the checks now: a try has failed, and the configuration may be the cause. */
   recheck(): Promise<void>;
 }
 
-export function waitingKinds(readiness: Readiness | undefined): OperationKind[] {
-  return operationKinds().filter((kind) => readiness?.waitReason(kind) !== undefined);
+/** What no worker with these results claims. */
+export function toWaiting(readiness: Readiness | undefined): Waiting {
+  return {
+    kinds: operationKinds().filter((kind) => readiness?.waitReason(kind) !== undefined),
+    projects: [...(readiness?.projectReasons?.().keys() ?? [])],
+  };
 }
 
 /** A worker counts as alive for this long after it was last seen. */
@@ -24,7 +31,7 @@ const SILENT_SECONDS = 10;
  * fixed. Records nothing while another worker could claim the operation.
  */
 export async function tellWaiting(database: Database, readiness: Readiness): Promise<void> {
-  const kinds = waitingKinds(readiness);
+  const { kinds, projects } = toWaiting(readiness);
   await database
     .updateTable('operations')
     .set({ waits_for: null, updated_at: sql`now()` })
@@ -32,20 +39,40 @@ export async function tellWaiting(database: Database, readiness: Readiness): Pro
     // One that waits for what is sold out is not due yet.
     .where(sql<boolean>`run_after <= now()`)
     .$if(kinds.length > 0, (query) => query.where('kind', 'not in', kinds))
+    .$if(projects.length > 0, (query) => query.where(sql<boolean>`not ${isIn('operations', projects)}`))
     .execute();
-  for (const kind of kinds) await tellKind(database, kind, readiness.waitReason(kind) ?? '');
+  for (const kind of kinds) {
+    const which = sql<boolean>`o.kind = ${kind}`;
+    await tell(database, { which, isServed: servedBy() }, readiness.waitReason(kind) ?? '');
+  }
+  for (const [project, reason] of readiness.projectReasons?.() ?? []) {
+    const which = sql<boolean>`${isIn('o', [project])} and o.kind <> all(${kinds}::text[])`;
+    await tell(database, { which, isServed: servedBy(project) }, reason);
+  }
 }
 
-async function tellKind(database: Database, kind: OperationKind, reason: string): Promise<void> {
+/** Whether the agent of an operation is in one of these Hetzner projects. */
+const isIn = (operation: 'o' | 'operations', projects: readonly string[]) =>
+  sql<boolean>`exists (select 1 from agents a where a.agent_id = ${sql.ref(operation)}.agent_id
+    and a.project = any(${[...projects]}::text[]))`;
+
+interface Told {
+  /** Of operations `o`. */
+  which: RawBuilder<boolean>;
+  /** Whether a worker could claim them. */
+  isServed: RawBuilder<boolean>;
+}
+
+async function tell(database: Database, { which, isServed }: Told, reason: string): Promise<void> {
   await database.transaction().execute(async (trx) => {
     const updated = await trx
       .updateTable('operations as o')
       .set({ waits_for: reason, updated_at: sql`now()` })
       .where('o.status', '=', 'queued')
       .where('o.executor', '=', 'local')
-      .where('o.kind', '=', kind)
+      .where(which)
       .where(sql<boolean>`o.run_after <= now() and o.waits_for is distinct from ${reason}`)
-      .where(noReadyWorker)
+      .where(sql<boolean>`not ${isServed}`)
       .returning(['o.operation_id', 'o.attempt'])
       .execute();
     const logged = await findRecentlyLogged(trx, updated, reason);
@@ -79,10 +106,11 @@ async function findRecentlyLogged(
   return new Set(rows.map(({ operation_id: id }) => id));
 }
 
-/** True if no live worker passes all its checks. */
-const noReadyWorker = sql<boolean>`not exists (
+/** Whether a live worker passes all its checks, and those of the project if one is given. */
+const servedBy = (project?: string) => sql<boolean>`exists (
   select 1 from workers w where w.seen_at > now() - make_interval(secs => ${SILENT_SECONDS})
-    and not exists (select 1 from checks c where c.worker_id = w.worker_id and not c.ok and c.blocks))`;
+    and not exists (select 1 from checks c where c.worker_id = w.worker_id and not c.ok
+      and (c.blocks or split_part(c.name, ':', 2) = ${project ?? null}::text)))`;
 
 /** Clears all reasons when the worker stops. Other workers record theirs again. */
 export async function stopTelling(database: Database): Promise<void> {

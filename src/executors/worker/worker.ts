@@ -5,7 +5,7 @@ import type { OperationKind } from '../../operations/states.ts';
 import type { IsDue } from '../../processes/repeat.ts';
 import { type AttemptDeps, runAttempt } from './attempt.ts';
 import { settleExpired } from './expired.ts';
-import { stopTelling, tellWaiting, waitingKinds } from './readiness.ts';
+import { type Readiness, stopTelling, tellWaiting, toWaiting } from './readiness.ts';
 import { registerWorker, unregisterWorker } from './workers.ts';
 
 export interface Worker {
@@ -28,6 +28,12 @@ interface Lane {
 }
 
 const otherKinds = () => operationKinds().filter((kind) => !kindsBeside().includes(kind));
+
+/** What a lane does not claim. */
+function besides(others: Lane['others'], readiness: Readiness | undefined) {
+  const waiting = toWaiting(readiness);
+  return { ...waiting, kinds: [...waiting.kinds, ...others()] };
+}
 
 /**
  * Claims and runs operations, up to `concurrency` at once, and beside them one that only waits for Hetzner.
@@ -53,10 +59,7 @@ export async function startWorker(
       for (;;) {
         const operation = stopping.signal.aborted
           ? undefined
-          : await claimNext(database, workerId, deps.leaseSeconds, [
-              ...waitingKinds(deps.readiness),
-              ...others(),
-            ]);
+          : await claimNext(database, workerId, deps.leaseSeconds, besides(others, deps.readiness));
         if (operation === undefined) return;
         await runAttempt(deps, operation, workerId, stopping.signal);
       }

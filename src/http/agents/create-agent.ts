@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { agentIdSchema, newAgent, planSchema, regionSchema, userIdSchema } from '../../agents/new-agent.ts';
+import { refuseWhileLost } from '../../database/recovering.ts';
 import { requestAgent } from '../../operations/first-provision.ts';
 import { actorOf } from '../actor.ts';
 import { endpoint, read } from '../endpoint.ts';
@@ -37,6 +38,7 @@ export const createAgent = endpoint({
   handle: async ({ body: wanted, request, response, deps }) => {
     const { database, queue } = deps;
     const key = read(headers, request.headers, 'header')?.['idempotency-key'];
+    await refuseWhileLost(database);
     const operation = await database.transaction().execute((trx) =>
       once(trx, { key, request: wanted }, () =>
         requestAgent(trx, queue, {

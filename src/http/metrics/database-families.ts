@@ -1,8 +1,10 @@
+import { sql } from 'kysely';
 import { readOutcome } from '../../canary/runs.ts';
 import type { Database } from '../../database/connect.ts';
 import { countImages } from '../../images/listing.ts';
 import { listBreakers } from '../../limits/listing.ts';
 import { readTallies } from '../../operations/tallies.ts';
+import { listProjects, type ProjectState } from '../../projects/projects.ts';
 import { type Family, PREFIX, type Sample } from '../../telemetry/families.ts';
 import { countFamilies } from './count-families.ts';
 import { meanStepSeconds } from './ledger-metrics.ts';
@@ -22,16 +24,19 @@ export async function readDatabaseFamilies({
   /** Business time. */
   at: Date;
 }): Promise<Family[]> {
-  const [tallies, counts, steps, pools, images, breakers, canary, snapshots] = await Promise.all([
-    readTallies(database),
-    countFamilies(database),
-    meanStepSeconds(database),
-    poolFamilies(database),
-    imageFamilies(database),
-    breakerFamilies(database, at),
-    canaryFamilies(database),
-    snapshotFamilies(database),
-  ]);
+  const [tallies, counts, steps, pools, images, breakers, canary, backups, projects, snapshots] =
+    await Promise.all([
+      readTallies(database),
+      countFamilies(database),
+      meanStepSeconds(database),
+      poolFamilies(database),
+      imageFamilies(database),
+      breakerFamilies(database, at),
+      canaryFamilies(database),
+      backupFamilies(database),
+      projectFamilies(database),
+      snapshotFamilies(database),
+    ]);
   return [
     ...tallyFamilies(tallies),
     ...counts,
@@ -43,6 +48,8 @@ export async function readDatabaseFamilies({
     ]),
     ...breakers,
     ...canary,
+    ...backups,
+    ...projects,
     ...snapshots,
   ];
 }
@@ -58,6 +65,24 @@ async function canaryFamilies(database: Database): Promise<Family[]> {
     gauge('canary_age_seconds', 'Time since a canary last succeeded', [
       ...(age === undefined ? [] : [{ labels: {}, value: age }]),
     ]),
+  ];
+}
+
+/** Nothing where no backup was ever made: an alert on its absence is the operator's choice. */
+async function backupFamilies(database: Database): Promise<Family[]> {
+  const { rows } = await sql<{ age: number; size: number; isVerified: boolean }>`
+    select extract(epoch from now() - started_at)::float8 as age, bytes::float8 as size,
+      verified_at is not null as "isVerified"
+    from backups where location is not null and error is null order by backup_id desc limit 1`.execute(
+    database,
+  );
+  const [last] = rows;
+  if (last === undefined) return [];
+  const one = (value: number) => [{ labels: {}, value }];
+  return [
+    gauge('backup_age_seconds', 'Seconds since the last backup began', one(last.age)),
+    gauge('backup_bytes', 'Size of the last backup', one(last.size)),
+    gauge('backup_verified', 'Whether the last backup was restored as a check', one(last.isVerified ? 1 : 0)),
   ];
 }
 
@@ -110,6 +135,26 @@ async function imageFamilies(database: Database): Promise<Family[]> {
       'image_gigabytes',
       'What is billed for images',
       samples(({ sizeGb }) => sizeGb),
+    ),
+  ];
+}
+
+async function projectFamilies(database: Database): Promise<Family[]> {
+  const projects = await listProjects(database);
+  const one = (name: string, help: string, value: (project: ProjectState) => number | null) =>
+    gauge(
+      name,
+      help,
+      projects.flatMap((project) => {
+        const sample = value(project);
+        return sample === null ? [] : [{ labels: { project: project.name }, value: sample }];
+      }),
+    );
+  return [
+    one('project_servers', 'Servers that are or will be in a Hetzner project', ({ servers }) => servers),
+    one('project_most_servers', 'Servers that a Hetzner project may have', ({ mostServers }) => mostServers),
+    one('project_draining', 'Whether nothing new comes into a Hetzner project', ({ drainingSince }) =>
+      drainingSince === null ? 0 : 1,
     ),
   ];
 }

@@ -17,7 +17,7 @@ const METRICS: [string, Family['type'], string, (pool: PoolState) => number | nu
   ['pool_euros_per_hour', 'gauge', 'What the slots cost', (pool) => pool.eurosPerHour],
 ];
 
-/** The pools in numbers, by location and plan. */
+/** The pools in numbers, by Hetzner project, location and plan. */
 export async function poolFamilies(database: Database): Promise<Family[]> {
   const pools = await listPools(database);
   return METRICS.map(([name, type, help, toValue]) => ({
@@ -26,7 +26,9 @@ export async function poolFamilies(database: Database): Promise<Family[]> {
     help,
     samples: pools.flatMap((pool) => {
       const value = toValue(pool);
-      return value === null ? [] : [{ labels: { location: pool.location, plan: pool.plan }, value }];
+      return value === null ? [] : [{ labels: toLabels(pool), value }];
     }),
   }));
 }
+
+const toLabels = ({ project, location, plan }: PoolState) => ({ project, location, plan });

@@ -64,12 +64,18 @@ function toFound(
 function driftOf({ type, old, new: present }: Metadata): FoundResource['drift'] {
   if (old === undefined || present === undefined) return [];
   return differences('', old.outputs ?? {}, present.outputs ?? {}, 0)
-    .filter(({ property }) => property !== CHANGES_BY_ITSELF[type])
+    .filter(({ property }) => CHANGES_BY_ITSELF[type]?.test(property) !== true)
     .slice(0, MOST_DRIFT);
 }
 
-/** A tailnet key becomes invalid when its server joins, as it should. */
-const CHANGES_BY_ITSELF: Record<string, string> = { 'tailscale:index/tailnetKey:TailnetKey': 'invalid' };
+/**
+ * A tailnet key becomes invalid when its server joins, as it should. The labels of an SSH key hold its
+ * agent's record, which the service keeps up to date itself.
+ */
+const CHANGES_BY_ITSELF: Record<string, RegExp> = {
+  'tailscale:index/tailnetKey:TailnetKey': /^invalid$/,
+  'hcloud:index/sshKey:SshKey': /^labels\.record-\d+$/,
+};
 
 /** Deeper values are shown as a whole. */
 const DEEPEST = 2;

@@ -20,6 +20,8 @@ export type StackWork =
   | { verb: 'up'; program: StackProgram; mayBeNew: boolean }
   /** An `up` of the tailnet key alone. */
   | { verb: 'renew-key'; program: StackProgram }
+  /** An `up` that may only take what exists into the state. @throws StackDiffersError before it changes it */
+  | { verb: 'import'; program: StackProgram }
   | { verb: 'rename'; to: string }
   /** `move`: nothing but what `moveSecretsTo` says. */
   | { verb: 'refresh' | 'destroy' | 'unlock' | 'move' };

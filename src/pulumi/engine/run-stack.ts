@@ -6,6 +6,7 @@ import { LocalWorkspace, PulumiCommand, Stack } from '@pulumi/pulumi/automation/
 import { isConfigurationCommand } from '../../../stacks/configuration.ts';
 import { createProgram, type StackProgram } from '../../../stacks/program.ts';
 import { pulumiError, StackExistsError, StackNotFoundError } from '../errors.ts';
+import { assertOnlyImports } from './assert-only-imports.ts';
 import { toProgress } from './engine-events.ts';
 import { collectResources } from './found-resources.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
@@ -60,13 +61,8 @@ export async function openSdk(
       const host = await providers?.startProviderHost(providerOptions(task));
       signal.addEventListener('abort', () => void host?.abort(), { once: true });
       try {
-        return await runTask(task, {
-          command: counted,
-          workDir,
-          tell,
-          signal,
-          debugProviders: host?.debugProviders,
-        });
+        const debugProviders = host?.debugProviders;
+        return await runTask(task, { command: counted, workDir, tell, signal, debugProviders });
       } catch (error) {
         throw pulumiError(error);
       } finally {
@@ -198,6 +194,10 @@ async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Prom
     case 'renew-key':
       await stack.up({ ...options, target: [keyUrn(task.stackName)] });
       return;
+    case 'import':
+      await assertOnlyImports(stack, options.signal);
+      await stack.up(options);
+      return;
     case 'refresh':
       await stack.refresh({ ...options, clearPendingCreates: true });
       return;
@@ -242,8 +242,8 @@ function countingCommand(command: PulumiCommand): CountingCommand {
 }
 
 function extraOptions([verb, subverb]: string[]): string[] {
-  // Plugins are served by this process or already installed, so the CLI need not look for them.
+  // Plugins are served by this process or installed, so the CLI need not look for them.
   if (verb === 'destroy') return ['--remove', '--skip-plugin-pre-install'];
-  if (verb === 'up' || verb === 'refresh') return ['--skip-plugin-pre-install'];
+  if (verb === 'up' || verb === 'refresh' || verb === 'preview') return ['--skip-plugin-pre-install'];
   return verb === 'stack' && subverb === 'init' ? ['--no-select'] : [];
 }

@@ -1,15 +1,15 @@
 import { mkdirSync } from 'node:fs';
-import { agentName, foundationName, type KnownDevice } from '../../../stacks/inputs.ts';
+import { foundationName, type KnownDevice } from '../../../stacks/inputs.ts';
 import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
 import { PASSPHRASE, type SecretsProvider } from '../../config/secrets-provider.ts';
-import { RetryableError } from '../../errors.ts';
+import { PermanentError, RetryableError } from '../../errors.ts';
 import type { Keyring } from '../../keys/keyring.ts';
 import type { Log } from '../../log.ts';
 import type { Lease } from '../../processes/lease.ts';
 import { Secret } from '../../secret.ts';
 import type { ReportSpan } from '../../telemetry/span.ts';
 import type { StatePassphrases } from '../state-passphrases.ts';
-import type { StateStore } from '../state-store.ts';
+import type { SeedResource, StateStore } from '../state-store.ts';
 import {
   type ConfigureKeys,
   type ConfigureSettings,
@@ -20,11 +20,14 @@ import { logLine } from './engine-events.ts';
 import type { EnginePool } from './engine-pool.ts';
 import { followRun } from './engine-spans.ts';
 import { followAnsible } from './follow-ansible.ts';
+import { makeAgentStack, toStackName } from './make-stack.ts';
 import type { FoundResource, Progress, StackResult, StackTask, StackWork } from './messages.ts';
 
 /** The parts of an attempt that the engine needs. */
 export interface EngineAttempt {
   operation: { operation_id: string; attempt: number };
+  /** Whose Hetzner project the stack's resources are in; undefined for work that asks no cloud. */
+  agent?: { project: string } | undefined;
   signal: AbortSignal;
   lease: Lease;
   backendUrl: Secret;
@@ -47,6 +50,8 @@ export interface StackEngine {
     program: StackProgram,
     options: {
       mayBeNew: boolean;
+      /** What a new stack begins with; default: nothing. */
+      seed?: readonly SeedResource[] | undefined;
       keys?: ConfigureKeys;
       /** The server becomes an image: it is configured without an agent, cleaned, and switches itself off. */
       becomesImage?: boolean;
@@ -58,6 +63,16 @@ export interface StackEngine {
    * @returns the user data for the server's reinstallation.
    */
   renewKey(attempt: EngineAttempt, program: AgentProgram & { device: KnownDevice }): Promise<Secret>;
+  /**
+   * Takes what exists, and `found` names, into the stack's state, which begins with `seed` unless there is
+   * one. Changes nothing at a cloud.
+   * @throws StackDiffersError if the state that is there says something else
+   */
+  importStack(
+    attempt: EngineAttempt,
+    program: AgentProgram,
+    seed: readonly SeedResource[],
+  ): Promise<StackResult>;
   /**
    * Updates the state from the clouds and clears pending creates of a killed run.
    * @throws StackNotFoundError
@@ -83,8 +98,8 @@ export interface StackEngineSettings {
   passphrases: StatePassphrases | undefined;
   keyring: Keyring;
   log?: Log;
-  /** Backend, credentials, PATH: as they are when a task begins. */
-  environment: () => Record<string, string>;
+  /** Backend, credentials for a Hetzner project, PATH: as they are when a task begins. */
+  environment: (project: string | undefined) => Record<string, string>;
   /** What encrypts the secrets in the stacks' state, and which provider the stacks are moved away from. */
   secrets: Pick<SecretsProvider, 'url' | 'before'>;
   configure: ConfigureSettings;
@@ -96,7 +111,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
   mkdirSync(configure.logDir, { recursive: true, mode: 0o700 });
   const run = createRun(settings);
   return {
-    up: async (attempt, program, { mayBeNew, keys, becomesImage, onProgress }) => {
+    up: async (attempt, program, { mayBeNew, seed, keys, becomesImage, onProgress }) => {
       const ansible = followAnsible(logFile(configure, attempt), attempt);
       const environment = {
         ...configureEnvironment(configure, attempt, keys),
@@ -104,7 +119,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
         ...(program.stack === 'agent' && { AGENT_VERSION: program.inputs.configurationVersion }),
         ...(becomesImage === true && { AGENT_PURPOSE: 'image' }),
       };
-      const made = mayBeNew && (await makeAgentStack(settings, program));
+      const made = mayBeNew && (await makeAgentStack(settings, program, seed));
       try {
         const work: StackWork = { verb: 'up', program, mayBeNew: mayBeNew && !made };
         return await run(attempt, toStackName(program), work, { environment, onProgress });
@@ -116,6 +131,15 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
       const { userData } = await run(attempt, toStackName(program), { verb: 'renew-key', program });
       if (userData === undefined) throw new RetryableError('The run did not return the new tailnet key');
       return new Secret(userData);
+    },
+    importStack: async (attempt, program, resources) => {
+      const like = foundationName(program.inputs.project);
+      const seed = { like, provider: settings.secrets.url, resources };
+      if (!(await settings.state.makeSeeded(toStackName(program), seed)))
+        throw new PermanentError(
+          'A stack can be imported only where Pulumi’s state is in Postgres, beside that of its foundation',
+        );
+      return run(attempt, toStackName(program), { verb: 'import', program });
     },
     refresh: (attempt, stackName) => run(attempt, stackName, { verb: 'refresh' }),
     destroy: (attempt, stackName) => run(attempt, stackName, { verb: 'destroy' }),
@@ -139,7 +163,7 @@ function createRun(settings: StackEngineSettings) {
       stackName,
       operationId: attempt.operation.operation_id,
       environment: {
-        ...settings.environment(),
+        ...settings.environment(attempt.agent?.project),
         PULUMI_CONFIG_PASSPHRASE: (await passphraseFor(settings, stackName)).reveal(),
         PULUMI_BACKEND_URL: attempt.backendUrl.reveal(),
         ...environment,
@@ -201,30 +225,7 @@ async function passphraseFor(settings: StackEngineSettings, stackName: string): 
   return sealing.passphrase;
 }
 
-/** Whether a new stack may take the salt of its foundation, which may be that of a former passphrase. */
-async function isUnderPresent(
-  { keyring, passphrases }: StackEngineSettings,
-  { inputs }: AgentProgram,
-): Promise<boolean> {
-  if (keyring.former === undefined || passphrases === undefined) return true;
-  const found = await passphrases.find(foundationName(inputs.project), keyring.all);
-  return found === undefined || found.id === keyring.sealing.id;
-}
-
-/** Creates an agent's stack with its foundation's salt, without a CLI process for `stack init`. */
-async function makeAgentStack(settings: StackEngineSettings, program: StackProgram): Promise<boolean> {
-  if (program.stack !== 'agent' || !(await isUnderPresent(settings, program))) return false;
-  const { state, secrets } = settings;
-  return state.makeEmpty(toStackName(program), foundationName(program.inputs.project), secrets.url);
-}
-
 interface RunExtras {
   environment?: Record<string, string>;
   onProgress?: ((progress: Progress) => void) | undefined;
-}
-
-function toStackName(program: StackProgram): string {
-  return program.stack === 'agent'
-    ? agentName(program.inputs.agentId)
-    : foundationName(program.inputs.project);
 }

@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts';
-import type { Connections } from '../../connections/connections.ts';
+import type { Connections, HetznerProjects } from '../../connections/connections.ts';
 import { readHetznerAccess } from '../../hetzner/access.ts';
 import { createHetznerClient } from '../../hetzner/hetzner.ts';
 import { readOurPolicy } from '../../tailscale/our-policy.ts';
@@ -19,9 +19,10 @@ import {
 } from './database-probes.ts';
 import { hetznerAccessProbe, pricesProbe, quotaProbe, serverLimitProbe } from './hetzner-probes.ts';
 import { toolsProbe } from './host-probes.ts';
-import { hostProbes, type LiveProbeDeps, pluginProbes, stripeProbes } from './live-probes.ts';
+import { backupsProbe, hostProbes, type LiveProbeDeps, pluginProbes, stripeProbes } from './live-probes.ts';
 import { type Check, type Probe, runProbe } from './probe.ts';
 import { hetznerProbe, tailscaleProbe } from './probes.ts';
+import { projectsProbe } from './projects-probe.ts';
 import { publicAddressProbe } from './public-address-probe.ts';
 import { snapshotsProbe } from './snapshots-probe.ts';
 import { stripeAccessProbe, webhookProbe } from './stripe-probes.ts';
@@ -91,19 +92,9 @@ export function allChecks(deps: ExaminationDeps): CheckTree[] {
 /** What looks into the database, and Hetzner's project, which is known by what the database knows of it. */
 function databaseTree({ config, connections, database }: ExaminationDeps): CheckTree {
   const { databaseUrl: url, pulumi, hcloud } = connections;
-  const hetzner = createHetznerClient(hcloud);
-  const readAccess = () => readHetznerAccess(hcloud);
   const readStamp = async () => {
     const { identities, unknown } = await askIdentities(config, connections);
     return { mode: config.mode, accounts: connections.accounts, identities, unknown };
-  };
-  const ofHetzner: CheckTree = {
-    probe: hetznerProbe({ database, hetzner }),
-    next: [
-      alone(hetznerAccessProbe(readAccess)),
-      alone(quotaProbe(readAccess)),
-      alone(pricesProbe(hetzner, config.billing.plans.servers)),
-    ],
   };
   const inside = [
     privilegesProbe({ url, stateUrl: pulumi.url }),
@@ -113,11 +104,38 @@ function databaseTree({ config, connections, database }: ExaminationDeps): Check
     queueProbe(database),
     serverLimitProbe(database),
     snapshotsProbe(database, config),
+    backupsProbe(config, database),
+    projectsProbe(hcloud.projects),
   ];
   return {
     probe: databaseProbe(url),
-    next: [{ probe: poolerProbe(url), next: [...inside.map(alone), ofHetzner] }],
+    next: [
+      {
+        probe: poolerProbe(url),
+        next: [...inside.map(alone), ...hetznerTrees(hcloud.projects, { config, database })],
+      },
+    ],
   };
+}
+
+/** Hetzner sells the same in all projects: the first one is asked for it. */
+function hetznerTrees(
+  projects: HetznerProjects,
+  { config, database }: Pick<ExaminationDeps, 'config' | 'database'>,
+): CheckTree[] {
+  return projects.map((project, index) => {
+    const checked = { project: project.name, isOneOfSeveral: projects.length > 1 };
+    const hetzner = createHetznerClient(project);
+    const readAccess = () => readHetznerAccess(project);
+    return {
+      probe: hetznerProbe({ database, hetzner }, checked),
+      next: [
+        alone(hetznerAccessProbe(readAccess, checked)),
+        alone(quotaProbe(readAccess, checked)),
+        ...(index === 0 ? [alone(pricesProbe(hetzner, config.billing.plans.servers))] : []),
+      ],
+    };
+  });
 }
 
 function tailscaleTree({ tailscale }: Connections): CheckTree {

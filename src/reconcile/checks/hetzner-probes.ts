@@ -1,27 +1,27 @@
 import { PLANS, serverFor } from '../../agents/plans.ts';
 import { REGIONS, toLocation } from '../../agents/regions.ts';
+import { tokenVariable } from '../../config/hetzner-projects.ts';
 import type { PlanServers } from '../../config/plans.ts';
 import type { Database } from '../../database/connect.ts';
 import { LIMIT_REACHED, RateLimitedError, ShortageError } from '../../errors.ts';
 import type { HetznerAccess } from '../../hetzner/access.ts';
 import type { HetznerClient, ServerType } from '../../hetzner/hetzner.ts';
 import { listServerChoices } from '../../runbooks/steps/server-choice.ts';
-import { MisconfiguredError, nothing, type Probe } from './probe.ts';
+import { MisconfiguredError, nothing, ONLY_PROJECT, ofProject, type Probe } from './probe.ts';
 
 type ReadAccess = () => Promise<HetznerAccess>;
 
-const WRITE_CURE =
-  'Create a token with “Read & Write” in the Cloud Console (Security → API tokens) and set HCLOUD_TOKEN to it.';
-
 /** Whether the token may make servers, not only list them. */
-export function hetznerAccessProbe(readAccess: ReadAccess): Probe {
+export function hetznerAccessProbe(readAccess: ReadAccess, checked = ONLY_PROJECT): Probe {
+  const variable = tokenVariable(checked.project);
+  const cure = `Create a token with “Read & Write” in the Cloud Console (Security → API tokens) and set ${variable} to it.`;
   return {
-    name: 'hetzner-access',
+    name: ofProject('hetzner-access', checked),
     blocks: () => true,
-    cure: WRITE_CURE,
+    cure,
     look: async () => {
       if ((await readAccess()).canWrite) return 'the token may read and write';
-      throw new MisconfiguredError('HCLOUD_TOKEN may only read: it can make no server', WRITE_CURE);
+      throw new MisconfiguredError(`${variable} may only read: it can make no server`, cure);
     },
   };
 }
@@ -31,9 +31,9 @@ const ENOUGH_QUOTA = 0.1;
 const QUOTA_CURE =
   'Wait: it refills by the second. If it stays low, find what else uses this project’s tokens; the service needs a project of its own.';
 
-export function quotaProbe(readAccess: ReadAccess): Probe {
+export function quotaProbe(readAccess: ReadAccess, checked = ONLY_PROJECT): Probe {
   return {
-    name: 'quota',
+    name: ofProject('quota', checked),
     blocks: nothing,
     cure: QUOTA_CURE,
     look: async () => {

@@ -5,7 +5,7 @@ import type { Database } from '../../database/connect.ts';
 import { createHetznerClient } from '../../hetzner/hetzner.ts';
 import type { TailnetNode } from '../../tailnet/node.ts';
 import { createTailscaleClient } from '../../tailscale/tailscale.ts';
-import { backupProbe, readBackupRecord } from './backup-probe.ts';
+import { backupProbe, readBackups } from './backup-probe.ts';
 import { privilegesProbe, stateNameProbe } from './database-probes.ts';
 import { clockProbe, diskProbe } from './host-probes.ts';
 import type { Probe } from './probe.ts';
@@ -25,7 +25,12 @@ export interface LiveProbeDeps {
 export function liveProbes(deps: LiveProbeDeps): Probe[] {
   const { config, connections, database, node } = deps;
   return [
-    hetznerProbe({ database, hetzner: createHetznerClient(connections.hcloud) }),
+    ...connections.hcloud.projects.map((project, _, { length }) =>
+      hetznerProbe(
+        { database, hetzner: createHetznerClient(project) },
+        { project: project.name, isOneOfSeveral: length > 1 },
+      ),
+    ),
     tailscaleProbe(createTailscaleClient(connections.tailscale)),
     ...(connections.machines === 'simulated' ? [] : [tailnetProbe(node)]),
     ...pluginProbes(config, connections),
@@ -33,6 +38,7 @@ export function liveProbes(deps: LiveProbeDeps): Probe[] {
     privilegesProbe({ url: connections.databaseUrl, stateUrl: connections.pulumi.url }),
     stateNameProbe(connections.pulumi.url),
     ...hostProbes(config, connections),
+    backupsProbe(config, database),
   ];
 }
 
@@ -53,12 +59,14 @@ export function stripeProbes({ mode }: Config, { stripe }: Connections): Probe[]
 const STRIPE_API = 'https://api.stripe.com';
 
 export function hostProbes(config: Config, { hcloud, tailscale, stripe }: Connections): Probe[] {
-  const { dataDir, cacheDir, backups, mode } = config;
+  const { dataDir, cacheDir, mode } = config;
   // A rehearsal calls nothing outside this machine.
   const stripeUrl = stripe.apiUrl ?? (mode === 'live' ? STRIPE_API : undefined);
   return [
     diskProbe([dataDir, cacheDir, tmpdir()]),
     clockProbe([hcloud.endpoint, tailscale.baseUrl, ...(stripeUrl === undefined ? [] : [stripeUrl])]),
-    backupProbe(readBackupRecord(backups.record), backups.mostHours),
   ];
 }
+
+export const backupsProbe = ({ expectedBackups }: Config, database: Database): Probe =>
+  backupProbe(readBackups(database, expectedBackups.record), expectedBackups.mostHours);

@@ -3,6 +3,7 @@ import { errorMessage } from '../../errors.ts';
 import type { Readiness } from '../../executors/worker/readiness.ts';
 import { registerWorker } from '../../executors/worker/workers.ts';
 import type { Log } from '../../log.ts';
+import type { OperationKind } from '../../operations/states.ts';
 import { type Check, type Probe, runProbe } from './probe.ts';
 import { type InstallationCheck, recordChecks } from './store.ts';
 
@@ -44,7 +45,7 @@ export async function startChecks(
   let looking: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
-  const blocks = (at: number) => !checks[at]!.ok && probes[at]!.blocks('provision');
+  const blocks = (at: number) => !checks[at]!.ok && blocksAll(probes[at]!, 'provision');
   const isWell = () => checks.every(({ ok }) => ok);
 
   const look = async (patience?: { until: number }): Promise<void> => {
@@ -79,8 +80,15 @@ export async function startChecks(
   return {
     problems: () => checks.map((check, at) => ({ ...check, blocks: blocks(at) })).filter(({ ok }) => !ok),
     waitReason: (kind) => {
-      const wrong = checks.filter(({ ok }, at) => !ok && probes[at]!.blocks(kind));
+      const wrong = checks.filter(({ ok }, at) => !ok && blocksAll(probes[at]!, kind));
       return wrong.length === 0 ? undefined : waitText(wrong);
+    },
+    projectReasons: () => {
+      const wrong = checks.flatMap((check, at) => {
+        const { project } = probes[at]!;
+        return check.ok || project === undefined ? [] : [{ project, check }];
+      });
+      return new Map(wrong.map(({ project, check }) => [project, waitText([check])]));
     },
     recheck: async () => {
       // A round in progress may have probed before the failure that needs an explanation.
@@ -95,6 +103,9 @@ export async function startChecks(
   };
 }
 
+/** Whether operations wait for it wherever their agents are. */
+const blocksAll = (probe: Probe, kind: OperationKind) => probe.project === undefined && probe.blocks(kind);
+
 function waitText(wrong: readonly Check[]): string {
   const said = wrong.map(({ name, detail, cure }) => `${name}: ${detail}. ${cure}`).join('\n');
   return `Waits until the configuration is fixed, and continues by itself then.\n${said}`.slice(0, 4_000);
@@ -108,7 +119,7 @@ async function record(
     await recordChecks(
       database,
       workerId,
-      checks.map((check, at) => ({ ...check, blocks: probes[at]!.blocks('provision') })),
+      checks.map((check, at) => ({ ...check, blocks: blocksAll(probes[at]!, 'provision') })),
     );
   } catch (error) {
     log.warn({ event: 'checks.record_failed', error: errorMessage(error) }, 'could not record the checks');

@@ -1,3 +1,4 @@
+import { DEFAULT_PROJECT } from '../../config/hetzner-projects.ts';
 import { errorMessage, PermanentError, RateLimitedError } from '../../errors.ts';
 import type { OperationKind } from '../../operations/states.ts';
 
@@ -13,9 +14,26 @@ export interface Probe {
   look(): Promise<string>;
   /** What the operator should do if the other side rejects the configuration. */
   cure: string;
+  /**
+   * The Hetzner project that it is about, where there are several: only what is in it waits for the check.
+   */
+  project?: string | undefined;
   /** Whether a failure may resolve itself within moments, because something is still starting. */
   settles?: boolean;
 }
+
+/** The Hetzner project that a check is about. */
+export interface CheckedProject {
+  project: string;
+  /** Whether there are others, which need not wait for it. */
+  isOneOfSeveral: boolean;
+}
+
+export const ONLY_PROJECT: CheckedProject = { project: DEFAULT_PROJECT, isOneOfSeveral: false };
+
+/** The name of a check that is made of each Hetzner project. */
+export const ofProject = (check: string, { project, isOneOfSeveral }: CheckedProject): string =>
+  isOneOfSeveral ? `${check}:${project}` : check;
 
 /** What a probe blocks whose failure makes no order wait. */
 export const nothing = (): boolean => false;

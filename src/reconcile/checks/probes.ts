@@ -1,3 +1,4 @@
+import { tokenVariable } from '../../config/hetzner-projects.ts';
 import type { Database } from '../../database/connect.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
 import { RefusedError } from '../../http-client/request.ts';
@@ -9,18 +10,23 @@ import type { TailnetNode } from '../../tailnet/node.ts';
 import { routesToTailnet } from '../../tailnet/routes.ts';
 import { type TailscaleClient, UnknownTailnetError } from '../../tailscale/tailscale.ts';
 import { assertOurProject, OtherProjectError } from '../project.ts';
-import { MisconfiguredError, type Probe } from './probe.ts';
+import { type CheckedProject, MisconfiguredError, ofProject, type Probe } from './probe.ts';
 
 const everything = () => true;
 
-export function hetznerProbe(deps: { database: Database; hetzner: HetznerClient }): Probe {
+export function hetznerProbe(
+  deps: { database: Database; hetzner: Pick<HetznerClient, 'findFirewall' | 'listServers'> },
+  checked: CheckedProject,
+): Probe {
+  const { project, isOneOfSeveral } = checked;
   return {
-    name: 'hetzner',
+    name: ofProject('hetzner', checked),
+    project: isOneOfSeveral ? project : undefined,
     blocks: everything,
-    cure: 'Set HCLOUD_TOKEN to a read and write token of the agents’ project, and start the service again.',
+    cure: `Set ${tokenVariable(project)} to a read and write token of the agents’ project, and start the service again.${isOneOfSeveral ? ` Until then what is in the project ${project} waits, and nothing else.` : ''}`,
     look: async () => {
       try {
-        await assertOurProject(deps);
+        await assertOurProject({ ...deps, project });
       } catch (error) {
         if (!(error instanceof OtherProjectError)) throw error;
         throw new MisconfiguredError(

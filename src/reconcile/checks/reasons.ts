@@ -21,6 +21,7 @@ const REASONS: Record<string, string> = {
   queue: 'What is queued are people’s orders.',
   schema: 'An older program must not write to a newer database.',
   hetzner: 'Servers are made and looked after with this token.',
+  'hetzner-projects': 'Limits and quota are counted for each project: two tokens of one are counted twice.',
   'hetzner-access': 'An order needs a server, and a cancelled one has to go.',
   quota: 'Without requests left, Hetzner refuses every call for a while, and orders wait.',
   'server-limit': 'At the limit no order gets a server until Hetzner raises it.',
@@ -37,5 +38,5 @@ const REASONS: Record<string, string> = {
   'public-address': 'Stripe and runners reach the service through it, and buyers see their pages there.',
 };
 
-/** Why a check matters; undefined for one that is not known here. */
-export const findReason = (name: string): string | undefined => REASONS[name];
+/** Why a check matters; undefined for one that is not known here. `hetzner:us` is that of a project. */
+export const findReason = (name: string): string | undefined => REASONS[name.split(':')[0]!];

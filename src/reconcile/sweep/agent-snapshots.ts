@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import { audit } from '../../agents/audit.ts';
 import type { Database } from '../../database/connect.ts';
-import type { Budget } from './budget.ts';
+import type { Budgets } from './budget.ts';
 import type { CloudView } from './findings.ts';
-import type { SweptHetzner } from './inventory.ts';
+import { hetznerOf, type SweptClouds } from './inventory.ts';
 import type { Resource } from './resources.ts';
 
 type SnapshotResource = Extract<Resource, { kind: 'snapshot' }>;
@@ -13,6 +13,8 @@ export interface UnlistedSnapshot {
   snapshotId: string;
   hetznerId: string;
   agentId: string;
+  /** The Hetzner project that it was in. */
+  project: string;
 }
 
 /**
@@ -40,7 +42,7 @@ export async function setAgentSnapshotsAside(
         (one) => !aside.has(one as SnapshotResource) && !(one.kind === 'server' && drilling.has(one.name)),
       ),
     },
-    unlisted: cloud.listsAllSnapshots ? await findUnlisted(database, listed) : [],
+    unlisted: await findUnlisted(database, cloud, listed),
   };
 }
 
@@ -89,11 +91,16 @@ async function removeAgain(database: Database, removed: readonly Known[]): Promi
 
 async function findUnlisted(
   database: Database,
+  cloud: CloudView,
   listed: readonly SnapshotResource[],
 ): Promise<UnlistedSnapshot[]> {
+  const complete = [...cloud.listed].flatMap(([name, { listsAllSnapshots }]) =>
+    listsAllSnapshots ? [name] : [],
+  );
   const { rows } = await sql<UnlistedSnapshot>`
-    select snapshot_id::text as "snapshotId", hetzner_id as "hetznerId", agent_id as "agentId"
-    from agent_snapshots where status = 'available'
+    select s.snapshot_id::text as "snapshotId", hetzner_id as "hetznerId", agent_id as "agentId", a.project
+    from agent_snapshots s join agents a using (agent_id)
+    where s.status = 'available' and a.project = any(${complete}::text[])
       and hetzner_id <> all(${listed.map(({ id }) => id)}::text[]) order by made_at`.execute(database);
   return rows;
 }
@@ -104,15 +111,15 @@ async function findUnlisted(
  * @returns what to tell people, by agent
  */
 export async function reportUnlisted(
-  { hetzner, database, budget }: { hetzner: SweptHetzner; database: Database; budget: Budget },
+  { database, budgets, ...clouds }: SweptClouds & { database: Database; budgets: Budgets },
   unlisted: readonly UnlistedSnapshot[],
 ): Promise<{ agentId: string; text: string }[]> {
   const said: { agentId: string; text: string }[] = [];
   for (const one of unlisted) {
-    if (budget.left < 2) break;
-    const { agentId, hetznerId } = one;
+    const { agentId, hetznerId, project } = one;
+    if (budgets.of(project).left < 2) continue;
     const name = `Snapshot ${hetznerId} of agent ${agentId}`;
-    if ((await hetzner.getSnapshot(hetznerId)) !== undefined)
+    if ((await hetznerOf(clouds, project).getSnapshot(hetznerId)) !== undefined)
       said.push({ agentId, text: `${name} has lost its labels: put them back` });
     else if (await markLost(database, one, `${name} is no longer at Hetzner`))
       said.push({ agentId, text: `${name} is no longer at Hetzner` });

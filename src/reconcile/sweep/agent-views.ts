@@ -49,7 +49,7 @@ const FIREWALL_ID = sql`
   case when jsonb_typeof(inputs->'firewallId') = 'number' then (inputs->>'firewallId')::float8 end`;
 
 const AGENTS = sql`
-  select a.agent_id as "agentId", a.status,
+  select a.agent_id as "agentId", a.project, a.status,
     array(select n.name from server_names n where n.owner_id = a.agent_id) as "serverNames", a.server_id as "serverId", a.snapshot_id as "snapshotId", a.tailnet_ip as "tailnetIp", a.tailnet_node_id as "nodeId",
     coalesce(a.inputs->'hibernated'->'outdated' ? a.snapshot_id, false) as "isSnapshotOutdated",
     a.inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration",
@@ -66,7 +66,7 @@ const AGENTS = sql`
  * carries its names is attributed to the agent.
  */
 const SLOTS = sql`
-  select slot_id as "agentId",
+  select slot_id as "agentId", project,
     case status when 'making' then 'provisioning' when 'ready' then 'running' when 'claimed' then 'running'
       when 'removing' then 'destroying' else 'destroyed' end as status,
     array(select n.name from server_names n where n.owner_id = slot_id) as "serverNames",
@@ -82,7 +82,7 @@ const SLOTS = sql`
  * removed.
  */
 const IMAGES = sql`
-  select image_id as "agentId",
+  select image_id as "agentId", project,
     case when status = 'building' then 'provisioning' when status in ('available', 'bad') then 'hibernated'
       when status = 'removing' then 'destroying' else 'destroyed' end as status,
     array(select n.name from server_names n where n.owner_id = image_id) as "serverNames", null as "serverId",

@@ -1,12 +1,21 @@
 import type { CallWatch } from '../../http-client/exchange.ts';
 
-/** How many API calls a sweep may make, and how many it has made. */
+/** How many API calls a sweep may make in one Hetzner project, and how many count towards that. */
 export interface Budget {
   readonly used: number;
   /** Calls that remain. */
   readonly left: number;
-  /** Counts the calls of Hetzner's client; `tailscale` likewise. */
-  readonly hetzner: CallWatch;
+}
+
+/** Those of all projects. The tailnet's calls count towards each: they are shared. */
+export interface Budgets {
+  /** Calls in all. */
+  readonly used: number;
+  /** The least that remains in a project, for the tailnet. */
+  readonly left: number;
+  of(project: string): Budget;
+  /** Counts the calls of a project's client; `tailscale` likewise. */
+  project(name: string): CallWatch;
   readonly tailscale: CallWatch;
 }
 
@@ -16,36 +25,63 @@ export class BudgetSpentError extends Error {
 }
 
 /**
- * Allows `maxCalls` in all, and at Hetzner at most half of the quota that its answers report: the other half
- * is for operations, which people wait for.
+ * Allows `maxCalls` in each Hetzner project, whose quota is its own, and at most half of what its answers
+ * report: the other half is for operations, which people wait for.
  */
-export function createBudget(maxCalls: number): Budget {
-  let used = 0;
-  let hetznerUsed = 0;
-  let hetznerLimit = Number.POSITIVE_INFINITY;
-  const left = () => Math.max(0, Math.min(maxCalls - used, hetznerLimit - hetznerUsed));
-  const begins = () => {
-    if (left() < 1) throw new BudgetSpentError(`The sweep has used all its ${used} calls`);
-    used += 1;
+export function createBudgets(maxCalls: number): Budgets {
+  let ofTailnet = 0;
+  const known = new Map<string, ReturnType<typeof createCounter>>();
+  const counterOf = (project: string) => {
+    const counter = known.get(project) ?? createCounter(maxCalls, () => ofTailnet);
+    known.set(project, counter);
+    return counter;
   };
-  return {
+  const refuse = (used: number) => {
+    throw new BudgetSpentError(`The sweep has used all its ${used} calls`);
+  };
+  const budgets = {
     get used() {
-      return used;
+      return [...known.values()].reduce((sum, { own }) => sum + own, ofTailnet);
     },
     get left() {
-      return left();
+      return Math.min(maxCalls - ofTailnet, ...[...known.values()].map(({ left }) => left));
     },
-    hetzner: {
+    of: counterOf,
+    project: (name: string): CallWatch => {
+      const counter = counterOf(name);
+      return {
+        begins: () => {
+          if (counter.left < 1) refuse(counter.used);
+          counter.own += 1;
+        },
+        answered: (headers) => counter.sawRemaining(headers.get('ratelimit-remaining')),
+      };
+    },
+    tailscale: {
       begins: () => {
-        begins();
-        hetznerUsed += 1;
+        if (budgets.left < 1) refuse(budgets.used);
+        ofTailnet += 1;
       },
-      answered: (headers) => {
-        const remaining = headers.get('ratelimit-remaining');
-        if (remaining === null || !/^\d+$/.test(remaining)) return;
-        hetznerLimit = Math.min(hetznerLimit, hetznerUsed + Math.floor(Number(remaining) / 2));
-      },
+      answered: () => {},
     },
-    tailscale: { begins, answered: () => {} },
   };
+  return budgets;
+}
+
+function createCounter(maxCalls: number, ofTailnet: () => number) {
+  let limit = Number.POSITIVE_INFINITY;
+  const counter = {
+    own: 0,
+    get used() {
+      return counter.own + ofTailnet();
+    },
+    get left() {
+      return Math.max(0, Math.min(maxCalls - counter.used, limit - counter.own));
+    },
+    sawRemaining: (remaining: string | null) => {
+      if (remaining === null || !/^\d+$/.test(remaining)) return;
+      limit = Math.min(limit, counter.own + Math.floor(Number(remaining) / 2));
+    },
+  };
+  return counter;
 }

@@ -28,6 +28,7 @@ export function compare(cloud: CloudView, agents: readonly AgentView[]): Finding
           action: 'mend',
           reason: 'server-incomplete',
           agentId: agent.agentId,
+          project: resource.project,
           serverId: resource.id,
         });
       continue;
@@ -112,7 +113,8 @@ export function isOwn(resource: Resource, agent: AgentView): boolean {
     case 'snapshot':
       return resource.id === agent.snapshotId;
     case 'ssh-key':
-      return isNamed(resource, agent);
+      // An agent that moved had one of that name in its former project.
+      return resource.project === agent.project && isNamed(resource, agent);
     case 'tailnet-key':
       return agent.keyGeneration === null || resource.generation >= agent.keyGeneration;
     case 'device':
@@ -139,25 +141,29 @@ const ownKey = (kind: Resource['kind'], agentId: string | null) => `${kind} ${ag
  * Finds live agents whose server is not in the list. This is only a suspicion: a paged list can miss a
  * server.
  */
-function goneServers({ resources, serverRange }: CloudView, agents: readonly AgentView[]): Finding[] {
-  if (serverRange === null) return [];
+function goneServers({ resources, listed }: CloudView, agents: readonly AgentView[]): Finding[] {
   const seen = new Set(resources.filter(({ kind }) => kind === 'server').map(({ id }) => id));
   return agents.flatMap((agent): Finding[] => {
-    const { agentId, serverId, status, unfinished } = agent;
+    const { agentId, project, serverId, status, unfinished } = agent;
+    const range = listed.get(project)?.serverRange ?? null;
+    if (range === null) return [];
     if (serverId === null || unfinished || !isLive(status) || seen.has(serverId)) return [];
-    const listed = Number(serverId) > serverRange.after && Number(serverId) <= serverRange.upTo;
-    return listed ? [{ action: 'report', reason: 'server-gone', agentId, serverId }] : [];
+    const isInRange = Number(serverId) > range.after && Number(serverId) <= range.upTo;
+    return isInRange ? [{ action: 'report', reason: 'server-gone', agentId, project, serverId }] : [];
   });
 }
 
 /** Finds hibernated agents whose snapshot is not in the list. This is only a suspicion. */
-function goneSnapshots({ resources, listsAllSnapshots }: CloudView, agents: readonly AgentView[]): Finding[] {
-  if (!listsAllSnapshots) return [];
+function goneSnapshots({ resources, listed }: CloudView, agents: readonly AgentView[]): Finding[] {
   const seen = new Set(resources.filter(({ kind }) => kind === 'snapshot').map(({ id }) => id));
-  return agents.flatMap(({ agentId, snapshotId, status, unfinished }): Finding[] =>
-    status !== 'hibernated' || snapshotId === null || unfinished || seen.has(snapshotId)
+  return agents.flatMap(({ agentId, project, snapshotId, status, unfinished }): Finding[] =>
+    status !== 'hibernated' ||
+    snapshotId === null ||
+    unfinished ||
+    seen.has(snapshotId) ||
+    listed.get(project)?.listsAllSnapshots !== true
       ? []
-      : [{ action: 'report', reason: 'snapshot-gone', agentId, snapshotId }],
+      : [{ action: 'report', reason: 'snapshot-gone', agentId, project, snapshotId }],
   );
 }
 

@@ -4,6 +4,8 @@ import type { Resource } from './resources.ts';
 /** The parts of an agent's rows that the comparison needs. */
 export interface AgentView {
   agentId: string;
+  /** The Hetzner project of what it has. */
+  project: string;
   status: AgentStatus;
   /** The names of its servers and keys that do not follow from its id. */
   serverNames: string[];
@@ -31,6 +33,11 @@ export interface AgentView {
 /** The contents of the clouds' lists. */
 export interface CloudView {
   resources: Resource[];
+  /** What was listed of each Hetzner project; one that did not answer is not there. */
+  listed: ReadonlyMap<string, ListedProject>;
+}
+
+export interface ListedProject {
   /**
    * All servers with ids above `after` and up to `upTo` are among the resources; null: servers were not
    * listed.
@@ -66,7 +73,7 @@ export type DeviceFinding =
 export type Finding =
   | { action: 'remove'; reason: RemovalReason; agentId: string; resource: Resource }
   | { action: 'report'; reason: ReportReason; resource: Resource }
-  | { action: 'report'; reason: 'server-gone'; agentId: string; serverId: string }
-  | { action: 'report'; reason: 'snapshot-gone'; agentId: string; snapshotId: string }
-  | { action: 'mend'; reason: 'server-incomplete'; agentId: string; serverId: string }
+  | { action: 'report'; reason: 'server-gone'; agentId: string; project: string; serverId: string }
+  | { action: 'report'; reason: 'snapshot-gone'; agentId: string; project: string; snapshotId: string }
+  | { action: 'mend'; reason: 'server-incomplete'; agentId: string; project: string; serverId: string }
   | DeviceFinding;

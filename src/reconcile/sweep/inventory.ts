@@ -1,8 +1,8 @@
-import type { SweepCursor } from '../../database/reconcile-tables.ts';
+import type { ProjectCursor, SweepPosition } from '../../database/reconcile-tables.ts';
 import { CALLS_PER_SERVER_REMOVAL, type HetznerClient, type Page } from '../../hetzner/hetzner.ts';
 import type { TailscaleClient } from '../../tailscale/tailscale.ts';
-import type { Budget } from './budget.ts';
-import type { CloudView } from './findings.ts';
+import type { Budget, Budgets } from './budget.ts';
+import type { CloudView, ListedProject } from './findings.ts';
 import { type Resource, toDevice, toServer, toSnapshot, toSshKey, toTailnetKey } from './resources.ts';
 
 export type SweptHetzner = Pick<
@@ -20,62 +20,114 @@ export type SweptHetzner = Pick<
 >;
 
 export interface SweptClouds {
-  hetzner: SweptHetzner;
+  /** The Hetzner projects by name. */
+  projects: ReadonlyMap<string, SweptHetzner>;
   tailscale: TailscaleClient;
+}
+
+/** @throws Error for a project that this process does not have */
+export function hetznerOf({ projects }: SweptClouds, project: string): SweptHetzner {
+  const hetzner = projects.get(project);
+  if (hetzner === undefined) throw new Error(`This worker does not know the Hetzner project ${project}`);
+  return hetzner;
 }
 
 export interface Inventory {
   cloud: CloudView;
-  /** Where the next sweep continues; null: all lists are complete. */
-  next: SweepCursor | null;
-  /** The SSH keys were only counted. */
+  /** Where the next sweep continues in the projects whose lists are not complete. */
+  next: SweepPosition['projects'];
+  /** The projects that could not be listed, and why. */
+  failed: ReadonlyMap<string, unknown>;
+  /** The SSH keys of a project were only counted. */
   omittedKeys: boolean;
 }
 
-export const START: SweepCursor = { list: 'servers', page: 1, afterServerId: 0 };
+export const START: ProjectCursor = { list: 'servers', page: 1, afterServerId: 0 };
 
 /** Removals of a server, a snapshot and keys, a device, and an access token for the tailnet. */
 const CALLS_PER_AGENT = CALLS_PER_SERVER_REMOVAL + 5;
 
+interface Options {
+  start: SweepPosition['projects'];
+  isExpectedKeyCount: (project: string, total: number) => Promise<boolean>;
+  signal: AbortSignal;
+}
+
 /**
- * Lists the resources with this service's labels, beginning at `start`, in pages of 50, as far as the budget
- * allows. Reserves a quarter of the budget, at least enough for one agent, to act on the findings. Where the
- * SSH keys of a large fleet do not fit any more, they are left out if `isExpectedKeyCount` agrees with their
- * number.
+ * Lists the resources with this service's labels, in each project from where `start` says, in pages of 50, as
+ * far as its budget allows. Reserves a quarter of the budget, at least enough for one agent, to act on the
+ * findings. Where the SSH keys of a large fleet do not fit any more, they are left out if
+ * `isExpectedKeyCount` agrees with their number. A project that fails does not hide what is found in others.
+ * @throws the error of the first project if all of them fail; the signal's reason
  */
 export async function takeInventory(
-  { hetzner, tailscale }: SweptClouds,
-  budget: Budget,
-  options: {
-    start: SweepCursor;
-    isExpectedKeyCount: (total: number) => Promise<boolean>;
-    signal: AbortSignal;
-  },
+  { projects, tailscale }: SweptClouds,
+  budgets: Budgets,
+  { start, isExpectedKeyCount, signal }: Options,
 ): Promise<Inventory> {
-  const { start, signal } = options;
-  const tailnet = await listTailnet(tailscale);
-  const pages = { budget, signal };
-  let cursor: SweepCursor | null = start;
-  const servers = await listServers(hetzner, pages, cursor);
+  const resources = await listTailnet(tailscale);
+  const listed = new Map<string, ListedProject>();
+  const next: SweepPosition['projects'] = {};
+  const failed = new Map<string, unknown>();
+  let omittedKeys = false;
+  for (const [project, hetzner] of projects) {
+    const from = start[project] ?? START;
+    const mayOmit = (total: number) => isExpectedKeyCount(project, total);
+    try {
+      const found = await listProject(
+        { project, hetzner, budget: budgets.of(project), mayOmit, signal },
+        from,
+      );
+      resources.push(...found.resources);
+      listed.set(project, found.listed);
+      omittedKeys ||= found.omittedKeys;
+      if (found.next !== null) next[project] = found.next;
+    } catch (error) {
+      signal.throwIfAborted();
+      failed.set(project, error);
+      next[project] = from;
+    }
+  }
+  if (listed.size === 0) throw [...failed.values()][0];
+  return { cloud: { resources, listed }, next, failed, omittedKeys };
+}
+
+interface Listing {
+  project: string;
+  hetzner: SweptHetzner;
+  budget: Budget;
+  /** Asked on the first page of SSH keys that do not fit into the budget. */
+  mayOmit: (total: number) => Promise<boolean>;
+  signal: AbortSignal;
+}
+
+interface ProjectInventory {
+  resources: Resource[];
+  listed: ListedProject;
+  next: ProjectCursor | null;
+  omittedKeys: boolean;
+}
+
+async function listProject(listing: Listing, start: ProjectCursor): Promise<ProjectInventory> {
+  let cursor: ProjectCursor | null = start;
+  const servers = await listServers(listing, cursor);
   if (servers !== undefined)
     cursor =
       servers.nextPage === null
         ? { list: 'ssh-keys', page: 1, afterServerId: 0 }
         : { list: 'servers', page: servers.nextPage, afterServerId: highestId(servers, cursor) };
-  const keyPages = { ...pages, mayOmit: options.isExpectedKeyCount };
-  const sshKeys = await listSshKeys(hetzner, keyPages, cursor);
+  const sshKeys = await listSshKeys(listing, cursor);
   if (sshKeys !== undefined)
     cursor =
       sshKeys.nextPage === null
         ? { list: 'snapshots', page: 1, afterServerId: 0 }
         : { ...cursor, page: sshKeys.nextPage };
-  const snapshots = await listSnapshots(hetzner, pages, cursor);
+  const snapshots = await listSnapshots(listing, cursor);
   if (cursor.list === 'snapshots')
     cursor = snapshots.nextPage === null ? null : { ...cursor, page: snapshots.nextPage };
-  const listed = [servers, sshKeys, snapshots].flatMap((list) => list?.items ?? []);
   return {
-    cloud: {
-      resources: [...listed, ...tailnet],
+    resources: [servers, sshKeys, snapshots].flatMap((list) => list?.items ?? []),
+    listed: {
       serverRange: listedRange(servers, start),
       listsAllSnapshots: start.list !== 'snapshots' && cursor === null,
     },
@@ -85,32 +137,35 @@ export async function takeInventory(
 }
 
 async function listServers(
-  hetzner: SweptHetzner,
-  pages: Pages,
-  { list, page: first }: SweepCursor,
+  { project, hetzner, budget, signal }: Listing,
+  { list, page: first }: ProjectCursor,
 ): Promise<Listed | undefined> {
   if (list !== 'servers') return undefined;
-  return readPages(pages, first, async (page) => mapPage(await hetzner.serverPage(page), toServer));
+  return readPages({ budget, signal }, first, async (page) =>
+    mapPage(await hetzner.serverPage(page), (one) => toServer(project, one)),
+  );
 }
 
 /** Lists the SSH keys if the servers are complete. */
 async function listSshKeys(
-  hetzner: SweptHetzner,
-  pages: Pages,
-  { list, page: first }: SweepCursor,
+  { project, hetzner, ...pages }: Listing,
+  { list, page: first }: ProjectCursor,
 ): Promise<Listed | undefined> {
   if (list !== 'ssh-keys') return undefined;
-  return readPages(pages, first, async (page) => mapPage(await hetzner.sshKeyPage(page), toSshKey));
+  return readPages(pages, first, async (page) =>
+    mapPage(await hetzner.sshKeyPage(page), (one) => toSshKey(project, one)),
+  );
 }
 
 /** Lists the snapshots if the earlier lists are complete. */
 async function listSnapshots(
-  hetzner: SweptHetzner,
-  pages: Pages,
-  { list, page: first }: SweepCursor,
+  { project, hetzner, budget, signal }: Listing,
+  { list, page: first }: ProjectCursor,
 ): Promise<Listed> {
   if (list !== 'snapshots') return { items: [], nextPage: null, omitted: false };
-  return readPages(pages, first, async (page) => mapPage(await hetzner.snapshotPage(page), toSnapshot));
+  return readPages({ budget, signal }, first, async (page) =>
+    mapPage(await hetzner.snapshotPage(page), (one) => toSnapshot(project, one)),
+  );
 }
 
 async function listTailnet(tailscale: TailscaleClient): Promise<Resource[]> {
@@ -126,15 +181,8 @@ interface Listed {
   omitted: boolean;
 }
 
-interface Pages {
-  budget: Budget;
-  signal: AbortSignal;
-  /** Asked on the first page of a list that does not fit into the budget. */
-  mayOmit?: (total: number) => Promise<boolean>;
-}
-
 async function readPages(
-  { budget, signal, mayOmit }: Pages,
+  { budget, signal, mayOmit }: Pick<Listing, 'budget' | 'signal'> & Partial<Pick<Listing, 'mayOmit'>>,
   first: number,
   read: (page: number) => Promise<Page<Resource>>,
 ): Promise<Listed> {
@@ -153,7 +201,7 @@ async function readPages(
   return { items, nextPage, omitted: false };
 }
 
-const PAGE_SIZE = 50;
+export const PAGE_SIZE = 50;
 
 /** Whether so many pages can be read and a quarter of the calls remains. */
 function hasRoom({ used, left }: Budget, pages: number): boolean {
@@ -165,19 +213,14 @@ function mapPage<T>(page: Page<T>, toResource: (item: T) => Resource): Page<Reso
   return { ...page, items: page.items.map(toResource) };
 }
 
-function highestId(servers: Listed, cursor: SweepCursor): number {
+function highestId(servers: Listed, cursor: ProjectCursor): number {
   return servers.items.reduce((highest, { id }) => Math.max(highest, Number(id)), cursor.afterServerId);
 }
 
-function listedRange(servers: Listed | undefined, start: SweepCursor): CloudView['serverRange'] {
+function listedRange(servers: Listed | undefined, start: ProjectCursor): ListedProject['serverRange'] {
   if (servers === undefined) return null;
   return {
     after: start.afterServerId,
     upTo: servers.nextPage === null ? Number.POSITIVE_INFINITY : highestId(servers, start),
   };
-}
-
-/** Adjusts the cursor after `removed` resources before it were deleted, which moves the rest up. */
-export function movedUp(cursor: SweepCursor, removed: number): SweepCursor {
-  return { ...cursor, page: Math.max(1, cursor.page - Math.ceil(removed / PAGE_SIZE)) };
 }

@@ -7,10 +7,10 @@ import { isImage, lockImage } from '../../images/images.ts';
 import { isComplete } from '../../runbooks/steps/snapshots.ts';
 import { isSlot, lockSlot } from '../../slots/slots.ts';
 import { readAgentView } from './agent-views.ts';
-import type { Budget } from './budget.ts';
+import type { Budgets } from './budget.ts';
 import { judge, keepsServer } from './compare.ts';
 import type { AgentView, Finding } from './findings.ts';
-import type { SweptClouds } from './inventory.ts';
+import { hetznerOf, type SweptClouds } from './inventory.ts';
 import { REMOVAL_ORDER, type Resource } from './resources.ts';
 
 export type Removal = Extract<Finding, { action: 'remove' }>;
@@ -25,7 +25,7 @@ export interface Outcomes {
 
 interface RemoveDeps extends SweptClouds {
   database: Database;
-  budget: Budget;
+  budgets: Budgets;
 }
 
 /**
@@ -56,12 +56,12 @@ async function removeInOrder(
 ): Promise<Outcomes> {
   const outcomes: Outcomes = { removed: [], failed: [], postponed: [] };
   for (const [index, removal] of removals.entries()) {
-    if (deps.budget.left < callsFor(removal.resource)) {
+    if (callsLeft(deps.budgets, removal.resource) < callsFor(removal.resource)) {
       outcomes.postponed.push(...removals.slice(index));
       break;
     }
     try {
-      if (removal.reason === 'hibernated') await assertKept(deps, agent, removal.resource.id);
+      if (removal.reason === 'hibernated') await assertKept(deps, agent, removal.resource);
       await remove(deps, removal.resource);
     } catch (error) {
       // Stops here: a machine that still runs could rejoin with its key, so later removals need this one.
@@ -78,12 +78,15 @@ async function removeInOrder(
 
 /** The snapshot that is kept in the server's place must be there at this moment, and hold its disk. */
 async function assertKept(
-  { hetzner }: SweptClouds,
+  clouds: SweptClouds,
   agent: AgentView | undefined,
-  serverId: string,
+  { id: serverId }: Resource,
 ): Promise<void> {
   const snapshotId = agent?.snapshotId ?? null;
-  const kept = snapshotId === null ? undefined : await hetzner.getSnapshot(snapshotId);
+  const kept =
+    agent === undefined || snapshotId === null
+      ? undefined
+      : await hetznerOf(clouds, agent.project).getSnapshot(snapshotId);
   if (kept === undefined || !isComplete(kept)) throw new Error(`Snapshot ${snapshotId} is not complete`);
   if (agent === undefined || !keepsServer(kept, agent, serverId))
     throw new Error(`Snapshot ${snapshotId} is not what is on the disk of server ${serverId}`);
@@ -99,18 +102,24 @@ function callsFor({ kind }: Resource): number {
   return kind === 'server' ? CALLS_PER_SERVER_REMOVAL + 1 : 2;
 }
 
-function remove({ hetzner, tailscale }: SweptClouds, { kind, id }: Resource): Promise<void> {
+/** How many calls remain where the resource is. */
+export function callsLeft(budgets: Budgets, resource: Resource): number {
+  return 'project' in resource ? budgets.of(resource.project).left : budgets.left;
+}
+
+function remove(clouds: SweptClouds, resource: Resource): Promise<void> {
+  const { kind, id } = resource;
   switch (kind) {
     case 'server':
-      return hetzner.deleteServer(id, { wait: true });
+      return hetznerOf(clouds, resource.project).deleteServer(id, { wait: true });
     case 'ssh-key':
-      return hetzner.deleteSshKey(id);
+      return hetznerOf(clouds, resource.project).deleteSshKey(id);
     case 'snapshot':
-      return hetzner.deleteSnapshot(id);
+      return hetznerOf(clouds, resource.project).deleteSnapshot(id);
     case 'tailnet-key':
-      return tailscale.deleteKey(id);
+      return clouds.tailscale.deleteKey(id);
     case 'device':
-      return tailscale.deleteDevice(id);
+      return clouds.tailscale.deleteDevice(id);
   }
 }
 

@@ -3,19 +3,31 @@ import { SERVER_NAME } from '../../agents/server-names.ts';
 import type { Server, Snapshot, SshKey } from '../../hetzner/hetzner.ts';
 import { isAgentDevice } from '../../runbooks/steps/device.ts';
 import type { TailnetDevice, TailnetKeyInfo } from '../../tailscale/tailscale.ts';
+import { digestOf } from '../records.ts';
 
 /** A resource at a cloud with this service's labels, and the agent that they name. */
 export type Resource = { id: string; name: string; agentId: string | null } & (
   | ServerResource
-  | { kind: 'ssh-key'; operationId: string | null }
-  /** `serverId`: the server whose disk it holds; `keptAs`: the agent's snapshot that its label names. */
-  | { kind: 'snapshot'; operationId: string | null; serverId: string | null; keptAs?: string | null }
+  | { kind: 'ssh-key'; project: string; operationId: string | null; recordDigest: string }
+  | SnapshotResource
   | { kind: 'tailnet-key'; generation: number }
   | { kind: 'device'; hostname: string; addresses: string[] }
 );
 
+interface SnapshotResource {
+  kind: 'snapshot';
+  project: string;
+  operationId: string | null;
+  /** The server whose disk it holds. */
+  serverId: string | null;
+  /** The agent's snapshot that its label names. */
+  keptAs?: string | null;
+}
+
 interface ServerResource {
   kind: 'server';
+  /** The Hetzner project that it is in. */
+  project: string;
   operationId: string | null;
   deleting: boolean;
   isOff: boolean;
@@ -37,10 +49,11 @@ export const REMOVAL_ORDER: readonly ResourceKind[] = [
   'device',
 ];
 
-export function toServer({ id, name, labels, status, firewallIds }: Server): Resource {
+export function toServer(project: string, { id, name, labels, status, firewallIds }: Server): Resource {
   const { agentId, operationId } = readLabels(labels);
   return {
     kind: 'server',
+    project,
     id,
     name,
     agentId,
@@ -52,12 +65,20 @@ export function toServer({ id, name, labels, status, firewallIds }: Server): Res
   };
 }
 
-export function toSshKey({ id, name, labels }: SshKey): Resource {
-  return { kind: 'ssh-key', id, name, ...readLabels(labels) };
+export function toSshKey(project: string, { id, name, labels }: SshKey): Resource {
+  return { kind: 'ssh-key', project, id, name, ...readLabels(labels), recordDigest: digestOf(labels) };
 }
 
-export function toSnapshot({ id, name, labels, serverId }: Snapshot): Resource {
-  return { kind: 'snapshot', id, name, serverId, keptAs: readAgentSnapshot(labels), ...readLabels(labels) };
+export function toSnapshot(project: string, { id, name, labels, serverId }: Snapshot): Resource {
+  return {
+    kind: 'snapshot',
+    project,
+    id,
+    name,
+    serverId,
+    keptAs: readAgentSnapshot(labels),
+    ...readLabels(labels),
+  };
 }
 
 /**

@@ -1,31 +1,34 @@
 import { readServerNames } from '../../agents/server-names.ts';
 import type { Database } from '../../database/connect.ts';
-import type { SweepCursor } from '../../database/reconcile-tables.ts';
+import type { SweepPosition } from '../../database/reconcile-tables.ts';
+import { isRecovering } from '../../database/recovering.ts';
 import { errorMessage } from '../../errors.ts';
 import type { CallWatch } from '../../http-client/exchange.ts';
 import type { Log } from '../../log.ts';
+import { forgetChangedRecords } from '../records.ts';
 import { type Adoption, adoptDevice, CALLS_PER_ADOPTION } from './adopt.ts';
 import { reportUnlisted, setAgentSnapshotsAside } from './agent-snapshots.ts';
 import { readAgentViews, readJoinNames } from './agent-views.ts';
-import { type Budget, createBudget } from './budget.ts';
+import { type Budgets, createBudgets } from './budget.ts';
 import { compare, explain } from './compare.ts';
 import { attributeDevices } from './devices.ts';
 import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, type GoneSnapshot, reportGone, reportGoneSnapshot } from './gone.ts';
-import { movedUp, START, type SweptClouds, takeInventory } from './inventory.ts';
+import { hetznerOf, type SweptClouds, takeInventory } from './inventory.ts';
 import { isExpectedKeyCount } from './key-count.ts';
 import { forgetMismatches, storeMismatches, type Unclear } from './mismatches.ts';
-import { type Removal, removeFromAgent } from './remove.ts';
-import { type ResourceKind, toCarriedName } from './resources.ts';
+import { continueAt } from './position.ts';
+import { callsLeft, type Removal, removeFromAgent } from './remove.ts';
+import { type Resource, toCarriedName } from './resources.ts';
 import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
 import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.ts';
 
 export interface SweepDeps {
   database: Database;
   /** Creates clients whose calls the watches count. */
-  openClouds(watches: { hetzner: CallWatch; tailscale: CallWatch }): SweptClouds;
+  openClouds(watches: { project(name: string): CallWatch; tailscale: CallWatch }): SweptClouds;
   log: Log;
-  /** The maximum number of API calls of a sweep. */
+  /** The maximum number of API calls of a sweep in each Hetzner project. */
   maxCalls?: number;
 }
 
@@ -39,7 +42,7 @@ const MAX_CALLS = 400;
 export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<SweepReport> {
   const before = await lastSweep(deps.database);
   const sweepId = await beginSweep(deps.database);
-  const budget = createBudget(deps.maxCalls ?? MAX_CALLS);
+  const budgets = createBudgets(deps.maxCalls ?? MAX_CALLS);
   const report: SweepReport = {
     ...{ calls: 0, listed: 0, removed: 0, findings: [], note: null },
     ...{ omittedKeys: false, next: null },
@@ -51,12 +54,12 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
     if (!known.has(text)) deps.log.warn({ event: 'sweep.finding', sweepId, agentId }, text);
   };
   try {
-    await run(deps, { sweepId, budget, report, say, start: before?.next ?? START, signal });
+    await run(deps, { sweepId, budgets, report, say, start: before?.next ?? null, signal });
   } catch (error) {
     report.note = `It ended early: ${errorMessage(error)}`;
     throw error;
   } finally {
-    report.calls = budget.used;
+    report.calls = budgets.used;
     await finishSweep(deps.database, sweepId, report);
     tell(deps.log, sweepId, report);
   }
@@ -68,33 +71,40 @@ type Say = (agentId: string | null, text: string) => void;
 
 interface Running {
   sweepId: number;
-  budget: Budget;
+  budgets: Budgets;
   report: SweepReport;
   say: Say;
-  start: SweepCursor;
+  /** Null: at the beginning. */
+  start: SweepPosition | null;
   signal: AbortSignal;
 }
 
 async function run(deps: SweepDeps, running: Running): Promise<void> {
-  const { sweepId, budget, report, say, start, signal } = running;
-  const clouds = deps.openClouds(budget);
-  const { cloud, next, omittedKeys } = await takeInventory(clouds, budget, {
-    start,
-    isExpectedKeyCount: (total) => isExpectedKeyCount(deps.database, total),
+  const { sweepId, budgets, report, say, start, signal } = running;
+  const clouds = deps.openClouds(budgets);
+  const inventory = await takeInventory(clouds, budgets, {
+    start: start?.projects ?? {},
+    isExpectedKeyCount: (project, total) => isExpectedKeyCount(deps.database, project, total),
     signal,
   });
+  const { cloud, omittedKeys } = inventory;
+  for (const [project, error] of inventory.failed)
+    say(null, `The Hetzner project ${project} could not be compared: ${errorMessage(error)}`);
   report.listed = cloud.resources.length;
   report.omittedKeys = omittedKeys;
+  // Whose things are whose may not be known yet.
+  const acts = !(await isRecovering(deps.database));
   const { unlisted, ...others } = await setAgentSnapshotsAside(deps.database, cloud);
-  const findings = await findAll(deps.database, others.cloud);
-  const acting = { ...deps, ...clouds, sweepId, budget, report, say, signal };
-  const removed = await removeAll(acting, findings.filter(isRemoval));
-  await adoptAll(acting, findings.filter(isAdoption));
-  await mendAll(acting, findings.filter(isMend));
+  const { findings, attributed } = await findAll(deps.database, others.cloud);
+  const acting = { ...deps, ...clouds, sweepId, budgets, report, say, signal };
+  const removed = await removeAll(acting, acts ? findings.filter(isRemoval) : []);
+  await adoptAll(acting, acts ? findings.filter(isAdoption) : []);
+  await mendAll(acting, acts ? findings.filter(isMend) : []);
+  await forgetChangedRecords(deps.database, listRecords(attributed));
   const reports = findings.filter((finding) => finding.action === 'report');
   await reportAll(acting, reports);
   for (const { agentId, text } of await reportUnlisted(acting, unlisted)) say(agentId, text);
-  if (next !== null) continueAt(movedUp(next, removed[KIND_OF_LIST[next.list]]), running);
+  continueAt(report, inventory, { removed, budgets });
   await keepMismatches(deps.database, reports.filter(isUnclear), running);
 }
 
@@ -107,23 +117,16 @@ async function keepMismatches(
   unclear: readonly Unclear[],
   { sweepId, report, start }: Running,
 ): Promise<void> {
-  const cycle = start === START ? sweepId : start.cycle;
+  const cycle = start === null ? sweepId : start.cycle;
   await storeMismatches(database, unclear, { sweepId, cycle: cycle ?? sweepId });
   if (report.next !== null) report.next = { ...report.next, cycle };
   else if (cycle !== undefined) await forgetMismatches(database, { cycle, omittedKeys: report.omittedKeys });
 }
 
-function continueAt(cursor: SweepCursor, { budget, report }: Running): void {
-  report.next = { ...cursor, cycle: undefined };
-  const shortened =
-    `The budget of ${budget.used + budget.left} API calls was too small for all lists: ` +
-    `the next sweep continues at page ${cursor.page} of the ${cursor.list}`;
-  report.note = report.note === null ? shortened : `${report.note}. ${shortened}`;
-}
-
-const KIND_OF_LIST = { servers: 'server', 'ssh-keys': 'ssh-key', snapshots: 'snapshot' } as const;
-
-async function findAll(database: Database, cloud: CloudView): Promise<Finding[]> {
+async function findAll(
+  database: Database,
+  cloud: CloudView,
+): Promise<{ findings: Finding[]; attributed: readonly Resource[] }> {
   const devices = cloud.resources.filter((resource) => resource.kind === 'device');
   const joinNames = await readJoinNames(
     database,
@@ -140,30 +143,33 @@ async function findAll(database: Database, cloud: CloudView): Promise<Finding[]>
   const agents = await readAgentViews(database, { agentIds, serverIds, addresses });
   const servers = attributeServers(cloud.resources, agents, serverNames);
   const { resources, findings } = attributeDevices(servers, agents, joinNames);
-  return [...compare({ ...cloud, resources }, agents), ...findings];
+  return { findings: [...compare({ ...cloud, resources }, agents), ...findings], attributed: resources };
 }
+
+/** The records in the labels of SSH keys, by the owners of the keys. */
+const listRecords = (resources: readonly Resource[]) =>
+  resources.flatMap((one) =>
+    one.kind === 'ssh-key' && one.agentId !== null
+      ? [{ ownerId: one.agentId, digest: one.recordDigest }]
+      : [],
+  );
 
 type Acting = SweepDeps & SweptClouds & Omit<Running, 'start'>;
 
-async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<ResourceKind, number>> {
-  const { budget, report, say, signal } = deps;
-  const counts: Record<ResourceKind, number> = {
-    server: 0,
-    snapshot: 0,
-    'ssh-key': 0,
-    'tailnet-key': 0,
-    device: 0,
-  };
+/** @returns what was removed */
+async function removeAll(deps: Acting, removals: Removal[]): Promise<Removal[]> {
+  const { budgets, report, say, signal } = deps;
+  const removed: Removal[] = [];
   let postponed = 0;
   for (const [agentId, ofAgent] of Map.groupBy(removals, (removal) => removal.agentId)) {
     signal.throwIfAborted();
-    if (budget.left === 0) {
+    if (ofAgent.every(({ resource }) => callsLeft(budgets, resource) === 0)) {
       postponed += ofAgent.length;
       continue;
     }
     const outcomes = await removeFromAgent(deps, agentId, ofAgent);
     for (const removal of outcomes.removed) {
-      counts[removal.resource.kind] += 1;
+      removed.push(removal);
       report.removed += 1;
       say(agentId, `Removed: ${explain(removal)}`);
     }
@@ -173,7 +179,7 @@ async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<Reso
   }
   if (postponed > 0)
     report.note = `The budget of API calls is spent: the next sweep continues with ${postponed} removals`;
-  return counts;
+  return removed;
 }
 
 /**
@@ -182,7 +188,7 @@ async function removeAll(deps: Acting, removals: Removal[]): Promise<Record<Reso
 async function adoptAll(deps: Acting, adoptions: Adoption[]): Promise<void> {
   for (const adoption of adoptions) {
     deps.signal.throwIfAborted();
-    if (deps.budget.left < CALLS_PER_ADOPTION) return;
+    if (deps.budgets.left < CALLS_PER_ADOPTION) return;
     try {
       if (await adoptDevice(deps, adoption)) deps.say(adoption.agentId, explain(adoption));
     } catch (error) {
@@ -194,9 +200,9 @@ async function adoptAll(deps: Acting, adoptions: Adoption[]): Promise<void> {
 async function mendAll(deps: Acting, mends: Mend[]): Promise<void> {
   for (const mend of mends) {
     deps.signal.throwIfAborted();
-    if (deps.budget.left < CALLS_PER_MEND) return;
+    if (deps.budgets.of(mend.project).left < CALLS_PER_MEND) continue;
     try {
-      const text = await mendServer(deps, mend);
+      const text = await mendServer(inProjectOf(deps, mend), mend);
       if (text !== undefined) deps.say(mend.agentId, text);
     } catch (error) {
       deps.say(mend.agentId, `${explain(mend)}, and it could not be restored: ${errorMessage(error)}`);
@@ -208,15 +214,22 @@ async function reportAll(deps: Acting, findings: Report[]): Promise<void> {
   for (const finding of findings) {
     deps.signal.throwIfAborted();
     if (!isGone(finding)) deps.say(finding.resource.agentId, explain(finding));
-    else if (deps.budget.left > CALLS_PER_MEND) {
+    else if (deps.budgets.of(finding.project).left > CALLS_PER_MEND) {
+      const there = inProjectOf(deps, finding);
       const text =
         finding.reason === 'server-gone'
-          ? await reportGone(deps, finding)
-          : await reportGoneSnapshot(deps, finding);
+          ? await reportGone(there, finding)
+          : await reportGoneSnapshot(there, finding);
       if (text !== undefined) deps.say(finding.agentId, text);
     }
   }
 }
+
+/** What acts on a finding in one Hetzner project needs. */
+const inProjectOf = (deps: Acting, { project }: { project: string }) => ({
+  database: deps.database,
+  hetzner: hetznerOf(deps, project),
+});
 
 type Report = Extract<Finding, { action: 'report' }>;
 

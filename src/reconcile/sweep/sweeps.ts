@@ -1,6 +1,7 @@
-import { sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
+import { DEFAULT_PROJECT } from '../../config/hetzner-projects.ts';
 import type { Database } from '../../database/connect.ts';
-import type { SweepCursor } from '../../database/reconcile-tables.ts';
+import type { SweepPosition, SweepTable } from '../../database/reconcile-tables.ts';
 import { jsonText } from '../../database/storable.ts';
 
 /** The result of a sweep. */
@@ -17,7 +18,7 @@ export interface SweepReport {
   /** Whether the SSH keys were counted instead of listed. */
   omittedKeys: boolean;
   /** Where the next one continues; null: at the beginning. */
-  next: SweepCursor | null;
+  next: SweepPosition | null;
 }
 
 export interface Sweep extends SweepReport {
@@ -69,9 +70,22 @@ export async function lastSweep(database: Database): Promise<Sweep | undefined> 
     .limit(1)
     .executeTakeFirst();
   if (row === undefined) return undefined;
-  const { sweep_id, started_at, finished_at, omitted_keys, ...report } = row;
-  const times = { startedAt: started_at, finishedAt: finished_at };
-  return { sweepId: sweep_id, ...times, omittedKeys: omitted_keys, ...report };
+  const { sweep_id, started_at, finished_at, omitted_keys, next, ...report } = row;
+  return {
+    sweepId: sweep_id,
+    startedAt: started_at,
+    finishedAt: finished_at,
+    omittedKeys: omitted_keys,
+    next: next && toPosition(next),
+    ...report,
+  };
+}
+
+/** Reads what an earlier version stored, which knew one project. */
+function toPosition(next: NonNullable<Selectable<SweepTable>['next']>): SweepPosition {
+  if ('projects' in next) return next;
+  const { cycle, ...cursor } = next;
+  return { projects: { [DEFAULT_PROJECT]: cursor }, cycle };
 }
 
 /** Whether a sweep began within the last `seconds`. */

@@ -7,9 +7,10 @@ import { StackExistsError, StackNotFoundError } from '../../pulumi/errors.ts';
 import { recorded, toProgram } from './agent-program.ts';
 import { identify } from './device.ts';
 import { untilHealthy } from './healthy.ts';
+import { importStack } from './import-stack.ts';
 import { agentOutputs } from './outputs.ts';
 import { findResources } from './own-server.ts';
-import { bringUpToDate, withLockRecovery } from './recovery.ts';
+import { clearPending, withLockRecovery } from './recovery.ts';
 import { findServer } from './server-attributes.ts';
 
 /**
@@ -28,16 +29,29 @@ export async function adoptSlot(parts: RunbookParts, attempt: Attempt): Promise<
   if (found.serverId === undefined) throw new PermanentError('The server is no longer at Hetzner');
   await renameStack(parts, attempt, agentName(slotId));
   // Clears what a killed attempt had begun.
-  if (attempt.operation.attempt > 1) await bringUpToDate(parts.executor, attempt);
+  const isLost = attempt.operation.attempt > 1 && !(await clearPending(parts.executor, attempt));
+  if (isLost) await importSlot(parts, attempt, slotId);
   const { known, keys } = recorded(parts.vault, attempt);
   const program = { ...toProgram(known, keys, {}), device: deviceOf(attempt) };
-  const result = await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
-    parts.executor.up(attempt, program, { mayBeNew: false, keys }),
-  );
+  const up = () =>
+    withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
+      parts.executor.up(attempt, program, { mayBeNew: false, keys }),
+    );
+  const result = await up().catch(async (error: unknown) => {
+    if (!(error instanceof StackNotFoundError)) throw error;
+    await importSlot(parts, attempt, slotId);
+    return up();
+  });
   attempt.step('verifying');
   const outputs = await identify(parts.tailscale, attempt, agentOutputs(result.outputs));
   await untilHealthy(parts, attempt, outputs);
   return outputs;
+}
+
+/** A slot that was found again after its stack was lost: that is made from what exists, as the slot's. */
+async function importSlot(parts: RunbookParts, attempt: Attempt, slotId: string): Promise<void> {
+  await importStack(parts, attempt, { owner: slotId });
+  await renameStack(parts, attempt, agentName(slotId));
 }
 
 /** Gives the stack of a slot that is not adopted yet the agent's name, before anything else is done to it. */

@@ -4,14 +4,17 @@ import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
 import type { Progress } from '../../pulumi/engine/messages.ts';
 import { SoldOutError } from '../../pulumi/errors.ts';
+import type { SeedResource } from '../../pulumi/state-store.ts';
 import { afterRefusal } from './image-choice.ts';
 import { record } from './prepared.ts';
 import { withLockRecovery } from './recovery.ts';
 import { listServerChoices, noServer, soldOut } from './server-choice.ts';
 
-interface Creation {
+export interface Creation {
   program: AgentProgram;
   mayBeNew: boolean;
+  /** What a new stack begins with. */
+  seed?: readonly SeedResource[] | undefined;
   keys: AgentKeys;
 }
 
@@ -52,10 +55,14 @@ async function fromUsableImage(parts: RunbookParts, attempt: Attempt, creation: 
   }
 }
 
-function bringUp(parts: RunbookParts, attempt: Attempt, { program, mayBeNew, keys }: Creation) {
+/** The record is written with the key that it is kept at: an agent whose server exists has one. */
+async function bringUp(parts: RunbookParts, attempt: Attempt, { program, mayBeNew, seed, keys }: Creation) {
+  const { inputs } = program;
+  const record = await parts.sealNew?.(attempt.agent, { inputs, keys });
   return withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
-    parts.executor.up(attempt, program, {
+    parts.executor.up(attempt, record === undefined ? program : { ...program, record }, {
       mayBeNew,
+      seed,
       keys,
       onProgress: (progress) => followSteps(attempt, progress),
     }),

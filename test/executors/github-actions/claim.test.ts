@@ -6,7 +6,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createVault, generateAgentKeys } from '../../../src/agents/secrets.ts';
 import { getAgent, insertAgent } from '../../../src/agents/store.ts';
 import { createPool } from '../../../src/database/connect.ts';
-import { checkStamp } from '../../../src/database/stamp.ts';
 import { jsonText } from '../../../src/database/storable.ts';
 import { ConflictError, InvalidInputError, RetryableError, ShortageError } from '../../../src/errors.ts';
 import { parseCallback } from '../../../src/executors/github-actions/callback.ts';
@@ -35,6 +34,7 @@ import {
   waitOver,
 } from '../../support/operations-fixture.ts';
 import { createDatabase, type TestDatabase } from '../../support/postgres.ts';
+import { stampAsNew } from '../../support/stamp.ts';
 
 const callbackSecret = new Secret('callback secret of the tests');
 const passphrase = new Secret('the installation’s passphrase');
@@ -61,7 +61,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await at.empty();
-  await checkStamp(at.database, { mode: 'sandbox', accounts: {} });
+  await stampAsNew(at.database);
   await chooseExecutor(at.database, 'github-actions');
 });
 const NOBODY = { operationId: '00000000-0000-4000-8000-000000000000', attempt: 0 };
@@ -155,7 +155,7 @@ describe('a claim of a destroy that the service wants', () => {
       expect(await operation(at, jobId)).toMatchObject({ status: 'cancelled' });
       expect((await getAgent(at.database, 'a1')).status).toBe('requested');
       await at.empty();
-      await checkStamp(at.database, { mode: 'sandbox', accounts: {} });
+      await stampAsNew(at.database);
       await chooseExecutor(at.database, 'github-actions');
     }
   });

@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { getAgent } from '../../../src/agents/store.ts';
-import { checkStamp } from '../../../src/database/stamp.ts';
 import { parseCallback } from '../../../src/executors/github-actions/callback.ts';
 import { attemptToken } from '../../../src/executors/github-actions/callback-signature.ts';
 import { claimForRunner } from '../../../src/executors/github-actions/claim.ts';
@@ -32,6 +31,7 @@ import {
   order,
   waitOver,
 } from '../../support/operations-fixture.ts';
+import { stampAsNew } from '../../support/stamp.ts';
 import { type FakeGithub, startGithub } from './support/github.ts';
 
 const callbackSecret = new Secret('callback secret of the tests');
@@ -46,7 +46,7 @@ beforeAll(async () => {
 afterAll(() => at.close());
 beforeEach(async () => {
   await at.empty();
-  await checkStamp(at.database, { mode: 'sandbox', accounts: {} });
+  await stampAsNew(at.database);
   await chooseExecutor(at.database, 'github-actions');
   github = await startGithub();
   deps = { ...at, github, callbackSecret, publicUrl: 'https://agents.example.com', workerId: 'w1' };

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { PermanentError, RateLimitedError, ShortageError } from '../../../src/errors.ts';
-import { tellWaiting } from '../../../src/executors/worker/readiness.ts';
+import { type Readiness, tellWaiting } from '../../../src/executors/worker/readiness.ts';
 import { startWorker, type Worker } from '../../../src/executors/worker/worker.ts';
 import { registerWorker, unregisterWorker } from '../../../src/executors/worker/workers.ts';
 import { presentOperations } from '../../../src/http/operations/present-operations.ts';
@@ -13,6 +13,7 @@ import { startQueue } from '../../../src/queue/queue.ts';
 import { tellStalled } from '../../../src/reconcile/stalled.ts';
 import { Secret } from '../../../src/secret.ts';
 import {
+  listOperations,
   type OperationsFixture,
   OUTPUTS,
   openOperations,
@@ -48,7 +49,7 @@ function configuration(wrong?: string) {
 }
 
 async function start(
-  readiness: ReturnType<typeof configuration>['readiness'],
+  readiness: Readiness,
   provision: Runbook = async () => ({ kind: 'running', outputs: OUTPUTS }),
 ): Promise<Worker> {
   const queue = await startQueue({ url: new Secret(at.url), log: at.log });
@@ -220,4 +221,51 @@ test('nothing is reported while another worker is ready, since that one takes th
   await unregisterWorker(at.database, 'well');
   await tellWaiting(at.database, readiness);
   expect((await operation(at, id)).waits_for).toBe('Waits until the token is right');
+});
+
+test('where one Hetzner project is out of reach, only what is in it waits, and says so', async () => {
+  await order(at, 'away');
+  await order(at, 'here');
+  await at.database.updateTable('agents').set({ project: 'us' }).where('agent_id', '=', 'away').execute();
+  const reasons = new Map([['us', 'Waits until HCLOUD_TOKEN_US is right']]);
+  const readiness = { ...configuration().readiness, projectReasons: () => reasons };
+  await start(readiness, async ({ agent: { agent_id: agentId } }) => {
+    const [serverId, tailnetIp] = agentId === 'away' ? ['2', '100.64.0.2'] : ['1', '100.64.0.1'];
+    return { kind: 'running', outputs: { ...OUTPUTS, serverId, tailnetIp } };
+  });
+  const wrong = { ok: false, blocks: false, detail: 'd', cure: 'c' };
+  await at.database
+    .insertInto('checks')
+    .values({ ...wrong, worker_id: 'w1', name: 'hetzner:us' })
+    .execute();
+  const { operation_id: here } = (await listOperations(at, 'here'))[0]!;
+  const { operation_id: away } = (await listOperations(at, 'away'))[0]!;
+  await until((row) => row.status === 'succeeded', here);
+  const told = await until((row) => row.waits_for !== null, away);
+  expect(told).toMatchObject({ status: 'queued', attempt: 0, waits_for: reasons.get('us') });
+  // Another worker whose check of the project passes would take it.
+  await registerWorker(at.database, { workerId: 'well', concurrency: 1 });
+  await at.database.updateTable('operations').set({ waits_for: null }).execute();
+  await tellWaiting(at.database, readiness);
+  expect((await operation(at, away)).waits_for).toBeNull();
+  await unregisterWorker(at.database, 'well');
+  reasons.clear();
+  await until((row) => row.status === 'succeeded', away);
+});
+
+test('a try that fails because its project is out of reach does not count', async () => {
+  const reasons = new Map<string, string>();
+  const { state, readiness } = configuration();
+  state.onRecheck = () => void reasons.set('default', 'Waits until HCLOUD_TOKEN is right');
+  await start({ ...readiness, projectReasons: () => reasons }, async () => {
+    throw new PermanentError('unauthorized');
+  });
+  const wrong = { ok: false, blocks: false, detail: 'd', cure: 'c' };
+  await at.database
+    .insertInto('checks')
+    .values({ ...wrong, worker_id: 'w1', name: 'hetzner:default' })
+    .execute();
+  const { operation_id: id } = await order(at, 'a1');
+  const waiting = await until((row) => row.waits_for !== null, id);
+  expect(waiting).toMatchObject({ status: 'queued', retry_count: 0, waits_for: reasons.get('default') });
 });

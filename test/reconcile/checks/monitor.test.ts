@@ -167,3 +167,17 @@ test('one ready worker is enough; another one’s problems are reported; those o
   await unregisterWorker(at.database, 'w1');
   expect(await readChecks(at.database)).toEqual([]);
 });
+
+test('a check of one Hetzner project among several makes only that one wait', async () => {
+  const us = fragile('hetzner:us');
+  us.state.wrong = 'refused (401)';
+  const monitor = await start('w1', [{ ...us.probe, project: 'us' }, fragile('hetzner:eu').probe]);
+  expect(monitor.waitReason('provision')).toBeUndefined();
+  const reasons = monitor.projectReasons?.();
+  expect([...(reasons?.keys() ?? [])]).toEqual(['us']);
+  expect(reasons?.get('us')).toContain('hetzner:us: refused (401). mend the hetzner:us');
+  expect(await readChecks(at.database)).toMatchObject([
+    { name: 'hetzner:eu', ok: true },
+    { name: 'hetzner:us', ok: false, blocks: false },
+  ]);
+});

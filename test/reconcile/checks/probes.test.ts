@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { PermanentError, RateLimitedError, RetryableError } from '../../../src/errors.ts';
-import { runProbe } from '../../../src/reconcile/checks/probe.ts';
+import { ONLY_PROJECT, runProbe } from '../../../src/reconcile/checks/probe.ts';
 import {
   hetznerProbe,
   pluginsProbe,
@@ -27,10 +27,10 @@ const throwing = (error: Error) => async () => {
 
 describe('hetzner', () => {
   const probe = (findFirewall: () => Promise<{ id: number } | undefined>) =>
-    hetznerProbe({
-      database: at.database,
-      hetzner: { findFirewall, listServers: async () => [] } as never,
-    });
+    hetznerProbe(
+      { database: at.database, hetzner: { findFirewall, listServers: async () => [] } as never },
+      ONLY_PROJECT,
+    );
 
   test('an accepted token passes', async () => {
     expect(await runProbe(probe(async () => undefined))).toMatchObject({ ok: true, cure: null });

@@ -8,6 +8,7 @@ import { attributeServers } from '../../../src/reconcile/sweep/servers.ts';
 
 const agent = (view: Partial<AgentView> = {}): AgentView => ({
   agentId: 'a1',
+  project: 'default',
   status: 'running',
   serverNames: [],
   serverId: '1',
@@ -24,6 +25,7 @@ const agent = (view: Partial<AgentView> = {}): AgentView => ({
 });
 
 type Change = Partial<{
+  project: string;
   id: string;
   name: string;
   agentId: string | null;
@@ -35,6 +37,7 @@ type Change = Partial<{
 }>;
 const server = (change: Change = {}): Resource => ({
   kind: 'server',
+  project: 'default',
   id: '1',
   name: 'agent-a1',
   agentId: 'a1',
@@ -47,6 +50,8 @@ const server = (change: Change = {}): Resource => ({
 });
 const sshKey = (change: Change = {}): Resource => ({
   kind: 'ssh-key',
+  recordDigest: '',
+  project: 'default',
   id: '11',
   name: 'agent-a1',
   agentId: 'a1',
@@ -55,6 +60,7 @@ const sshKey = (change: Change = {}): Resource => ({
 });
 const snapshot = (change: Change = {}): Resource => ({
   kind: 'snapshot',
+  project: 'default',
   serverId: '1',
   id: '9',
   name: 'agent-a1',
@@ -85,7 +91,8 @@ const all = { after: 0, upTo: Number.POSITIVE_INFINITY };
 /** Each finding in short: `remove destroyed server 1`. */
 function found(resources: Resource[], agents: AgentView[], serverRange: typeof all | null = all): string[] {
   const listsAllSnapshots = serverRange === all;
-  return compare({ resources, serverRange, listsAllSnapshots }, agents).map(short);
+  const listed = new Map([['default', { serverRange, listsAllSnapshots }]]);
+  return compare({ resources, listed }, agents).map(short);
 }
 
 function short(finding: Finding): string {

@@ -91,7 +91,7 @@ test('what cannot be stored does not stop the paging, and nothing is forgotten f
     .select(['next', 'note'])
     .orderBy('sweep_id', 'desc')
     .executeTakeFirstOrThrow();
-  expect(next).toMatchObject({ list: 'ssh-keys' });
+  expect(next).toMatchObject({ projects: { default: { list: 'ssh-keys' } } });
   expect(note).toContain('no room');
   await sweepAll();
   expect(await found()).toBe(120);

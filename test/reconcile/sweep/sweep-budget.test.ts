@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { createBudget } from '../../../src/reconcile/sweep/budget.ts';
+import { createBudgets } from '../../../src/reconcile/sweep/budget.ts';
 import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
 import { openSweepFixture, type SweepFixture } from '../../support/sweep-fixture.ts';
 
@@ -109,7 +109,7 @@ describe('1,000 agents', () => {
     await sql`update sweeps set started_at = started_at - interval '1 day'`.execute(fixture.database);
     expect(await fixture.sweep({ maxCalls: 40 })).toMatchObject({
       omittedKeys: false,
-      next: { list: 'ssh-keys' },
+      next: { projects: { default: { list: 'ssh-keys' } } },
     });
     expect(await fixture.sweep({ maxCalls: 40 })).toMatchObject({ omittedKeys: false, next: null });
     expect(await fixture.sweep({ maxCalls: 40 })).toMatchObject({ omittedKeys: true, next: null });
@@ -174,30 +174,47 @@ describe('a budget', () => {
   const says = (remaining: number) => new Headers({ 'RateLimit-Remaining': String(remaining) });
 
   test('is at most its limit, for all callers together', () => {
-    const budget = createBudget(3);
+    const budget = createBudgets(3);
+    const hetzner = budget.project('default');
     budget.tailscale.begins();
-    budget.hetzner.begins();
-    budget.hetzner.begins();
+    hetzner.begins();
+    hetzner.begins();
     expect(budget).toMatchObject({ used: 3, left: 0 });
     expect(() => budget.tailscale.begins()).toThrow('The sweep has used all its 3 calls');
   });
 
   test('is half of Hetzner’s remaining quota, and does not grow with later answers', () => {
-    const budget = createBudget(400);
-    budget.hetzner.begins();
-    budget.hetzner.answered(says(100));
+    const budget = createBudgets(400);
+    const hetzner = budget.project('default');
+    hetzner.begins();
+    hetzner.answered(says(100));
     expect(budget.left).toBe(50);
-    for (let call = 0; call < 40; call += 1) budget.hetzner.begins();
-    budget.hetzner.answered(says(60));
+    for (let call = 0; call < 40; call += 1) hetzner.begins();
+    hetzner.answered(says(60));
     expect(budget.left).toBe(10);
   });
 
   test('shrinks when others use up the quota', () => {
-    const budget = createBudget(400);
-    budget.hetzner.begins();
-    budget.hetzner.answered(says(100));
-    budget.hetzner.begins();
-    budget.hetzner.answered(says(0));
+    const budget = createBudgets(400);
+    const hetzner = budget.project('default');
+    hetzner.begins();
+    hetzner.answered(says(100));
+    hetzner.begins();
+    hetzner.answered(says(0));
     expect(budget.left).toBe(0);
+  });
+
+  test('is each project’s own, and the tailnet’s calls count towards all', () => {
+    const budgets = createBudgets(10);
+    const [eu, us] = [budgets.project('eu'), budgets.project('us')];
+    eu.begins();
+    eu.answered(says(4));
+    us.begins();
+    budgets.tailscale.begins();
+    expect([budgets.of('eu').left, budgets.of('us').left, budgets.left, budgets.used]).toEqual([2, 8, 2, 3]);
+    eu.begins();
+    eu.begins();
+    expect(() => eu.begins()).toThrow('The sweep has used all its 4 calls');
+    us.begins();
   });
 });

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { retryOperation } from '../../../src/operations/retry.ts';
+import { hetznerOf } from '../../../src/reconcile/sweep/inventory.ts';
 import { openSweepFixture, type SweepFixture } from '../../support/sweep-fixture.ts';
 
 let fixture: SweepFixture;
@@ -27,12 +28,13 @@ test('a retry between reading and removal keeps its server', async () => {
   const openClouds: SweepFixture['openClouds'] = (watches) => {
     const clouds = fixture.openClouds(watches);
     // The last list that is read. From here on, the sweep works with what it has read.
-    const sshKeyPage: typeof clouds.hetzner.sshKeyPage = async (page) => {
-      const found = await clouds.hetzner.sshKeyPage(page);
+    const hetzner = hetznerOf(clouds, 'default');
+    const sshKeyPage: typeof hetzner.sshKeyPage = async (page) => {
+      const found = await hetzner.sshKeyPage(page);
       await retry(operationId);
       return found;
     };
-    return { ...clouds, hetzner: { ...clouds.hetzner, sshKeyPage } };
+    return { ...clouds, projects: new Map([['default', { ...hetzner, sshKeyPage }]]) };
   };
   expect(await fixture.sweep({ openClouds })).toMatchObject({ removed: 0 });
   expect((await fixture.left()).servers).toEqual([server]);
@@ -56,12 +58,13 @@ test('a retry during the removal waits for its end, and finds the server gone', 
   let serversAtRetry: Promise<number[]> | undefined;
   const openClouds: SweepFixture['openClouds'] = (watches) => {
     const clouds = fixture.openClouds(watches);
-    const deleteServer: typeof clouds.hetzner.deleteServer = async (id, options) => {
+    const hetzner = hetznerOf(clouds, 'default');
+    const deleteServer: typeof hetzner.deleteServer = async (id, options) => {
       serversAtRetry = retry(operationId).then(async () => (await fixture.left()).servers);
       await expect.poll(waitingForLock).toBe(true);
-      await clouds.hetzner.deleteServer(id, options);
+      await hetzner.deleteServer(id, options);
     };
-    return { ...clouds, hetzner: { ...clouds.hetzner, deleteServer } };
+    return { ...clouds, projects: new Map([['default', { ...hetzner, deleteServer }]]) };
   };
   expect(await fixture.sweep({ openClouds })).toMatchObject({ removed: 1 });
   expect(await serversAtRetry).toEqual([]);

@@ -154,7 +154,7 @@ test('a backup needs backups enabled, and is deleted with its server unless it b
 test('a database from before snapshots is migrated and keeps its servers', async () => {
   const cloud = await startCloud();
   const { id } = await runningServer(cloud, { name: 'old' });
-  await cloud.database.schema.dropTable('hetzner_images').execute();
+  await cloud.database.schema.dropTable('hetzner_images').cascade().execute();
   await cloud.database
     .updateTable('sandbox_schema')
     .set({ version: 2 })

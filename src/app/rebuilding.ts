@@ -1,0 +1,75 @@
+import { createRecordSeal } from '../agents/record-seal.ts';
+import { createVault } from '../agents/secrets.ts';
+import type { Config } from '../config/config.ts';
+import type { Connections } from '../connections/connections.ts';
+import { actsOnTestEvents } from '../connections/rehearsal.ts';
+import type { Database } from '../database/connect.ts';
+import { createHetznerClient } from '../hetzner/hetzner.ts';
+import type { HttpDeps } from '../http/deps.ts';
+import type { Log } from '../log.ts';
+import type { Clock } from '../processes/clock.ts';
+import type { Repeating } from '../processes/repeat.ts';
+import type { Queue } from '../queue/queue.ts';
+import { startKeepingRecords } from '../reconcile/records.ts';
+import { type RebuildDeps, rebuildState } from '../recovery/rebuild-state.ts';
+import { createTailscaleClient } from '../tailscale/tailscale.ts';
+
+interface Deps {
+  config: Config;
+  connections: Connections;
+  database: Database;
+  queue: Queue;
+  log: Log;
+  clock: Clock;
+}
+
+/** What rebuilds rows from the clouds; undefined where only the GitHub runners have their keys. */
+export function openRebuilding({
+  config,
+  connections,
+  database,
+  queue,
+  clock,
+}: Omit<Deps, 'log'>): HttpDeps['rebuildState'] {
+  if (connections.missingKeys.length > 0) return undefined;
+  const { hcloud, tailscale, pulumi } = connections;
+  const deps: RebuildDeps = {
+    database,
+    queue,
+    clock,
+    clouds: { projects: clientsOf(hcloud.projects), tailscale: createTailscaleClient(tailscale) },
+    vault: createVault(pulumi.keyring),
+    seal: createRecordSeal(pulumi.keyring),
+    orders: orderDeps(config, connections),
+  };
+  return (request) => rebuildState(deps, request);
+}
+
+const clientsOf = (projects: Connections['hcloud']['projects']) =>
+  new Map(projects.map((project) => [project.name, createHetznerClient(project)]));
+
+/** Undefined where Stripe cannot be asked: a rehearsal's key is known only to its sandbox. */
+function orderDeps(config: Config, { stripe }: Connections): RebuildDeps['orders'] {
+  const { secretKey, apiUrl } = stripe;
+  if (config.mode === 'rehearsal' && apiUrl === undefined) return undefined;
+  const mode = actsOnTestEvents(config) ? 'sandbox' : 'live';
+  return { stripe: { secretKey, apiUrl }, mode, plans: config.billing.plans };
+}
+
+/** Keeps at Hetzner what a rebuild needs; undefined where only the GitHub runners have the key. */
+export function startRecords({
+  connections,
+  database,
+  log,
+}: Pick<Deps, 'connections' | 'database' | 'log'>): Repeating | undefined {
+  const { missingKeys, hcloud, pulumi } = connections;
+  if (missingKeys.length > 0) return undefined;
+  return startKeepingRecords({
+    database,
+    log,
+    projects: clientsOf(hcloud.projects),
+    vault: createVault(pulumi.keyring),
+    seal: createRecordSeal(pulumi.keyring),
+    keyring: pulumi.keyring,
+  });
+}

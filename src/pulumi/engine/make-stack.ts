@@ -1,0 +1,40 @@
+import { agentName, foundationName } from '../../../stacks/inputs.ts';
+import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
+import type { Keyring } from '../../keys/keyring.ts';
+import type { StatePassphrases } from '../state-passphrases.ts';
+import type { SeedResource, StateStore } from '../state-store.ts';
+
+interface MakerSettings {
+  state: StateStore;
+  passphrases: StatePassphrases | undefined;
+  keyring: Keyring;
+  secrets: { url: string };
+}
+
+/** Whether a new stack may take the salt of its foundation, which may be that of a former passphrase. */
+async function isUnderPresent(
+  { keyring, passphrases }: MakerSettings,
+  { inputs }: AgentProgram,
+): Promise<boolean> {
+  if (keyring.former === undefined || passphrases === undefined) return true;
+  const found = await passphrases.find(foundationName(inputs.project), keyring.all);
+  return found === undefined || found.id === keyring.sealing.id;
+}
+
+/** Creates an agent's stack with its foundation's salt, without a CLI process for `stack init`. */
+export async function makeAgentStack(
+  settings: MakerSettings,
+  program: StackProgram,
+  resources: readonly SeedResource[] = [],
+): Promise<boolean> {
+  if (program.stack !== 'agent' || !(await isUnderPresent(settings, program))) return false;
+  const { state, secrets } = settings;
+  const like = foundationName(program.inputs.project);
+  return state.makeSeeded(toStackName(program), { like, provider: secrets.url, resources });
+}
+
+export function toStackName(program: StackProgram): string {
+  return program.stack === 'agent'
+    ? agentName(program.inputs.agentId)
+    : foundationName(program.inputs.project);
+}

@@ -1,0 +1,78 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/connect.ts';
+import { errorMessage } from '../errors.ts';
+import type { HetznerClient } from '../hetzner/hetzner.ts';
+import type { Log } from '../log.ts';
+import { type Repeating, repeatEvery } from '../processes/repeat.ts';
+
+export interface LostStateDeps {
+  database: Database;
+  /** A client of each Hetzner project; none: this service has no access to Hetzner, and cannot know. */
+  projects: readonly Pick<HetznerClient, 'serverPage' | 'sshKeyPage'>[];
+  log: Log;
+}
+
+export interface LostStateWatch extends Repeating {
+  /** Resolves after the first look, whether Hetzner answered or not. */
+  looked: Promise<void>;
+}
+
+const RETRY_SECONDS = 10;
+
+/**
+ * Finds out whether a new database stands in for a lost one: a Hetzner project has servers or keys with our
+ * labels then. Until that is known no worker begins anything, and the sweep removes nothing. Asked once in
+ * the life of a database; while Hetzner does not answer, again every few seconds.
+ */
+export function watchForLostState(deps: LostStateDeps): LostStateWatch {
+  let isKnown = false;
+  const look = async () => {
+    isKnown = await tryToCheck(deps);
+  };
+  const first = look();
+  const repeating = repeatEvery(RETRY_SECONDS, look, () => !isKnown);
+  return {
+    looked: first,
+    stop: async () => {
+      await first;
+      await repeating.stop();
+    },
+  };
+}
+
+async function tryToCheck(deps: LostStateDeps): Promise<boolean> {
+  try {
+    await checkLostState(deps);
+    return true;
+  } catch (error) {
+    deps.log.warn(
+      { event: 'recovery.unknown', error: errorMessage(error) },
+      'it is not known yet whether the Hetzner project has servers of an earlier database: operations wait',
+    );
+    return false;
+  }
+}
+
+/** @throws what Hetzner's client throws */
+export async function checkLostState({ database, projects, log }: LostStateDeps): Promise<void> {
+  const { rows } = await sql<{ due: boolean }>`
+    select exists (select 1 from installation where recovery = 'unchecked') as due`.execute(database);
+  if (rows[0]?.due !== true) return;
+  const owning = await Promise.all(projects.map(hasOwnResources));
+  const isNeeded = owning.includes(true);
+  await database
+    .updateTable('installation')
+    .set({ recovery: isNeeded ? 'needed' : 'none' })
+    .where('recovery', '=', 'unchecked')
+    .execute();
+  if (isNeeded)
+    log.warn(
+      { event: 'recovery.needed' },
+      'this database is new and the Hetzner project has servers of ours: nothing is made or removed before `agents rebuild-state` or `agents restore`',
+    );
+}
+
+async function hasOwnResources(hetzner: LostStateDeps['projects'][number]): Promise<boolean> {
+  const [servers, keys] = await Promise.all([hetzner.serverPage(1), hetzner.sshKeyPage(1)]);
+  return servers.items.length + keys.items.length > 0;
+}

@@ -1,0 +1,178 @@
+import { findAgent, type NewAgent } from '../agents/store.ts';
+import { type BillingDecision, interpretEvent } from '../billing/interpret-event.ts';
+import { linkFurtherOrder } from '../billing/signals.ts';
+import { linkSubscription } from '../billing/subscriptions.ts';
+import type { PlanRules } from '../config/plans.ts';
+import type { Database, Transaction } from '../database/connect.ts';
+import { jsonText } from '../database/storable.ts';
+import type { StripeEvent } from '../stripe/event.ts';
+import { listCompletedSessions } from '../stripe/list-sessions.ts';
+import type { StripeAccount } from '../stripe/stripe.ts';
+import { listSubscriptions, type SubscriptionSummary } from '../stripe/subscription.ts';
+import type { Unclear } from './plan.ts';
+
+/** What Stripe says was bought. */
+export interface Bought {
+  /** Paid orders for agents, the oldest first. */
+  orders: { event: StripeEvent; decision: Extract<BillingDecision, { kind: 'provision' }> }[];
+  subscriptions: Map<string, SubscriptionSummary>;
+}
+
+export interface OrderDeps {
+  stripe: StripeAccount;
+  mode: 'sandbox' | 'live';
+  plans?: Pick<PlanRules, 'metadata'> | undefined;
+}
+
+/** Lists all completed checkout sessions and all subscriptions, a hundred a call. */
+export async function readBought({ stripe, mode, plans }: OrderDeps): Promise<Bought> {
+  const orders: Bought['orders'] = [];
+  for await (const event of listCompletedSessions(stripe)) {
+    const decision = interpretEvent(event, mode, plans);
+    if (decision.kind === 'provision') orders.push({ event, decision });
+  }
+  const subscriptions = new Map<string, SubscriptionSummary>();
+  for await (const one of listSubscriptions(stripe))
+    if (mode === 'sandbox' || one.livemode) subscriptions.set(one.subscriptionId, one);
+  orders.sort((one, other) => one.event.createdAt.getTime() - other.event.createdAt.getTime());
+  return { orders, subscriptions };
+}
+
+/**
+ * Links the agents that exist again to their orders and subscriptions, so that both are followed as before.
+ * An order whose subscription has ended and whose agent is gone keeps its agent's id from being used again.
+ * @returns what is paid for and has no agent: its event may still come, and a person may know why
+ */
+export async function restoreOrders(
+  database: Database,
+  { orders, subscriptions }: Bought,
+): Promise<{ restored: number; unclear: Unclear[] }> {
+  let restored = 0;
+  const unclear: Unclear[] = [];
+  for (const order of orders) {
+    const result = await database.transaction().execute((trx) => restoreOrder(trx, order, subscriptions));
+    if (result === 'restored') restored += 1;
+    else if (result !== 'known') unclear.push(result);
+  }
+  await linkOthers(database, subscriptions);
+  return { restored, unclear };
+}
+
+async function restoreOrder(
+  trx: Transaction,
+  { event, decision: { order, agent } }: Bought['orders'][number],
+  subscriptions: Bought['subscriptions'],
+): Promise<'restored' | 'known' | Unclear> {
+  const { sessionId, subscriptionId, customerId } = order;
+  const known = await trx
+    .selectFrom('orders')
+    .select('session_id')
+    .where((row) => row.or([row('session_id', '=', sessionId), row('agent_id', '=', agent.agentId)]))
+    .executeTakeFirst();
+  if (known !== undefined) {
+    if (known.session_id !== sessionId) await linkFurtherOrder(trx, order);
+    return 'known';
+  }
+  const own = await findAgent(trx, agent.agentId);
+  if (own === undefined && !isOver(subscriptionId, subscriptions)) return withoutAgent(order, agent.agentId);
+  if (own !== undefined && own.user_id !== agent.userId) return ofAnother(order, agent.agentId);
+  if (own === undefined) await insertDestroyed(trx, agent);
+  else if (subscriptionId !== undefined && own.status !== 'destroyed')
+    await linkSubscription(trx, { subscriptionId, agentId: agent.agentId, customerId });
+  await insertOrder(trx, event, { order, agentId: agent.agentId });
+  return 'restored';
+}
+
+/** An id is never used again, also if all that is known of its agent is that it was once paid for. */
+async function insertDestroyed(trx: Transaction, agent: NewAgent): Promise<void> {
+  const { agentId, userId, region, location, plan, subscriptionId = null } = agent;
+  await trx
+    .insertInto('agents')
+    .values({
+      agent_id: agentId,
+      user_id: userId,
+      region,
+      location,
+      plan,
+      subscription_id: subscriptionId,
+      status: 'destroyed',
+      step: null,
+    })
+    .execute();
+}
+
+/** Whether nothing is billed any more. A payment without a subscription may be for good. */
+function isOver(subscriptionId: string | undefined, subscriptions: Bought['subscriptions']): boolean {
+  const status = subscriptions.get(subscriptionId ?? '')?.status;
+  return status === 'canceled' || status === 'incomplete_expired';
+}
+
+async function insertOrder(
+  trx: Transaction,
+  event: StripeEvent,
+  { order, agentId }: { order: Bought['orders'][number]['decision']['order']; agentId: string },
+): Promise<void> {
+  await trx
+    .insertInto('stripe_events')
+    .values({
+      id: event.id,
+      type: event.type,
+      livemode: event.livemode,
+      object_id: order.sessionId,
+      payload: jsonText({}),
+      outcome: 'acted',
+      reason: 'Its own event was lost with the database: this is what Stripe says of its session',
+      created_at: event.createdAt,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  await trx
+    .insertInto('orders')
+    .values({
+      session_id: order.sessionId,
+      stripe_event_id: event.id,
+      agent_id: agentId,
+      subscription_id: order.subscriptionId ?? null,
+      customer_id: order.customerId ?? null,
+      metadata: jsonText(order.metadata),
+      created_at: event.createdAt,
+    })
+    .execute();
+}
+
+const withoutAgent = (
+  { sessionId, subscriptionId }: { sessionId: string; subscriptionId: string | undefined },
+  agentId: string,
+): Unclear => ({
+  key: `order ${sessionId}`,
+  agentId: null,
+  cause: `Order ${sessionId} of agent ${agentId} is paid${subscriptionId === undefined ? '' : ` by ${subscriptionId}`}, and nothing of the agent exists.`,
+  cure: 'If its event was not answered yet, Stripe delivers it again and the agent is made. Otherwise create the agent by hand (npm run agents -- create), or cancel the subscription and refund it.',
+});
+
+const ofAnother = ({ sessionId }: { sessionId: string }, agentId: string): Unclear => ({
+  key: `order ${sessionId}`,
+  agentId,
+  cause: `Order ${sessionId} names agent ${agentId}, which is another user’s.`,
+  cure: 'Ask its customer what it is for; create the agent under another id, or refund it.',
+});
+
+/** Subscriptions that name their agent themselves, or that an agent's record names. */
+async function linkOthers(database: Database, subscriptions: Bought['subscriptions']): Promise<void> {
+  const agents = await database
+    .selectFrom('agents')
+    .select(['agent_id', 'subscription_id'])
+    .where('status', '<>', 'destroyed')
+    .execute();
+  const bySubscription = new Map(agents.map((row) => [row.subscription_id, row.agent_id]));
+  const unlinked = new Set(agents.filter((row) => row.subscription_id === null).map((row) => row.agent_id));
+  for (const { subscriptionId, customerId, metadata } of subscriptions.values()) {
+    const { agentId: name } = metadata;
+    const named = name !== undefined && unlinked.has(name) ? name : undefined;
+    const agentId = bySubscription.get(subscriptionId) ?? named;
+    if (agentId === undefined) continue;
+    await database
+      .transaction()
+      .execute((trx) => linkSubscription(trx, { subscriptionId, agentId, customerId }));
+  }
+}

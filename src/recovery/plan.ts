@@ -1,0 +1,180 @@
+import { agentName, IMAGE_ID, SLOT_ID } from '../../stacks/inputs.ts';
+import { chooseAddress } from '../../stacks/tailnet.ts';
+import type { CloudRecord } from '../agents/cloud-record.ts';
+import { stopsAgent } from '../agents/holds.ts';
+import type { AgentStatus } from '../agents/states.ts';
+import type { Server } from '../hetzner/hetzner.ts';
+import { isAgentDevice } from '../runbooks/steps/device.ts';
+import type { TailnetDevice } from '../tailscale/tailscale.ts';
+import { labelledFor, type Opened, type Survey } from './survey.ts';
+
+type AgentRecord = Extract<CloudRecord, { kind: 'agent' }>;
+type SlotRecord = Extract<CloudRecord, { kind: 'slot' }>;
+
+/** Where a server is reached. */
+export interface Reached {
+  tailnetIp: string;
+  tailnetName: string | null;
+  nodeId: string | null;
+}
+
+/** What a row is to say. */
+export type Found =
+  | {
+      kind: 'agent';
+      record: AgentRecord;
+      status: Extract<AgentStatus, 'running' | 'stopped' | 'suspended'>;
+      server: Server;
+      reached: Reached;
+    }
+  | { kind: 'hibernated'; record: AgentRecord; snapshotId: string; reached: Reached | undefined }
+  /** Its provision had not come to its end: it goes on. */
+  | { kind: 'unfinished'; record: AgentRecord; server: Server | undefined }
+  | { kind: 'slot'; record: SlotRecord & { fingerprint: string }; server: Server; reached: Reached };
+
+/** What a person has to decide. */
+export interface Unclear {
+  key: string;
+  agentId: string | null;
+  cause: string;
+  cure: string;
+}
+
+export interface Plan {
+  found: Found[];
+  unclear: Unclear[];
+}
+
+const LOOK =
+  'Look at it in the console of Hetzner. The service touches nothing of it; it is billed until it is deleted there.';
+
+/**
+ * Decides what each record, with what exists, is a row of. The sealed record says whose a server is; labels
+ * and names, which others can change, only find it.
+ */
+export function planRebuild(survey: Survey, opened: readonly Opened[]): Plan {
+  const found: Found[] = [];
+  const unclear: Unclear[] = [];
+  const explained = new Set<string>();
+  for (const one of opened) {
+    const result =
+      'record' in one ? planRecord(survey, one.key, one.record) : unreadable(one.key, one.problem);
+    if ('cause' in result) unclear.push(result);
+    else found.push(result);
+    const server = findServer(survey, one.key, 'record' in one ? one.record : undefined);
+    if (server !== undefined) explained.add(server.id);
+  }
+  const others = survey.servers.filter(({ id }) => !explained.has(id));
+  return { found, unclear: [...unclear, ...others.map(withoutKey)] };
+}
+
+function planRecord(survey: Survey, key: Opened['key'], record: CloudRecord): Found | Unclear {
+  const server = findServer(survey, key, record);
+  const named = server === undefined ? null : labelledFor(server);
+  // An agent runs on its slot's server for a while before that gets its labels.
+  const isFormer = record.kind === 'agent' && SLOT_ID.test(named ?? '');
+  if (server !== undefined && named !== null && named !== record.id && !isFormer)
+    return {
+      key: `${record.id} labels`,
+      agentId: null,
+      cause: `Server ${server.name} (${server.id}) is that of ${record.id} by the record at its SSH key, and its label names ${named}.`,
+      cure: `${LOOK} If the record is right, correct the label agent-id and run rebuild-state again.`,
+    };
+  return record.kind === 'slot' ? planSlot(survey, record, server) : planAgent(survey, record, server);
+}
+
+function planAgent(survey: Survey, record: AgentRecord, server: Server | undefined): Found | Unclear {
+  const reached = findReached(survey.devices, record);
+  const snapshotId = findSnapshot(survey, record);
+  if (record.inputs.hibernated !== undefined || (server === undefined && snapshotId !== undefined))
+    return snapshotId === undefined
+      ? lost(record, 'it is hibernated, and its snapshot is no longer at Hetzner')
+      : { kind: 'hibernated', record, snapshotId, reached };
+  const wasReached = record.serverId !== undefined || findDevice(survey.devices, record) !== undefined;
+  if (!wasReached) return { kind: 'unfinished', record, server };
+  if (server === undefined) return lost(record, 'its server is no longer at Hetzner');
+  if (reached === undefined) return lost(record, 'no device on the tailnet is known to be its own');
+  return { kind: 'agent', record, status: statusOf(server, record), server, reached };
+}
+
+function planSlot(survey: Survey, record: SlotRecord, server: Server | undefined): Found | Unclear {
+  const device = survey.devices.find(({ nodeId }) => nodeId === record.nodeId);
+  const reached = device === undefined ? undefined : findReached([device], record);
+  const { fingerprint } = record;
+  if (server?.status !== 'running' || reached === undefined || fingerprint === undefined)
+    return {
+      key: `${record.id} slot`,
+      agentId: null,
+      cause: `${record.id} was made to wait for an order, and is not complete: it is not used.`,
+      cure: LOOK,
+    };
+  return { kind: 'slot', record: { ...record, fingerprint }, server, reached };
+}
+
+/** By its recorded id, or by the name that it has from its record's key: names are unique in a project. */
+function findServer(
+  { servers }: Survey,
+  { name, project }: Opened['key'],
+  record: CloudRecord | undefined,
+): Server | undefined {
+  const there = servers.filter((server) => server.project === project);
+  return there.find(({ id }) => id === record?.serverId) ?? there.find((server) => server.name === name);
+}
+
+function findSnapshot({ snapshots }: Survey, record: AgentRecord): string | undefined {
+  const id = record.inputs.hibernated?.snapshotId ?? record.snapshotId;
+  return snapshots.find((one) => one.id === id && one.status === 'available')?.id;
+}
+
+/**
+ * The recorded device; else the one with the agent's name. Only an administrator gives a device its name for
+ * good, and the service does so when it has verified the host key.
+ */
+function findDevice(devices: readonly TailnetDevice[], record: CloudRecord): TailnetDevice | undefined {
+  const own = devices.filter(isAgentDevice);
+  if (record.nodeId != null) return own.find(({ nodeId }) => nodeId === record.nodeId);
+  const named = own.filter(({ name }) => name.split('.')[0] === agentName(record.id));
+  return named.length === 1 ? named[0] : undefined;
+}
+
+function findReached(devices: readonly TailnetDevice[], record: CloudRecord): Reached | undefined {
+  const device = findDevice(devices, record);
+  const tailnetIp = device === undefined ? undefined : chooseAddress(device.addresses);
+  if (device !== undefined && tailnetIp !== undefined)
+    return { tailnetIp, tailnetName: device.name, nodeId: device.nodeId };
+  // One that was removed from the tailnet: the row says so, and a rebuild lets it in again.
+  const { tailnetIp: known, tailnetName = null, nodeId } = record;
+  return known === undefined ? undefined : { tailnetIp: known, tailnetName, nodeId: nodeId ?? null };
+}
+
+function statusOf({ status }: Server, { holds }: AgentRecord): 'running' | 'stopped' | 'suspended' {
+  if (!['off', 'stopping'].includes(status)) return 'running';
+  return holds.some(({ reason }) => stopsAgent(reason)) ? 'suspended' : 'stopped';
+}
+
+const lost = ({ id }: AgentRecord, why: string): Unclear => ({
+  key: `${id} lost`,
+  agentId: id,
+  cause: `Agent ${id} was not rebuilt: ${why}.`,
+  cure: 'If its customer pays, create it again under another id or refund it; delete what is left of it at Hetzner and Tailscale.',
+});
+
+function unreadable(key: Opened['key'], problem: string): Unclear {
+  const owner = labelledFor(key);
+  const isImage = owner !== null && IMAGE_ID.test(owner);
+  return {
+    key: `ssh-key ${key.id}`,
+    agentId: null,
+    cause: `SSH key ${key.name} (${key.id})${owner === null ? '' : ` of ${owner}`} ${problem}.`,
+    cure: isImage
+      ? 'It is left from the build of an image: delete it and its server at Hetzner.'
+      : `${LOOK} Without the record nobody has the key to its server: restore a backup, or adopt the server with its key.`,
+  };
+}
+
+const withoutKey = (server: Server): Unclear => ({
+  key: `server ${server.id}`,
+  agentId: null,
+  cause: `Server ${server.name} (${server.id}) carries our labels, and no SSH key with its record is at Hetzner.`,
+  cure: `${LOOK} Restore a backup, or adopt the server with its key.`,
+});

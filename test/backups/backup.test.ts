@@ -1,0 +1,354 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { generateIdentity, identityToRecipient } from 'age-encryption';
+import { sql } from 'kysely';
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type BackupDeps, makeBackup } from '../../src/backups/make.ts';
+import { restore } from '../../src/backups/restore.ts';
+import { startBackups } from '../../src/backups/schedule.ts';
+import { seal, unseal } from '../../src/backups/seal.ts';
+import { openStore } from '../../src/backups/store.ts';
+import type { BackupStore } from '../../src/config/backups.ts';
+import { createDatabase as createConnection, createPool } from '../../src/database/connect.ts';
+import { migrate, SCHEMA_VERSION } from '../../src/database/migrations.ts';
+import { checkStamp } from '../../src/database/stamp.ts';
+import { checkKeys } from '../../src/keys/check-keys.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
+import { insertOperation } from '../../src/operations/requests.ts';
+import { backupProbe, readBackups } from '../../src/reconcile/checks/backup-probe.ts';
+import { runProbe } from '../../src/reconcile/checks/probe.ts';
+import { Secret } from '../../src/secret.ts';
+import { type KeyService, noKeyService, startKeyService } from '../support/key-service.ts';
+import { type OperationsFixture, openOperations } from '../support/operations-fixture.ts';
+import { createDatabase, type TestDatabase } from '../support/postgres.ts';
+
+const PASSPHRASE = new Secret('the installation’s passphrase');
+const KEYRING = new Keyring(PASSPHRASE);
+let at: OperationsFixture;
+let state: TestDatabase;
+let folder: string;
+beforeAll(async () => {
+  [at, state] = await Promise.all([openOperations(), createDatabase()]);
+  await query(
+    state.url,
+    'create table pulumi_state (key text primary key, data json not null, updated_at timestamptz not null default now())',
+  );
+});
+afterAll(async () => {
+  await at.close();
+  await state.drop();
+});
+beforeEach(async () => {
+  await at.empty();
+  await sql`delete from backups`.execute(at.database);
+  await query(state.url, 'delete from pulumi_state');
+  folder = await mkdtemp(join(tmpdir(), 'agent-stacks-backups-'));
+  await fill();
+  return () => rm(folder, { recursive: true });
+});
+
+async function query(url: string, text: string, values: unknown[] = []): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(text, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const stateName = () => new URL(state.url).pathname.slice(1);
+
+/** An installation with an agent, whose row has what is hard to write down, and its stack. */
+async function fill(): Promise<void> {
+  await checkStamp(at.database, { mode: 'live', accounts: { hcloud: 'one' } });
+  await checkKeys(at.database, KEYRING);
+  await at.database.transaction().execute(async (trx) => {
+    const agents = ['a1', 'ünï'].map((userId, index) => ({
+      agent_id: `a${index + 1}`,
+      user_id: `${userId} "quoted" \\ 日本`,
+      region: 'eu-west',
+      location: 'fsn1',
+      plan: 'starter',
+      secrets: Buffer.from([0, 1, 255, index]),
+      created_at: sql<Date>`timestamptz '2026-01-02 03:04:05.678901+00'`,
+    }));
+    await trx.insertInto('agents').values(agents).execute();
+    for (const kind of ['provision', 'rebuild', 'destroy'] as const)
+      await insertOperation(trx, at.queue, { agentId: kind === 'destroy' ? 'a2' : 'a1', kind });
+  });
+  for (const key of ['stacks/agents/agent-a1.json', 'locks/organization/agents/agent-a1/x.json'])
+    await query(state.url, 'insert into pulumi_state (key, data) values ($1, $2)', [
+      `${stateName()}/.pulumi/${key}`,
+      '{"data": "e30="}',
+    ]);
+}
+
+const deps = (changes: Partial<BackupDeps['backups']> = {}): BackupDeps => ({
+  database: at.database,
+  databaseUrl: new Secret(at.url),
+  stateUrl: new Secret(state.url),
+  keyring: KEYRING,
+  backups: { to: { kind: 'folder', path: folder }, everyMs: 1, keep: 2, recipients: [], ...changes },
+  dataDir: folder,
+  log: at.log,
+});
+
+/** Two empty databases, as a new installation has them. */
+async function openTargets(template?: 'service') {
+  const [service, other] = await Promise.all([createDatabase(template), createDatabase()]);
+  return {
+    service: service.url,
+    deps: {
+      databaseUrl: new Secret(service.url),
+      stateUrl: new Secret(other.url),
+      mode: 'live' as const,
+      keyring: KEYRING,
+    },
+    state: other.url,
+    drop: () => Promise.all([service.drop(), other.drop()]),
+  };
+}
+
+async function openFile(path: string, { passphrase = PASSPHRASE, identities = [] as string[] } = {}) {
+  const [name, in_] = [path.split('/').at(-1)!, path.split('/').slice(0, -1).join('/')];
+  const chunks = await openStore({ kind: 'folder', path: in_ }).get(name);
+  return unseal(chunks, { passphrases: [passphrase], identities });
+}
+
+/** A backup of this text, as `restore` gets it. */
+async function sealed(text: string): Promise<AsyncIterable<Uint8Array>> {
+  const lines = (async function* () {
+    yield text;
+  })();
+  const made = await seal(lines, { passphrase: PASSPHRASE, recipients: [] });
+  return unseal(made, { passphrases: [PASSPHRASE], identities: [] });
+}
+
+async function migrateTo(url: string, version: string): Promise<void> {
+  const database = createConnection(createPool(new Secret(url), 1, 'backup test'));
+  await migrate(database, { to: version });
+  await database.destroy();
+}
+
+const AGENTS =
+  'select agent_id, user_id, secrets, created_at::text as at, search from agents order by agent_id';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+describe('a backup', () => {
+  test('comes back whole in other databases, and waits there for a look at the clouds', async () => {
+    const made = await makeBackup(deps());
+    expect(made).toMatchObject({ isVerified: true, location: expect.stringMatching(/agent-stacks-live-/) });
+    expect((await stat(made.location)).mode & 0o777).toBe(0o600);
+    const targets = await openTargets();
+    const loaded = await restore(targets.deps, await openFile(made.location), { force: false });
+    expect(loaded.header).toMatchObject({ schema: SCHEMA_VERSION, mode: 'live', stateDatabase: stateName() });
+    expect(await query(targets.service, AGENTS)).toEqual(await query(at.url, AGENTS));
+    // Nobody holds a lock, and the keys name the database that the state is in now.
+    const name = new URL(targets.state).pathname.slice(1);
+    expect(await query(targets.state, 'select key from pulumi_state')).toEqual([
+      { key: `${name}/.pulumi/stacks/agents/agent-a1.json` },
+    ]);
+    expect(await query(targets.service, 'select recovery from installation')).toEqual([
+      { recovery: 'needed' },
+    ]);
+    // What would do harm if it were done again is over; numbers go on.
+    expect(await query(targets.service, 'select kind, status from operations order by sequence')).toEqual([
+      { kind: 'provision', status: 'queued' },
+      { kind: 'rebuild', status: 'cancelled' },
+      { kind: 'destroy', status: 'queued' },
+    ]);
+    const database = createConnection(createPool(new Secret(targets.service), 2, 'backup test'));
+    const { sequence } = await database
+      .insertInto('operations')
+      .values({ agent_id: 'a1', kind: 'refresh', executor: 'local' })
+      .returning('sequence')
+      .executeTakeFirstOrThrow();
+    expect(Number(sequence)).toBeGreaterThan(3);
+    await database.destroy();
+    await targets.drop();
+  });
+
+  test('leaves no scratch database and no unfinished file behind, and only so many backups', async () => {
+    await makeBackup(deps({ keep: 1 }));
+    // A kill has left these.
+    await mkdir(join(folder, 'unfinished-backups', 'making-abc'), { recursive: true });
+    const [own] = await query(at.url, 'select oid from pg_database where datname = current_database()');
+    await query(at.url, `create database "agent-stacks-check-${own!.oid}-abc" template template0`);
+    const { location } = await makeBackup(deps({ keep: 1 }));
+    const files = (await readdir(folder)).filter((name) => name.endsWith('.age'));
+    expect(files).toEqual([basename(location)]);
+    expect(await readdir(join(folder, 'unfinished-backups'))).toEqual([]);
+    const scratch = await query(
+      at.url,
+      `select from pg_database where datname like 'agent-stacks-check-${own!.oid}-%'`,
+    );
+    expect(scratch).toEqual([]);
+    const rows = await at.database.selectFrom('backups').selectAll().execute();
+    expect(rows.map(({ error, verified_at }) => [error, verified_at !== null])).toEqual(
+      Array(2).fill([null, true]),
+    );
+  });
+
+  test('for recipients is opened by their key, with any program for age', async () => {
+    const identity = await generateIdentity();
+    const recipients = [await identityToRecipient(identity)];
+    const { location, isVerified } = await makeBackup(deps({ recipients }));
+    expect(isVerified).toBe(false);
+    expect((await readFile(location)).subarray(0, 21).toString()).toBe('age-encryption.org/v1');
+    await expect(openFile(location)).rejects.toThrow(/cannot be opened/);
+    const targets = await openTargets('service');
+    const opened = await openFile(location, { identities: [identity] });
+    expect((await restore(targets.deps, opened, { force: false })).rows).toBeGreaterThan(4);
+    await targets.drop();
+  });
+
+  test('on a schedule is made when the last one is old enough, and satisfies doctor', async () => {
+    await sql`update installation set recovery = 'none'`.execute(at.database);
+    const repeating = startBackups(deps({ everyMs: 3_600_000 }), 0.05)!;
+    const count = async () => (await at.database.selectFrom('backups').select('location').execute()).length;
+    await expect.poll(count, { timeout: 20_000 }).toBe(1);
+    const probe = backupProbe(readBackups(at.database, join(folder, 'none.json')), 2);
+    await expect.poll(async () => (await runProbe(probe)).ok, { timeout: 20_000 }).toBe(true);
+    await sql`update backups set started_at = now() - interval '2 hours'`.execute(at.database);
+    await expect.poll(count, { timeout: 20_000 }).toBe(2);
+    await repeating.stop();
+    expect(await count()).toBe(2);
+  });
+
+  test('that an earlier passphrase encrypted is opened while both are configured', async () => {
+    const { location } = await makeBackup(deps());
+    const both = new Keyring(new Secret('a later one'), PASSPHRASE);
+    const targets = await openTargets('service');
+    const passphrases = both.all.map(({ passphrase }) => passphrase);
+    const chunks = await openStore({ kind: 'folder', path: folder }).get(basename(location));
+    const opened = await unseal(chunks, { passphrases, identities: [] });
+    await restore({ ...targets.deps, keyring: both }, opened, { force: false });
+    await targets.drop();
+  });
+
+  test('that cannot be put anywhere says so in its row', async () => {
+    const file = join(folder, 'a-file');
+    await writeFile(file, '');
+    const to: BackupStore = { kind: 'folder', path: join(file, 'below') };
+    await expect(makeBackup(deps({ to }))).rejects.toThrow();
+    const [row] = await at.database.selectFrom('backups').selectAll().execute();
+    expect(row).toMatchObject({ location: null, verified_at: null, error: expect.stringMatching(/ENOTDIR/) });
+  });
+});
+
+describe('a restore refuses', () => {
+  let untouched: Awaited<ReturnType<typeof openTargets>>;
+  beforeAll(async () => {
+    untouched = await openTargets('service');
+  });
+  afterAll(() => untouched.drop());
+
+  test('a database in use, unless it is given up', async () => {
+    const { location } = await makeBackup(deps());
+    const own = { databaseUrl: new Secret(at.url), stateUrl: new Secret(state.url), mode: 'live' as const };
+    const target = { ...own, keyring: KEYRING };
+    await expect(restore(target, await openFile(location), { force: false })).rejects.toThrow(/not empty/);
+    await sql`insert into agents (agent_id, user_id, region, location, plan) values ('later', 'u', 'r', 'l', 'p')`.execute(
+      at.database,
+    );
+    await restore(target, await openFile(location), { force: true });
+    expect(await query(at.url, 'select agent_id from agents order by 1')).toEqual([
+      { agent_id: 'a1' },
+      { agent_id: 'a2' },
+    ]);
+    await sql`insert into workers (worker_id, host, process, concurrency) values ('w', 'h', 'p', 1)`.execute(
+      at.database,
+    );
+    await expect(restore(target, await openFile(location), { force: true })).rejects.toThrow(
+      /process .* runs/,
+    );
+  });
+
+  test('one that is cut, and leaves a database of another version as it was', async () => {
+    const older = '0038-log-levels';
+    const targets = await openTargets();
+    await migrateTo(targets.service, older);
+    await query(targets.service, 'create table mine as select 1 as kept');
+    const begun = `${header()}T{"side":"service","table":"agents"}\n`;
+    await expect(restore(targets.deps, await sealed(begun), { force: true })).rejects.toThrow(/has no end/);
+    expect(await query(targets.service, 'select kept from mine')).toEqual([{ kept: 1 }]);
+    const versions = await query(targets.service, 'select max(name) as newest from kysely_migration');
+    expect(versions).toEqual([{ newest: older }]);
+    const { location } = await makeBackup(deps());
+    await restore(targets.deps, await openFile(location), { force: true });
+    expect(await query(targets.service, AGENTS)).toEqual(await query(at.url, AGENTS));
+    const aside = "select from pg_namespace where nspname like 'before%'";
+    expect(await query(targets.service, aside)).toEqual([]);
+    await targets.drop();
+  });
+
+  test('another passphrase, another installation, another mode', async () => {
+    const { location } = await makeBackup(deps());
+    await expect(openFile(location, { passphrase: new Secret('other') })).rejects.toThrow(/cannot be opened/);
+    const other = { ...untouched.deps, keyring: new Keyring(new Secret('other')) };
+    await expect(restore(other, await openFile(location), { force: false })).rejects.toThrow(
+      /another installation/,
+    );
+    const sandbox = { ...untouched.deps, mode: 'sandbox' as const };
+    await expect(restore(sandbox, await openFile(location), { force: false })).rejects.toThrow(/live mode/);
+  });
+
+  const header = (changes: object = {}) =>
+    `H${JSON.stringify({ kind: 'agent-stacks backup', format: 1, at: new Date(0).toISOString(), schema: SCHEMA_VERSION, mode: 'live', canary: null, stateDatabase: null, ...changes })}\n`;
+  const row =
+    'R{"agent_id":"a1","user_id":"u","region":"r","location":"l","plan":"p","status":"requested","health":"unknown","project":"default","protected":false}\n';
+  test.each([
+    ['a newer version', header({ schema: '9999-later' }), /newer than this program/],
+    ['a newer format', header({ format: 2 }), /newer version/],
+    ['something else', 'hello\n', /no backup/],
+    ['one that is cut', header(), /has no end/],
+    [
+      'one that lacks rows',
+      `${header()}T{"side":"service","table":"agents"}\nE{"rows":{"service agents":3}}\n`,
+      /instead of 3/,
+    ],
+    [
+      'a table that is not known',
+      `${header()}T{"side":"service","table":"nope"}\nE{"rows":{}}\n`,
+      /not known here/,
+    ],
+    ['a row without a table', `${header()}${row}`, /has no table/],
+  ])('%s, and changes nothing', async (_, text, reason) => {
+    await expect(restore(untouched.deps, await sealed(text), { force: false })).rejects.toThrow(reason);
+    expect(await query(untouched.service, 'select from agents')).toEqual([]);
+  });
+});
+
+describe.skipIf(noKeyService !== null)('a bucket', () => {
+  let service: KeyService;
+  let to: Extract<BackupStore, { kind: 's3' }>;
+  beforeAll(async () => {
+    service = await startKeyService();
+    const endpoint = new URLSearchParams(service.provider.split('?')[1]).get('endpoint')!;
+    const credentials = { id: 'test', secret: new Secret('test'), session: undefined };
+    to = { kind: 's3', bucket: 'backups', prefix: 'one/two', endpoint, region: 'us-east-1', credentials };
+    const scope = 'Credential=test/20260101/us-east-1/s3/aws4_request';
+    const authorization = `AWS4-HMAC-SHA256 ${scope}, SignedHeaders=host, Signature=none`;
+    expect((await fetch(`${endpoint}/backups`, { method: 'PUT', headers: { authorization } })).status).toBe(
+      200,
+    );
+  }, 90_000);
+  afterAll(() => service.stop());
+
+  test('keeps backups as a folder does', async () => {
+    for (let count = 0; count < 2; count += 1) await makeBackup(deps({ to, keep: 1 }));
+    const store = openStore(to);
+    const names = await store.list();
+    expect(names).toHaveLength(1);
+    const targets = await openTargets('service');
+    const opened = await unseal(await store.get(names[0]!), { passphrases: [PASSPHRASE], identities: [] });
+    await restore(targets.deps, opened, { force: false });
+    expect(await query(targets.service, AGENTS)).toEqual(await query(at.url, AGENTS));
+    await targets.drop();
+    await expect(openStore({ ...to, bucket: 'missing' }).list()).rejects.toThrow(/NoSuchBucket/);
+  });
+});

@@ -1,0 +1,171 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createVault } from '../../src/agents/secrets.ts';
+import { getAgent, insertAgent, NoProjectError } from '../../src/agents/store.ts';
+import { registerWorker } from '../../src/executors/worker/workers.ts';
+import { findRoomElsewhere, markFull, roomInProject } from '../../src/projects/placement.ts';
+import { applyProjects, listProjects, refuseLostProjects, setDraining } from '../../src/projects/projects.ts';
+import { Secret } from '../../src/secret.ts';
+import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
+import { addPool, addSlot, slot } from '../support/slots.ts';
+
+let at: OperationsFixture;
+beforeAll(async () => {
+  at = await openOperations();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  await at.database.deleteFrom('hetzner_projects').execute();
+});
+
+const EU = ['nbg1', 'fsn1', 'hel1'];
+const project = (name: string, locations?: string[], mostServers?: number) => ({
+  name,
+  locations,
+  mostServers,
+});
+const configure = (...projects: ReturnType<typeof project>[]) => applyProjects(at.database, projects);
+const place = async (agentId: string, location = 'nbg1') => {
+  await at.database
+    .transaction()
+    .execute((trx) =>
+      insertAgent(trx, { agentId, userId: 'u1', region: location, location, plan: 'starter' }),
+    );
+  return (await getAgent(at.database, agentId)).project;
+};
+const drain = (name: string, drains = true) =>
+  at.database.transaction().execute((trx) => setDraining(trx, name, { drains, by: 'ann' }));
+const markDestroyed = (agentId: string) =>
+  at.database
+    .updateTable('agents')
+    .set({ status: 'destroyed', step: null })
+    .where('agent_id', '=', agentId)
+    .execute();
+
+describe('an agent', () => {
+  test('comes into a project for its location, or into none', async () => {
+    await configure(project('eu', EU), project('us', ['ash', 'hil']));
+    expect(await place('a1', 'fsn1')).toBe('eu');
+    expect(await place('a2', 'ash')).toBe('us');
+    const nowhere = place('a3', 'sin');
+    await expect(nowhere).rejects.toThrow('No Hetzner project is for agents in sin');
+    await expect(nowhere).rejects.toBeInstanceOf(NoProjectError);
+  });
+
+  test('comes into the emptiest one, the first of equals; what is destroyed does not count', async () => {
+    await configure(project('one'), project('two'));
+    expect([await place('a1'), await place('a2'), await place('a3')]).toEqual(['one', 'two', 'one']);
+    await markDestroyed('a1');
+    await markDestroyed('a3');
+    expect(await place('a4')).toBe('one');
+  });
+
+  test('goes beyond no limit, however many come at once', async () => {
+    await configure(project('one', EU, 2), project('two', EU, 3));
+    const placed = await Promise.allSettled(Array.from({ length: 9 }, (_, index) => place(`a${index}`)));
+    const where = placed.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    expect(where.sort()).toEqual(['one', 'one', 'two', 'two', 'two']);
+    await expect(place('late')).rejects.toThrow(
+      'No Hetzner project takes a new agent in nbg1: one has the 2 servers that it may have, two has the 3',
+    );
+  });
+
+  test('comes into no project that is drained, and into it again afterwards', async () => {
+    await configure(project('one'), project('two'));
+    expect([await drain('one'), await drain('one')]).toEqual([true, false]);
+    expect([await place('a1'), await place('a2')]).toEqual(['two', 'two']);
+    await drain('two');
+    await expect(place('a3')).rejects.toThrow('one is drained, two is drained');
+    await drain('one', false);
+    expect(await place('a4')).toBe('one');
+    await expect(drain('three')).rejects.toThrow('There is no Hetzner project three');
+  });
+
+  test('comes into one that Hetzner called full only if no other takes it', async () => {
+    await configure(project('one', EU), project('two', EU));
+    await markFull(at.database, 'one');
+    expect([await place('a1'), await place('a2')]).toEqual(['two', 'two']);
+    await drain('two');
+    expect(await place('a3')).toBe('one');
+  });
+
+  test('comes into one that a worker cannot reach only if no other takes it', async () => {
+    await configure(project('one', EU), project('two', EU));
+    await registerWorker(at.database, { workerId: 'w1', concurrency: 1 });
+    await at.database
+      .insertInto('checks')
+      .values({ worker_id: 'w1', name: 'hetzner:one', ok: false, blocks: false, detail: 'd', cure: 'c' })
+      .execute();
+    expect([await place('a1'), await place('a2')]).toEqual(['two', 'two']);
+  });
+
+  test('whose id is taken is refused for that, wherever it would go', async () => {
+    await configure(project('one'));
+    await place('a1');
+    await expect(place('a1')).rejects.toThrow('An agent a1 exists already');
+  });
+});
+
+test('an agent moves on only from a full project, to one with room', async () => {
+  await configure(project('one', EU), project('two', EU, 1), project('us', ['ash']));
+  const from = (name: string) => findRoomElsewhere(at.database, { project: name, location: 'nbg1' });
+  expect(await from('one')).toBeUndefined();
+  await markFull(at.database, 'one');
+  expect(await from('one')).toBe('two');
+  await place('a1');
+  expect(await from('one')).toBeUndefined();
+});
+
+describe('an order', () => {
+  const vault = createVault(new Secret('passphrase'));
+
+  test('gets a slot of any project that takes it, and its agent is there', async () => {
+    await configure(project('one'), project('default'));
+    await addPool(at, 1);
+    const slotId = await addSlot(at, vault);
+    await order(at, 'a1');
+    expect(await slot(at, slotId)).toMatchObject({ status: 'claimed', agent_id: 'a1' });
+    expect((await getAgent(at.database, 'a1')).project).toBe('default');
+  });
+
+  test.each([
+    ['is drained', async () => void (await drain('default'))],
+    ['is for other places', () => configure(project('one'), project('default', ['ash']))],
+  ])('gets no slot of a project that %s', async (_, change) => {
+    await configure(project('one'), project('default'));
+    await addPool(at, 1);
+    const slotId = await addSlot(at, vault);
+    await change();
+    await order(at, 'a1');
+    expect((await slot(at, slotId)).status).toBe('ready');
+    expect((await getAgent(at.database, 'a1')).project).toBe('one');
+  });
+});
+
+test('the list shows what is in each, also in one that is no longer configured', async () => {
+  await configure(project('eu', EU, 5), project('us', ['ash']));
+  await place('a1');
+  await drain('us');
+  expect(await at.database.transaction().execute((trx) => roomInProject(trx, 'eu'))).toBe(4);
+  await configure(project('us', ['ash']));
+  const none = { slots: 0, images: 0, fullUntil: null };
+  expect(await listProjects(at.database)).toEqual([
+    {
+      ...none,
+      ...{ name: 'us', configured: true, locations: ['ash'], mostServers: null },
+      ...{ drainingSince: expect.any(Date), drainedBy: 'ann', agents: 0, servers: 0 },
+    },
+    {
+      ...none,
+      ...{ name: 'eu', configured: false, locations: EU, mostServers: 5 },
+      ...{ drainingSince: null, drainedBy: null, agents: 1, servers: 1 },
+    },
+  ]);
+  await expect(refuseLostProjects(at.database, [{ name: 'us' }])).rejects.toThrow(
+    '1 agents are in the Hetzner project eu, which HCLOUD_PROJECTS does not name',
+  );
+  await refuseLostProjects(at.database, [{ name: 'eu' }]);
+  await sql`update agents set status = 'destroyed', step = null`.execute(at.database);
+  await refuseLostProjects(at.database, []);
+});
