@@ -83,17 +83,29 @@ export function findCompleteSnapshot(
     .executeTakeFirst();
 }
 
-/** making → available, until so long after now. @throws ConflictError */
+/**
+ * making → available, until so long after now. Of an agent that was being put back to a snapshot, that one is
+ * kept in its place: it has a row already.
+ * @throws ConflictError
+ */
 export async function keepLastSnapshot(
   trx: Transaction,
   operationId: string,
   { keptMs, ...made }: MadeSnapshot & { keptMs: number },
 ): Promise<void> {
-  await completeSnapshot(trx, operationId, made);
+  const known = await trx
+    .selectFrom('agent_snapshots')
+    .select('snapshot_id')
+    .where((row) => row.and({ hetzner_id: made.hetznerId, status: 'available' }))
+    .executeTakeFirst();
+  if (known === undefined) await completeSnapshot(trx, operationId, made);
   await trx
     .updateTable('agent_snapshots')
-    .set({ delete_after: sql`business_now() + make_interval(secs => ${keptMs / 1000})` })
-    .where('snapshot_id', '=', operationId)
+    .set({
+      why: 'before-destroy',
+      delete_after: sql`business_now() + make_interval(secs => ${keptMs / 1000})`,
+    })
+    .where('snapshot_id', '=', known?.snapshot_id ?? operationId)
     .execute();
 }
 

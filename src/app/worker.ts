@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { startSealing } from '../audit/seal.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
-import { startCanaries } from '../canary/loop.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
 import { type Connections, fingerprint } from '../connections/connections.ts';
@@ -10,14 +9,12 @@ import { type DispatcherDeps, startDispatcher } from '../executors/github-action
 import { settleDeadWorkers } from '../executors/worker/expired.ts';
 import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
-import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
 import { startFolding } from '../operations/tallies.ts';
 import { withdrawWaitingHarm } from '../operations/withdraw.ts';
 import { INSTALLATION_TAG, killOrphans, WORKER_TAG, workerTag } from '../processes/orphans.ts';
-import type { IsDue } from '../processes/repeat.ts';
 import { removeOrphanedWork } from '../pulumi/engine/engine-process.ts';
 import { openPulumiState } from '../pulumi/open-state.ts';
 import { liveProbes } from '../reconcile/checks/live-probes.ts';
@@ -28,6 +25,7 @@ import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts'
 import { openControllerNode } from '../tailnet/controller-node.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
+import { openCanaries } from './canaries.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
 import { runsDir } from './engine.ts';
 import { startImages } from './images.ts';
@@ -114,12 +112,6 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
       ]);
     },
   };
-}
-
-function openCanaries({ config, connections, database, queue, log, clock }: ServiceDeps, isDue: IsDue) {
-  const hetzner = createHetznerClient(connections.hcloud.projects[0]);
-  const { canary } = config;
-  return startCanaries({ database, queue, log, canary, hetzner, now: () => clock.now() }, isDue);
 }
 
 /** Ends the processes that a dead worker has left, and removes their files. */

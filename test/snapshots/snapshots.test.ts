@@ -362,6 +362,19 @@ describe('a destroy', () => {
     expect(fixture.snapshots).toEqual([]);
   });
 
+  test('of an agent that was being put back to a snapshot keeps that one', async () => {
+    await made();
+    fixture.servers.length = 0;
+    await sql`update agents set status = 'hibernated', snapshot_id = '9001', server_id = null, server_name = null,
+      ipv4 = null, ipv6 = null, health = 'unknown'`.execute(at.database);
+    await ask(at, 'a1', 'destroy');
+    expect((await attempt()).error).toBeUndefined();
+    await look();
+    expect(fixture.snapshots.map(({ id }) => id)).toEqual(['9001']);
+    expect((await receipt()).lastSnapshot).toMatchObject({ hetznerId: '9001' });
+    expect(await rows()).toMatchObject([{ why: 'before-destroy', status: 'available' }]);
+  });
+
   test('of an agent that never ran keeps nothing', async () => {
     await order(at, 'a2');
     await at.database
