@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
 import type { Database } from '../database/connect.ts';
-import { findRoomElsewhere, lockPlacement, markFull } from '../projects/placement.ts';
+import { ShortageError } from '../errors.ts';
+import { findRoomElsewhere, markFull, roomInProject } from '../projects/placement.ts';
 import { whileHeld } from './claims.ts';
 import type { ProjectParts } from './runbook-parts.ts';
 
@@ -12,7 +13,9 @@ export function createProjectParts(database: Database): ProjectParts {
     findOther: ({ agent }) => findRoomElsewhere(database, agent),
     move: ({ operation, agent }, to) =>
       whileHeld(database, operation, async (trx) => {
-        await lockPlacement(trx);
+        // Others may have come meanwhile. The agent has nothing any more, and waits.
+        if ((await roomInProject(trx, to)) === 0)
+          throw new ShortageError(`The Hetzner project ${to} has no room any more`);
         await trx
           .updateTable('agents')
           // What was recorded names the former project's firewall, and maybe an image in it.

@@ -90,7 +90,10 @@ export interface ProjectParts {
   markFull(run: Attempt): Promise<void>;
   /** The project that takes the agent if its own is full; undefined if that has room, or no other has. */
   findOther(run: Attempt): Promise<string | undefined>;
-  /** Makes it the agent's, and forgets what was recorded for the former one. @throws LostError */
+  /**
+   * Makes it the agent's, and forgets what was recorded for the former one.
+   * @throws LostError; ShortageError if it has no room any more
+   */
   move(run: Attempt, to: string): Promise<void>;
 }
 

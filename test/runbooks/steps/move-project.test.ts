@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { getAgent } from '../../../src/agents/store.ts';
 import { jsonText } from '../../../src/database/storable.ts';
-import { LostError } from '../../../src/errors.ts';
+import { LostError, ShortageError } from '../../../src/errors.ts';
 import { createProjectParts } from '../../../src/operations/project-parts.ts';
 import { inProject, type RunbookParts } from '../../../src/operations/runbook-parts.ts';
 import { markFull } from '../../../src/projects/placement.ts';
@@ -86,6 +86,22 @@ test('an attempt that is no longer the agent’s moves nothing', async () => {
   const { parts, attempt } = await setup();
   await at.database.updateTable('operations').set({ attempt: 3 }).execute();
   await expect(moveIfFull(parts, attempt)).rejects.toBeInstanceOf(LostError);
+  expect((await getAgent(at.database, 'a1')).project).toBe('default');
+});
+
+test('where the last place is taken meanwhile, the agent waits and stays', async () => {
+  const { parts, attempt } = await setup();
+  const { findOther } = parts.projects!;
+  parts.projects!.findOther = async (run) => {
+    const other = await findOther(run);
+    await at.database
+      .updateTable('hetzner_projects')
+      .set({ most_servers: 0 })
+      .where('name', '=', 'other')
+      .execute();
+    return other;
+  };
+  await expect(moveIfFull(parts, attempt)).rejects.toBeInstanceOf(ShortageError);
   expect((await getAgent(at.database, 'a1')).project).toBe('default');
 });
 
