@@ -240,6 +240,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/agents/{agentId}/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put the agent back to one of its snapshots; everything since then is lost */
+        post: operations["revertAgent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{agentId}/snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep a snapshot of the disk beside the server, which goes on as it was */
+        post: operations["snapshotAgent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{agentId}/snapshot-drill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a server from the agent’s newest snapshot, closed to everything, to show that it boots */
+        post: operations["drillSnapshot"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/agents/{agentId}/snapshots": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The snapshots of an agent’s disk that are kept beside its server, the newest first */
+        get: operations["listSnapshots"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{agentId}/start": {
         parameters: {
             query?: never;
@@ -841,6 +909,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/snapshot-drills": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The last restore drills, the newest first */
+        get: operations["listSnapshotDrills"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/snapshots/{snapshotId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a snapshot of an agent, for good */
+        delete: operations["removeSnapshot"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -1303,7 +1405,7 @@ export interface components {
         NewProposal: {
             agentId: components["schemas"]["AgentId"];
             /** @enum {string} */
-            kind: "stop" | "rebuild" | "hibernate" | "destroy";
+            kind: "stop" | "rebuild" | "revert" | "hibernate" | "destroy";
             reason: string;
         };
         NewToken: {
@@ -1354,7 +1456,7 @@ export interface components {
             failedStep: string | null;
             finishedAt: string | null;
             /** @enum {string} */
-            kind: "provision" | "adopt" | "import" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "rebuild" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
+            kind: "provision" | "adopt" | "import" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "snapshot" | "rebuild" | "revert" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
             /** Format: uuid */
             operationId: string;
             /** @description The number of failed tries */
@@ -1488,7 +1590,7 @@ export interface components {
         };
         Receipt: {
             agentId: string;
-            /** @description Who the agent was, what was removed, when each cloud said that it is gone */
+            /** @description Who the agent was, what was removed, when each cloud said that it is gone, what is kept until when */
             body: {
                 [key: string]: unknown;
             };
@@ -1509,6 +1611,10 @@ export interface components {
         Resize: {
             /** @enum {string} */
             plan: "starter" | "pro" | "max";
+        };
+        Revert: {
+            /** Format: uuid */
+            snapshot: string;
         };
         ServerSentEvent: {
             /** @description JSON */
@@ -1549,6 +1655,49 @@ export interface components {
              * @enum {string}
              */
             status: "preparing" | "ready" | "claimed" | "retired";
+        };
+        Snapshot: {
+            agentId: string;
+            /** @description null: the schedule, a person or the agent’s destroy decides */
+            deleteAfter: string | null;
+            error: string | null;
+            hetznerId: string | null;
+            /**
+             * Format: date-time
+             * @description Nothing on it is older than this
+             */
+            madeAt: string;
+            /** @description What Hetzner bills */
+            sizeGb: number | null;
+            /**
+             * Format: uuid
+             * @description The id of the operation that made it
+             */
+            snapshotId: string;
+            /**
+             * @description lost: Hetzner no longer has it
+             * @enum {string}
+             */
+            status: "making" | "available" | "removing" | "removed" | "lost";
+            /** @enum {string} */
+            why: "scheduled" | "by-hand" | "before-destroy";
+        };
+        SnapshotDrill: {
+            agentId: string;
+            /** @enum {string} */
+            cause: "person" | "schedule";
+            drillId: string;
+            error: string | null;
+            /** @description When its server was gone */
+            finishedAt: string | null;
+            /** Format: uuid */
+            snapshotId: string;
+            /** Format: date-time */
+            snapshotMadeAt: string;
+            /** Format: date-time */
+            startedAt: string;
+            /** @enum {string} */
+            status: "running" | "succeeded" | "failed";
         };
         Token: {
             /** Format: date-time */
@@ -2437,6 +2586,174 @@ export interface operations {
             415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooMany"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    revertAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agentId: components["schemas"]["AgentId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Revert"];
+            };
+        };
+        responses: {
+            /** @description Accepted; the operation that does it */
+            202: {
+                headers: {
+                    /** @description Where the operation is */
+                    Location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description The agent’s status does not allow it, a hold keeps it switched off, or a conflicting operation is unfinished */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["NotJson"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    snapshotAgent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agentId: components["schemas"]["AgentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description Accepted; the operation that does it */
+            202: {
+                headers: {
+                    /** @description Where the operation is */
+                    Location: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description The agent’s status does not allow it, or a conflicting operation is unfinished */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["NotJson"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    drillSnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agentId: components["schemas"]["AgentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It begins */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SnapshotDrill"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description The agent has no complete snapshot, or another drill is under way */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listSnapshots: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agentId: components["schemas"]["AgentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that exist, and those that failed within a week */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["Snapshot"][];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];
             503: components["responses"]["Unavailable"];
         };
@@ -4159,6 +4476,75 @@ export interface operations {
             403: components["responses"]["ForbiddenOrApprovalRequired"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listSnapshotDrills: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The last 20 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        items: components["schemas"]["SnapshotDrill"][];
+                    };
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    removeSnapshot: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                snapshotId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is being removed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Snapshot"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description It is not complete, is gone, or its agent is being put back to it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];

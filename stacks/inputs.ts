@@ -37,6 +37,8 @@ export const isOwnImage = (image: string): boolean => /^[0-9]+$/.test(image);
 /** The name of an agent's stack and device. Those of a slot or an image's build have its own id. */
 export const agentName = (agentId: string): string =>
   SLOT_ID.test(agentId) || IMAGE_ID.test(agentId) ? agentId : `agent-${agentId}`;
+/** The description of an agent's snapshots: another one than a hibernation's, which is its server's name. */
+export const agentSnapshotName = (agentId: string): string => `${agentName(agentId)} snapshot`;
 /** The name of an agent's server, of its SSH key and of its tailnet key. */
 export const toServerName = ({ agentId, serverName }: Pick<AgentInputs, 'agentId' | 'serverName'>): string =>
   serverName ?? agentName(agentId);

@@ -40,5 +40,20 @@ export function toImageLabels(
   return { ...toLabels(owner), 'playbook-version': version, architecture };
 }
 
+/** The label that names an agent's snapshot: what is kept off its server, beside the server. */
+const AGENT_SNAPSHOT = 'agent-snapshot';
+
+/** Returns the labels of an agent's snapshot. `why` is for people in Hetzner's console. */
+export function toAgentSnapshotLabels(
+  owner: Owner,
+  { snapshotId, why }: { snapshotId: string; why: string },
+): Record<string, string> {
+  return { ...toLabels(owner), [AGENT_SNAPSHOT]: snapshotId, 'made-for': why };
+}
+
+/** Reads the id of an agent's snapshot from its labels. */
+export const readAgentSnapshot = (labels: Record<string, string>): string | null =>
+  labels[AGENT_SNAPSHOT] || null;
+
 /** Reads the hibernation that made a snapshot from its labels. */
 export const readHibernation = (labels: Record<string, string>): string | null => labels[HIBERNATION] || null;

@@ -48,6 +48,7 @@ const FLOORS = [
   'src/limits',
   'src/pool',
   'src/images',
+  'src/snapshots',
   'src/canary',
   'src/billing',
   'src/rekey',

@@ -1,27 +1,37 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
+import { recordFailure } from './lifecycle.ts';
 import { move } from './move.ts';
 import { type AgentOutputs, outputColumns } from './outputs.ts';
 import { getAgent } from './store.ts';
 
 /**
- * Records the verified snapshot of a suspended agent, before its server is deleted. From then on a hibernate
- * can only end in `hibernated`, however it ends: the server may be gone. Null forgets the recorded one.
+ * Records the verified snapshot of a suspended agent, or of one that is to be reverted (`kind`), before its
+ * server is deleted. From then on a hibernate can only end in `hibernated`, however it ends: the server may
+ * be gone. Null forgets the recorded one.
  * @throws ConflictError if the agent is in another state, so that no server is deleted without the record
  */
 export async function recordSnapshot(
   database: Database,
   agentId: string,
   snapshotId: string | null,
+  kind = 'hibernate',
 ): Promise<void> {
+  const reverted = kind === 'revert' ? (['running', 'stopped'] as const) : [];
   const { numUpdatedRows } = await database
     .updateTable('agents')
     .set({ snapshot_id: snapshotId, updated_at: sql`now()` })
     .where('agent_id', '=', agentId)
-    .where('status', 'in', ['suspended', 'hibernated'])
+    .where('status', 'in', ['suspended', 'hibernated', ...reverted])
     .executeTakeFirst();
   if (numUpdatedRows === 0n) throw new ConflictError(`Agent ${agentId} can no longer be hibernated`);
+}
+
+interface Hibernated {
+  snapshotId: string;
+  error?: string | null;
+  by?: 'hibernate succeeds' | 'revert succeeds';
 }
 
 /**
@@ -31,11 +41,11 @@ export async function recordSnapshot(
 export async function markHibernated(
   trx: Transaction,
   agentId: string,
-  { snapshotId, error = null }: { snapshotId: string; error?: string | null },
+  { snapshotId, error = null, by = 'hibernate succeeds' }: Hibernated,
 ): Promise<void> {
   const gone = { server_id: null, server_name: null, ipv4: null, ipv6: null };
   const columns = { ...gone, snapshot_id: snapshotId, health: 'unknown', error };
-  await move(trx, agentId, { by: 'hibernate succeeds', orStays: true }, columns);
+  await move(trx, agentId, { by, orStays: true }, columns);
   // After a failure the server may still exist, and hold what is newer than these.
   const left =
     error === null ? sql`'{}'::jsonb` : sql`(coalesce(inputs->'hibernated', '{}'::jsonb) - 'joinGeneration')`;
@@ -66,6 +76,25 @@ export async function endHibernation(trx: Transaction, agentId: string, error: s
     .where('agent_id', '=', agentId)
     .execute();
   return false;
+}
+
+/** Its server is deleted, and the snapshot to which it is put back is in its place. @throws ConflictError */
+export const markReverted = (trx: Transaction, agentId: string, given: Omit<Hibernated, 'by'>) =>
+  markHibernated(trx, agentId, { ...given, by: 'revert succeeds' });
+
+/**
+ * A revert has ended without success. An agent whose snapshot was recorded is `hibernated`, because its
+ * server may be gone; any other stays as it is, perhaps switched off.
+ */
+export async function endReversion(
+  trx: Transaction,
+  agentId: string,
+  { error, step }: { error: string; step?: string | undefined },
+): Promise<void> {
+  const { status, snapshot_id: snapshotId } = await getAgent(trx, agentId);
+  if (!['running', 'stopped', 'hibernated'].includes(status)) return;
+  if (snapshotId !== null) return markReverted(trx, agentId, { snapshotId, error });
+  await recordFailure(trx, agentId, { error, health: step === 'preparing' ? 'unknown' : 'unhealthy' });
 }
 
 /**

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Database, Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 import { audit } from './audit.ts';
+import { findLastSnapshot } from './snapshots.ts';
 
 const MOST_REMOVED = 50;
 const cloud = z.enum(['hetzner', 'tailscale']);
@@ -64,6 +65,7 @@ export async function issueReceipt(
     kind,
     agent: { ...agent, createdAt: agent.createdAt.toISOString() },
     evidence: evidence ?? null,
+    ...(kind === 'destroy' && { lastSnapshot: await readLast(trx, agentId) }),
   });
   const { receiptId, hash } = await trx
     .insertInto('receipts')
@@ -76,6 +78,14 @@ export async function issueReceipt(
     agentId,
     details: { receiptId, hash },
   });
+}
+
+/** What is left of a destroyed agent, and until when; null: nothing. */
+async function readLast(trx: Transaction, agentId: string): Promise<object | null> {
+  const last = await findLastSnapshot(trx, agentId);
+  if (last === undefined) return null;
+  const { snapshot_id: snapshotId, hetzner_id: hetznerId, size_gb: sizeGb, delete_after: until } = last;
+  return { snapshotId, hetznerId, sizeGb, keptUntil: until?.toISOString() ?? null };
 }
 
 /** Returns an agent's newest receipt. */

@@ -33,6 +33,8 @@ export const EDGES = [
   { from: 'suspended', to: 'running', by: 'resume succeeds' },
   { from: 'suspended', to: 'running', by: 'rebuild succeeds' },
   { from: 'suspended', to: 'hibernated', by: 'hibernate succeeds' },
+  { from: 'running', to: 'hibernated', by: 'revert succeeds' },
+  { from: 'stopped', to: 'hibernated', by: 'revert succeeds' },
   { from: 'hibernated', to: 'running', by: 'wake succeeds' },
   { from: 'requested', to: 'destroying', by: 'destroy is requested' },
   { from: 'provisioning', to: 'destroying', by: 'destroy is requested' },

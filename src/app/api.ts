@@ -10,6 +10,8 @@ import { operationRequests } from '../http/agents/request-operation.ts';
 import { showAgent } from '../http/agents/show-agent.ts';
 import { showLedger } from '../http/agents/show-ledger.ts';
 import { showReceipt } from '../http/agents/show-receipt.ts';
+import { drillSnapshot, showDrills } from '../http/agents/snapshot-drills.ts';
+import { removeSnapshot, showSnapshots } from '../http/agents/snapshots.ts';
 import { listAudit, verifyAudit } from '../http/audit.ts';
 import { type Authentication, createAuthentication } from '../http/authentication.ts';
 import { createBackup, showBackups } from '../http/backups.ts';
@@ -75,6 +77,10 @@ const OPERATOR_ROUTES = [
   operationEvents,
   listOrders,
   showReceipt,
+  showSnapshots,
+  removeSnapshot,
+  drillSnapshot,
+  showDrills,
   showLedger,
   showPool,
   showImages,

@@ -10,7 +10,9 @@ export type Work =
   | 'limits'
   | 'operations'
   | 'health'
-  | 'canary';
+  | 'canary'
+  | 'snapshots'
+  | 'drill';
 
 /** In how many seconds each is due; null if nothing waits. */
 export type DueIn = Record<Work, number | null> & {
@@ -40,7 +42,10 @@ export async function readDueWork(database: Database): Promise<DueIn> {
         (select ${secondsUntil('min(lease_until)')} from operations where status = 'active')) as operations,
       (select ${secondsUntil('min(coalesce(h.due_at, now()))')} from agents a
         left join health_checks h using (agent_id) where a.status = 'running') as health,
-      (select 0 where exists (select 1 from canary_runs where status = 'running')) as canary`.execute(
+      (select 0 where exists (select 1 from canary_runs where status = 'running')) as canary,
+      (select 0 where exists (select 1 from agent_snapshots where status in ('making', 'removing')
+        or (status = 'available' and delete_after <= business_now()))) as snapshots,
+      (select 0 where exists (select 1 from snapshot_drills where status = 'running')) as drill`.execute(
     database,
   );
   return rows[0]!;

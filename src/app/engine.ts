@@ -10,7 +10,9 @@ import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
 import type {
+  AgentSnapshotParts,
   ImageParts,
+  LastSnapshotParts,
   ProjectParts,
   ProvisionSettings,
   RecordInputs,
@@ -54,6 +56,8 @@ export interface EngineParts {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  lastSnapshots: LastSnapshotParts;
+  agentSnapshots: AgentSnapshotParts;
   /** The slots of agents. */
   slots: (handOver: HandOver, canReach: () => Promise<boolean>) => SlotParts;
   /** The images that new servers may be made from; a runner has none. */
@@ -117,6 +121,8 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
       ),
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
+    lastSnapshots: parts.lastSnapshots,
+    agentSnapshots: parts.agentSnapshots,
     ...(parts.images && { images: parts.images }),
     ...(parts.projects && { projects: parts.projects }),
     slots: parts.slots(handOver.handOver, canReach),

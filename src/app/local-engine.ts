@@ -2,6 +2,7 @@ import { createImageParts } from '../images/choice.ts';
 import { createProjectParts } from '../operations/project-parts.ts';
 import { createRecorders } from '../operations/recorders.ts';
 import { createSlotParts } from '../operations/slot-parts.ts';
+import { createAgentSnapshots, createLastSnapshots } from '../operations/snapshot-parts.ts';
 import { openPulumiState, type PulumiState } from '../pulumi/open-state.ts';
 import { createFoundationStore } from '../runbooks/steps/foundation-store.ts';
 import { type Engine, openEngine } from './engine.ts';
@@ -28,6 +29,8 @@ export function openLocalEngine(
     planServers: config.billing.plans.servers,
     joinSeconds: config.joinSeconds,
     ...createRecorders(database),
+    lastSnapshots: createLastSnapshots(database, config.snapshots),
+    agentSnapshots: createAgentSnapshots(database),
     images: createImageParts(database),
     projects: createProjectParts(database),
     slots: (handOver, canReach) => createSlotParts(database, handOver, canReach),

@@ -41,6 +41,7 @@ export function openRemote(deps: {
       foundations: createFoundationStore(database, { evict }, connections.pulumi.secrets.url),
       retrySeconds: config.retrySeconds,
       planServers: config.billing.plans.servers,
+      snapshots: config.snapshots,
       keyring: connections.pulumi.keyring,
       checkIdentity: identityCheckFor(connections),
     },

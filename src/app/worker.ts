@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { startSealing } from '../audit/seal.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
-import { startCanaries } from '../canary/loop.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
 import { type Connections, fingerprint } from '../connections/connections.ts';
@@ -10,7 +9,6 @@ import { type DispatcherDeps, startDispatcher } from '../executors/github-action
 import { settleDeadWorkers } from '../executors/worker/expired.ts';
 import { startWorker } from '../executors/worker/worker.ts';
 import { createGithubClient } from '../github/github.ts';
-import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { startDelivery } from '../notices/deliver.ts';
 import { createReceivers } from '../notices/receivers.ts';
 import type { IsStillWanted } from '../operations/last-check.ts';
@@ -27,6 +25,7 @@ import { createHealthCheck, type HealthCheck } from '../tailnet/agent-health.ts'
 import { openControllerNode } from '../tailnet/controller-node.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { openFollowing, openStillWanted, startFollowers } from './billing.ts';
+import { openCanaries } from './canaries.ts';
 import { startCloudSweep } from './cloud-sweep.ts';
 import { runsDir } from './engine.ts';
 import { startImages } from './images.ts';
@@ -39,6 +38,7 @@ import { type Pulse, startPulse } from './pulse.ts';
 import { openReleasing } from './releasing.ts';
 import { startSafekeeping } from './safekeeping.ts';
 import type { ServiceDeps } from './service-deps.ts';
+import { openSnapshots } from './snapshots.ts';
 import { openUnmovedReport } from './unmoved-report.ts';
 
 export interface RunningWorker {
@@ -87,14 +87,8 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const unmoved = openUnmovedReport(deps);
   const safekeeping = startSafekeeping(deps);
   const folding = startFolding(deps);
-  const canaries = startCanaries(
-    {
-      ...{ database, queue, log, canary: config.canary },
-      hetzner: createHetznerClient(connections.hcloud.projects[0]),
-      now: () => deps.clock.now(),
-    },
-    () => pulse.isDue('canary'),
-  );
+  const canaries = openCanaries(deps, () => pulse.isDue('canary'));
+  const snapshots = openSnapshots(deps, pulse);
   const { keyring } = connections.pulumi;
   const rekeying = openRekeying(deps);
   const sealing = startSealing({ database, log, keyring }, { isDue: () => pulse.isDue('audit') });
@@ -113,6 +107,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
         safekeeping.stop(),
         folding.stop(),
         canaries.stop(),
+        snapshots?.stop(),
         pulse.stop(),
       ]);
     },

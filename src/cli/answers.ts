@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { agentJson } from '../http/agents/agent-json.ts';
 import { receiptJson } from '../http/agents/receipt-json.ts';
+import { drillJson, drillsJson, snapshotJson, snapshotsJson } from '../http/agents/snapshot-json.ts';
 import { auditJson, verificationJson } from '../http/audit-json.ts';
 import { backupJson, backupsJson } from '../http/backup-json.ts';
 import { canaryJson } from '../http/canary-json.ts';
@@ -28,6 +29,10 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/agents/{agentId}/operations': pageOf(operationJson),
   'GET /api/agents/{agentId}/receipt': receiptJson,
   'GET /api/operations/{operationId}': operationJson,
+  'GET /api/agents/{agentId}/snapshots': snapshotsJson,
+  'POST /api/agents/{agentId}/snapshot-drill': drillJson,
+  'GET /api/snapshot-drills': drillsJson,
+  'DELETE /api/snapshots/{snapshotId}': snapshotJson,
   'GET /api/orders': pageOf(orderJson),
   'GET /api/notices': pageOf(noticeJson),
   'GET /api/audit': pageOf(auditJson),

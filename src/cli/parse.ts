@@ -20,6 +20,7 @@ import { audit, notices, open, receipt } from './commands/records.ts';
 import { backup, rebuildState, restore } from './commands/recovery.ts';
 import { rekey } from './commands/rekey.ts';
 import { sessions } from './commands/sessions.ts';
+import { snapshots } from './commands/snapshots.ts';
 import { ssh } from './commands/ssh.ts';
 import { tokens } from './commands/tokens.ts';
 import { watch } from './commands/watch.ts';
@@ -52,6 +53,7 @@ function createCommands(candidates: Candidates): Command[] {
     approve,
     audit(shared),
     receipt(shared),
+    snapshots(shared),
     image,
     projects,
     init,

@@ -1,6 +1,8 @@
-import { z } from 'zod';
+import { duration } from './durations.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { type PlanRules, readPlanRules } from './plans.ts';
+
+export { duration } from './durations.ts';
 
 export const BILLING_MODES = ['act', 'observe', 'off'] as const;
 export type BillingMode = (typeof BILLING_MODES)[number];
@@ -28,10 +30,7 @@ export interface BillingConfig {
   plans: PlanRules;
 }
 
-const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000 } as const;
-type Unit = keyof typeof UNITS;
-const DAY = UNITS.d;
-const LONGEST = 3_650 * DAY;
+const DAY = 86_400_000;
 
 export const DEFAULT_DURATIONS: BillingDurations = {
   suspendAfterMs: 14 * DAY,
@@ -39,15 +38,6 @@ export const DEFAULT_DURATIONS: BillingDurations = {
   deleteAfterMs: 30 * DAY,
   cancelGraceMs: 3 * DAY,
 };
-
-const PROBLEM = 'must be a duration such as 14d, 12h, 30m or 45s, longer than nothing and at most 3650d';
-
-/** A duration as people write it. Returns milliseconds. */
-export const duration = z
-  .string()
-  .regex(/^\d{1,9}[dhms]$/, PROBLEM)
-  .transform((text) => Number(text.slice(0, -1)) * UNITS[text.slice(-1) as Unit])
-  .refine((milliseconds) => milliseconds > 0 && milliseconds <= LONGEST, PROBLEM);
 
 /** Reads what follows a payment. Problems are collected in the reader. */
 export function readBilling(reader: EnvironmentReader): BillingConfig {

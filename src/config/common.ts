@@ -8,6 +8,7 @@ import { type BillingConfig, readBilling } from './billing.ts';
 import { type BuyerPage, readBuyerPage } from './buyer-page.ts';
 import { type CanaryConfig, readCanary } from './canary.ts';
 import { type Consoles, readHetznerProjectIds } from './consoles.ts';
+import { duration } from './durations.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 import { EXECUTORS, type ExecutorName } from './executor-name.ts';
 import {
@@ -30,6 +31,7 @@ import { type PoolSettings, readPool } from './pool.ts';
 import { childEnvironment } from './process-environment.ts';
 import { readSecretsProvider, type SecretsProvider } from './secrets-provider.ts';
 import { readSignIn, type SignInConfig } from './sign-in.ts';
+import { readSnapshots, type SnapshotPolicy } from './snapshots.ts';
 import { type AgentSoftware, readAgentSoftware } from './software.ts';
 import { readTelemetry, type TelemetryConfig } from './telemetry.ts';
 import { JOIN_SECONDS, LEASE_SECONDS, RETRY_SECONDS } from './timing.ts';
@@ -90,6 +92,9 @@ export interface CommonConfig {
   backups: BackupConfig;
   expectedBackups: BackupExpectation;
   canary: CanaryConfig;
+  snapshots: SnapshotPolicy;
+  /** Milliseconds from one restore drill to the next; undefined: only when a person asks. */
+  drillEveryMs: number | undefined;
   buyerPage: BuyerPage;
   /** The numbers of the Hetzner projects, for links to its console. */
   hetznerProjectIds: Consoles['hetznerProjectIds'];
@@ -129,7 +134,7 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
     software: readAgentSoftware(reader),
     outgoing: readNotices(reader),
     telemetry: readTelemetry(reader),
-    billing: readBilling(reader),
+    ...readPlans(reader),
     canary: readCanary(reader),
     ...readBackupSettings(reader, dataDir),
     buyerPage: readBuyerPage(reader),
@@ -139,6 +144,13 @@ export function readCommon(reader: EnvironmentReader): Omit<CommonConfig, 'provi
       [host, new URL(publicUrl).hostname].concat(operator ? new URL(operator.url).hostname : []),
     ),
   };
+}
+
+/** What depends on a plan. */
+function readPlans(reader: EnvironmentReader): Pick<CommonConfig, 'billing' | 'snapshots' | 'drillEveryMs'> {
+  const billing = readBilling(reader);
+  const drillEveryMs = reader.read('AGENT_SNAPSHOTS_DRILL_EVERY', duration);
+  return { billing, snapshots: readSnapshots(reader, billing.plans), drillEveryMs };
 }
 
 function readPulumi(reader: EnvironmentReader): CommonConfig['pulumi'] {

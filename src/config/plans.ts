@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { errorMessage } from '../errors.ts';
+import { duration } from './durations.ts';
 import type { EnvironmentReader } from './environment-reader.ts';
 
 /** The plans on sale, smallest first. */
@@ -16,6 +17,16 @@ export interface PlanRules {
   metadata: boolean;
   /** The servers of plans that the file describes; the others have the service's own. */
   servers: PlanServers;
+  /** The snapshots of plans that the file describes; the others have what the environment says. */
+  snapshots: Partial<Record<Plan, PlanSnapshots>>;
+}
+
+/** The snapshots that agents of a plan keep; what is undefined is as for every other plan. */
+export interface PlanSnapshots {
+  everyMs: number | undefined;
+  keep: number | undefined;
+  /** How long the last one, before a destroy, is kept; undefined: none is made. */
+  lastMs: number | undefined;
 }
 
 export type PlanServers = Partial<Record<Plan, ServerRules>>;
@@ -29,7 +40,7 @@ export interface ServerRules {
 }
 
 /** Without a file the checkout's metadata names the plan, and prices say nothing. */
-export const PLANS_FROM_METADATA: PlanRules = { ofPrice: {}, metadata: true, servers: {} };
+export const PLANS_FROM_METADATA: PlanRules = { ofPrice: {}, metadata: true, servers: {}, snapshots: {} };
 
 const price = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'is not a price id or lookup key');
 const plan = z.enum(PLANS, { error: `must be one of ${PLANS.join(', ')}` });
@@ -46,12 +57,25 @@ export const planServersSchema = z.partialRecord(
   z.enum(PLANS),
   serverRules.transform(({ types, mostEurosPerMonth }) => ({ types, mostEurosPerMonth })),
 );
+/** How many snapshots of an agent the schedule keeps. */
+export const snapshotsKept = z
+  .int('must be a whole number')
+  .min(1, 'must be at least 1')
+  .max(100, 'must be at most 100');
+const planSnapshots = z
+  .strictObject({
+    every: duration.optional(),
+    keep: snapshotsKept.optional(),
+    lastSnapshot: duration.optional(),
+  })
+  .transform(({ every, keep, lastSnapshot }) => ({ everyMs: every, keep, lastMs: lastSnapshot }));
 const fileSchema = z.strictObject({
   prices: z
     .record(price, plan)
     .refine((prices) => Object.keys(prices).length > 0, 'must name at least one price'),
   metadata: z.boolean({ error: 'must be true or false' }).default(false),
   servers: planServersSchema.default({}),
+  snapshots: z.partialRecord(z.enum(PLANS), planSnapshots).default({}),
 });
 
 /** Reads the file that BILLING_PLANS names. Every problem in it is collected in the reader. */
@@ -73,8 +97,8 @@ function parseFile(reader: EnvironmentReader, path: string): PlanRules | undefin
   }
   const parsed = fileSchema.safeParse(content);
   if (parsed.success) {
-    const { prices, metadata, servers } = parsed.data;
-    return { ofPrice: prices, metadata, servers };
+    const { prices, ...rules } = parsed.data;
+    return { ofPrice: prices, ...rules };
   }
   reader.problems.push(
     ...parsed.error.issues.map(

@@ -1,5 +1,6 @@
 import type { Generated, GeneratedAlways } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
+import type { AgentSnapshotTables } from './agent-snapshot-tables.ts';
 import type { AuditChainTable, AuditHeadTable, AuditLogTable, ReceiptTable } from './audit-tables.ts';
 import type {
   BillingRunTable,
@@ -52,6 +53,7 @@ export interface Tables
     TelemetryTables,
     ProposalTables,
     ImageTables,
+    AgentSnapshotTables,
     KeyTables,
     CanaryTables,
     RecoveryTables,

@@ -1,8 +1,13 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 
-/** The tables whose rows have a column `secrets`, sealed for the id in this column. */
-export const SEALED_TABLES = { agents: 'agent_id', slots: 'slot_id', images: 'image_id' } as const;
+/** The tables whose rows have `secrets`: the columns of their ids, and of the ids they are sealed for. */
+export const SEALED_TABLES = {
+  agents: { id: 'agent_id', owner: 'agent_id' },
+  slots: { id: 'slot_id', owner: 'slot_id' },
+  images: { id: 'image_id', owner: 'image_id' },
+  agent_snapshots: { id: 'snapshot_id', owner: 'agent_id' },
+} as const;
 export type SealedTable = keyof typeof SEALED_TABLES;
 
 /** Whether a row's secrets are sealed with another key than this one. */

@@ -65,12 +65,12 @@ export async function claimNext(
  */
 export async function beginOperation(
   trx: Transaction,
-  operation: Pick<OperationRow, 'kind' | 'agent_id'>,
+  operation: Pick<OperationRow, 'kind' | 'agent_id' | 'operation_id'>,
 ): Promise<void> {
-  const { kind, agent_id: agentId } = operation;
+  const { kind, agent_id: agentId, operation_id: own } = operation;
   // runbookFor() refuses an operation that may no longer begin.
   if (!mayBegin(kind, (await getAgent(trx, agentId)).status)) return;
-  await findOperation(kind)?.begin?.(trx, agentId);
+  await findOperation(kind)?.begin?.(trx, agentId, own);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { type AuditEntry, audit } from '../agents/audit.ts';
 import { recordFailure } from '../agents/lifecycle.ts';
 import type { Transaction } from '../database/connect.ts';
+import type { OperationParameters } from '../database/tables.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Ending } from './definition.ts';
 import { insertOperations } from './insert.ts';
@@ -49,9 +50,13 @@ export async function queueAllByService(
   trx: Transaction,
   agentIds: readonly string[],
   kind: string,
-  { cause, delaySeconds = 0 }: { cause: string; delaySeconds?: number },
+  {
+    cause,
+    delaySeconds = 0,
+    parameters,
+  }: { cause: string; delaySeconds?: number; parameters?: OperationParameters },
 ): Promise<void> {
-  const operations = agentIds.map((agentId) => ({ agentId, kind, delaySeconds }));
+  const operations = agentIds.map((agentId) => ({ agentId, kind, delaySeconds, parameters }));
   const rows = await insertOperations(trx, operations);
   await audit(trx, ...rows.map((row) => toAudited(row, cause)));
 }

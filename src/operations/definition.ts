@@ -75,6 +75,11 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   waitsUntouched?: boolean;
   /** An attempt at work is asked to end once nothing holds the agent any more. */
   endsOnRelease?: boolean;
+  /**
+   * It waits for Hetzner nearly all the time, and is never urgent: a worker runs one of these beside its
+   * slots, so that nothing else waits for it.
+   */
+  runsBeside?: boolean;
   /** Whether it needs a network route to the agent's machine; default true. */
   needsRoute?: boolean;
   /** Its parameters: the route's body, the command's options and the form's fields. */
@@ -94,8 +99,8 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   /** In this status the service has already queued a successor: a retry makes the successor due now. */
   hastenedIn?: AgentStatus;
 
-  /** Updates the agent when an attempt begins. */
-  begin?(trx: Transaction, agentId: string): Promise<void>;
+  /** Updates the agent when an attempt at the operation `own` begins. */
+  begin?(trx: Transaction, agentId: string, own: string): Promise<void>;
   effect: z.ZodType<Effect>;
   /**
    * Writes the effect of the operation `own` to the agent's row.

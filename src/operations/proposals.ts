@@ -19,9 +19,12 @@ const MOST_OPEN = 100;
 
 /** Kinds that lose data or take the agent from its customer: programs only propose them. */
 export function proposableKinds(): string[] {
-  return requestableOperations()
-    .filter(({ takesFromCustomer }) => takesFromCustomer === true)
-    .map(({ kind }) => kind);
+  return (
+    requestableOperations()
+      // A proposal has no parameters.
+      .filter(({ takesFromCustomer, parameters }) => takesFromCustomer === true && parameters === undefined)
+      .map(({ kind }) => kind)
+  );
 }
 
 export interface NewProposal {

@@ -13,6 +13,8 @@ export function createRecorders(database: Database): Pick<RunbookParts, 'recordI
     recordInputs: ({ operation, agent }, prepared) =>
       whileHeld(database, operation, (trx) => recordInputs(trx, agent.agent_id, prepared)),
     recordSnapshot: ({ operation, agent }, snapshotId) =>
-      whileHeld(database, operation, (trx) => recordSnapshot(trx, agent.agent_id, snapshotId)),
+      whileHeld(database, operation, (trx) =>
+        recordSnapshot(trx, agent.agent_id, snapshotId, operation.kind),
+      ),
   };
 }

@@ -72,6 +72,11 @@ export function exclusiveKinds(): OperationKind[] {
     .map(({ kind }) => kind);
 }
 
+/** The kinds that take no slot of a worker. */
+export function kindsBeside(): OperationKind[] {
+  return operationDefinitions().flatMap(({ kind, runsBeside }) => (runsBeside ? [kind] : []));
+}
+
 /** The kinds that make a slot's server their agent's. */
 export function adoptingKinds(): OperationKind[] {
   return operationDefinitions().flatMap(({ kind, adopts }) => (adopts ? [kind] : []));

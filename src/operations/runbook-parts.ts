@@ -1,6 +1,7 @@
 import type { AgentInputs } from '../../stacks/inputs.ts';
 import type { Made } from '../agents/agent-record.ts';
 import type { Vault } from '../agents/secrets.ts';
+import type { MadeSnapshot } from '../agents/snapshots.ts';
 import type { AgentRow } from '../agents/store.ts';
 import type { PlanServers } from '../config/plans.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
@@ -34,6 +35,36 @@ export type RecordInputs = (
 
 /** Records the verified snapshot for which the agent's server is about to be deleted; null: none. */
 export type RecordSnapshot = (run: Attempt, snapshotId: string | null) => Promise<void>;
+
+/** The last snapshots of agents that are destroyed, beside the database. */
+export interface LastSnapshotParts {
+  /**
+   * Records that one is about to be made, if the agent's plan has one. `keptId`: Hetzner's id of the one that
+   * an earlier attempt or destroy has kept. @throws LostError
+   */
+  begin(run: Attempt): Promise<LastSnapshot>;
+  /** Records the complete one, before anything of the agent is deleted. @throws LostError */
+  keep(run: Attempt, made: MadeSnapshot): Promise<void>;
+}
+
+export interface LastSnapshot {
+  isWanted: boolean;
+  keptId?: string | undefined;
+}
+
+/** The snapshots of agents, beside the database. */
+export interface AgentSnapshotParts {
+  /** Returns the attempt's agent's complete snapshot; undefined if there is none with this id. */
+  find(run: Attempt, snapshotId: string): Promise<KnownSnapshot | undefined>;
+}
+
+export interface KnownSnapshot {
+  hetznerId: string;
+  /** The device whose identity is on its disk. */
+  tailnetNodeId: string | null;
+  /** The agent's sealed keys of then; a runner gets none. */
+  secrets?: Buffer | undefined;
+}
 
 /** The slots of agents, beside the database. */
 export interface SlotParts {
@@ -100,6 +131,10 @@ export interface RunbookParts {
   ensureFoundation(run: Attempt, project: string): Promise<number>;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  /** Absent where nothing is destroyed that has data, such as slots. */
+  lastSnapshots?: LastSnapshotParts;
+  /** Absent where no agent is put back. */
+  agentSnapshots?: AgentSnapshotParts;
   /** Seals what has to survive of an agent whose server is about to be made; undefined: nothing has. */
   sealNew?: (agent: AgentRow, made: Made) => Promise<Record<string, string> | undefined>;
   /** The slots that agents have claimed. A runner hands none over. */

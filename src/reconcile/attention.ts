@@ -83,6 +83,10 @@ const PROPOSAL_CURE =
   'Approve or reject it under Attention on the dashboard. Undecided, it expires after a day.';
 const IMAGE_CURE =
   'Mend the cause, and build another (npm run agents -- image build); that removes this one. Without an image, new servers take longer.';
+const SNAPSHOT_CURE =
+  'The operation’s log says what Hetzner answered. `npm run agents -- snapshot <agent>` makes another one; one that is protected at Hetzner is removed once it is not.';
+const DRILL_CURE =
+  'Make another snapshot of the agent, then `npm run agents -- snapshots drill <agent>`: docs/snapshots.md.';
 const CANARY_CURE =
   'Read the log of its last operation (npm run agents -- logs), mend the cause, and try another: npm run agents -- canary --max-cost 0.05.';
 const BACKUP_CURE =
@@ -167,6 +171,18 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
         else 'The image ' || image_id || ' could not be built: ' end || error, ${sql.lit(IMAGE_CURE)}
     from images i where status = 'bad' or (failure_code = ${sql.lit(NOT_BUILT)} and not exists (
       select 1 from images n where n.created_at > i.created_at and n.status in ('building', 'available')))`,
+  sql`select 'mismatch', s.made_at, s.agent_id, 'snapshot ' || s.snapshot_id,
+      case when s.status = 'lost' then s.error || '.' when s.status = 'removing' and s.tries > 0
+        then 'A snapshot of ' || s.agent_id || ' is still billed. ' || s.error
+        else 'No snapshot of ' || s.agent_id || ' could be made: ' || s.error end, ${sql.lit(SNAPSHOT_CURE)}
+    from agent_snapshots s join agents a using (agent_id)
+    where s.error is not null and ((s.status = 'removing' and s.tries > 0) or (a.status <> 'destroyed'
+      and s.ended_at > now() - interval '30 days' and not exists (select 1 from agent_snapshots n
+        where n.agent_id = s.agent_id and n.status = 'available' and n.made_at > s.made_at)))`,
+  sql`select 'mismatch', finished_at, agent_id, drill_id,
+      'The last restore drill, with a snapshot of ' || agent_id || ', failed: ' || error, ${sql.lit(DRILL_CURE)}
+    from snapshot_drills where status = 'failed'
+      and finished_at = (select max(finished_at) from snapshot_drills)`,
   sql`select 'configuration', finished_at, null, 'canary', 'The last canary, ' || agent_id || ', failed: ' || error,
       ${sql.lit(CANARY_CURE)}
     from canary_runs where status = 'failed'

@@ -76,7 +76,7 @@ async function lockWork(trx: Transaction, table: 'slots' | 'images', id: string)
   const claimer = table === 'slots' ? sql`agent_id` : sql`null`;
   const { rows } = await sql<{ isFree: boolean; agentId: string | null }>`
     select (lease_until is null or lease_until < now()) as "isFree", ${claimer} as "agentId"
-    from ${sql.table(table)} where ${sql.ref(SEALED_TABLES[table])} = ${id}
+    from ${sql.table(table)} where ${sql.ref(SEALED_TABLES[table].id)} = ${id}
     for no key update skip locked`.execute(trx);
   const [row] = rows;
   if (row === undefined) return (await exists(trx, table, id)) ? 'busy' : id;
@@ -86,6 +86,6 @@ async function lockWork(trx: Transaction, table: 'slots' | 'images', id: string)
 
 async function exists(trx: Transaction, table: SealedTable, id: string): Promise<boolean> {
   const { rows } = await sql`
-    select 1 from ${sql.table(table)} where ${sql.ref(SEALED_TABLES[table])} = ${id}`.execute(trx);
+    select 1 from ${sql.table(table)} where ${sql.ref(SEALED_TABLES[table].id)} = ${id}`.execute(trx);
   return rows.length > 0;
 }

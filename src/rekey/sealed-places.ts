@@ -70,11 +70,13 @@ async function resealRows(
   table: SealedTable,
   skip: readonly string[],
 ): Promise<Resealed> {
-  const [name, id] = [sql.table(table), sql.ref(SEALED_TABLES[table])];
+  const columns = SEALED_TABLES[table];
+  const [name, owner] = [sql.table(table), sql.ref(columns.owner)];
+  const id = sql`${sql.ref(columns.id)}::text`;
   const { current } = keyring;
   return database.transaction().execute(async (trx) => {
-    const { rows } = await sql<{ id: string; secrets: Buffer }>`
-      select ${id} as id, secrets from ${name}
+    const { rows } = await sql<{ id: string; owner: string; secrets: Buffer }>`
+      select ${id} as id, ${owner} as owner, secrets from ${name}
       where ${isUnderOther(current.id)} and ${id} <> all(${skip}::text[])
       order by ${id} limit ${AT_ONCE} for no key update skip locked`.execute(trx);
     const unreadable: string[] = [];
@@ -88,9 +90,12 @@ async function resealRows(
 }
 
 /** Undefined if neither passphrase opens it: an older version did not check the passphrase at the start. */
-function tryReseal(keyring: Keyring, { id, secrets }: { id: string; secrets: Buffer }): Buffer | undefined {
+function tryReseal(
+  keyring: Keyring,
+  { owner, secrets }: { owner: string; secrets: Buffer },
+): Buffer | undefined {
   try {
-    return reseal(keyring, keyring.current, id, secrets);
+    return reseal(keyring, keyring.current, owner, secrets);
   } catch {
     return undefined;
   }

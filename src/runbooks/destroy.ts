@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { evidenceSchema, issueReceipt } from '../agents/receipts.ts';
+import { giveSnapshotsUp } from '../agents/snapshots.ts';
 import { getAgent, markDestroyed, markDestroying, recordDestroyFailure } from '../agents/store.ts';
 import { repeatLater } from '../operations/consequences.ts';
 import type { Ending } from '../operations/definition.ts';
 import { endUnfinished } from '../operations/endings.ts';
 import { defineOperation } from '../operations/registry.ts';
 import { giveSlotUp, markAdopted } from '../slots/claimed.ts';
+import { keepLastSnapshot } from './steps/last-snapshot.ts';
 import { removeEverything } from './steps/remove-everything.ts';
 
 const effect = z.object({
@@ -14,7 +16,10 @@ const effect = z.object({
   evidence: evidenceSchema.optional().catch(undefined),
 });
 
-/** Removes everything an agent has, for good: server, keys, device, stack, history and locks. */
+/**
+ * Removes everything an agent has, for good: server, keys, device, stack, history and locks. Where its plan
+ * says so, a last snapshot of its disk is kept before that, for a time.
+ */
 export const destroy = defineOperation<z.infer<typeof effect>>({
   kind: 'destroy',
   rank: 90,
@@ -23,7 +28,8 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   freesResources: true,
   removesAgent: true,
   takesFromCustomer: true,
-  limitSeconds: 20 * 60,
+  // A last snapshot may take an hour.
+  limitSeconds: 90 * 60,
   needsRoute: false,
   // The agent's other operations have become pointless.
   request: async (trx, agentId, own) => {
@@ -34,6 +40,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   asksAgain: true,
   effect,
   succeed: async (trx, agentId, { evidence }) => {
+    await giveSnapshotsUp(trx, agentId);
     await issueReceipt(trx, { agentId, kind: 'destroy', evidence });
     await markDestroyed(trx, agentId);
     await markAdopted(trx, agentId);
@@ -46,11 +53,12 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   confirm: {
     loses: 'with everything on its server',
     explain: (agentId) =>
-      'This deletes its server with all data, its keys, its device on the tailnet and its stack. An id is never used ' +
+      'This deletes its server with all data (but a last snapshot, where its plan has one), its keys, its device on the tailnet and its stack. An id is never used ' +
       `again: a later order for ${agentId} will need attention.`,
   },
   run: (parts) => async (attempt) => {
-    return { kind: 'destroyed', evidence: await removeEverything(parts, attempt) };
+    const kept = await keepLastSnapshot(parts, attempt);
+    return { kind: 'destroyed', evidence: await removeEverything(parts, attempt, kept) };
   },
 });
 

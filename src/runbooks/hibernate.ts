@@ -3,19 +3,15 @@ import type { AgentInputs } from '../../stacks/inputs.ts';
 import { serverIdSchema } from '../../stacks/outputs.ts';
 import { endHibernation, markHibernated } from '../agents/hibernation.ts';
 import { type Evidence, evidenceSchema, issueReceipt } from '../agents/receipts.ts';
-import type { AgentKeys } from '../agents/secrets.ts';
-import { RetryableError } from '../errors.ts';
 import type { Snapshot } from '../hetzner/hetzner.ts';
-import type { Attempt } from '../operations/attempt.ts';
 import { repeatLater } from '../operations/consequences.ts';
 import type { Ending } from '../operations/definition.ts';
 import { defineOperation } from '../operations/registry.ts';
-import type { RunbookParts } from '../operations/runbook-parts.ts';
-import { poll } from '../processes/poll.ts';
-import { recorded, toProgram } from './steps/agent-program.ts';
+import { recorded } from './steps/agent-program.ts';
 import { keepSnapshot } from './steps/keep-snapshot.ts';
-import { findResources, lookUpServer } from './steps/own-server.ts';
-import { assertHeld, clearPending, withLockRecovery } from './steps/recovery.ts';
+import { lookUpServer } from './steps/own-server.ts';
+import { clearPending } from './steps/recovery.ts';
+import { removeServer } from './steps/remove-server.ts';
 import { removeSnapshots } from './steps/snapshots.ts';
 
 const effect = z.object({
@@ -82,33 +78,3 @@ function toEvidence({ serverId, name }: Snapshot, gone: Date): Evidence {
     serverId === null ? [] : [{ cloud: 'hetzner', kind: 'server', id: serverId, name } as const];
   return { removed, gone: { hetzner: gone.toISOString() } };
 }
-
-/**
- * Removes the server from the stack and from Hetzner, where a state may have lacked it.
- * @returns when Hetzner answered that it is gone
- * @throws RetryableError if it is still there at the end
- */
-async function removeServer(
-  parts: RunbookParts,
-  attempt: Attempt,
-  { inputs, keys, mayBeNew }: { inputs: AgentInputs; keys: AgentKeys; mayBeNew: boolean },
-): Promise<Date> {
-  const program = toProgram(inputs, keys, await findResources(parts.hetzner, attempt.agent));
-  await withLockRecovery(parts.executor, attempt, attempt.agent.stack_name, () =>
-    parts.executor.up(attempt, program, { mayBeNew, keys }),
-  );
-  const left = await lookUpServer(parts.hetzner, attempt.agent);
-  if (left !== undefined && left.status !== 'deleting') {
-    assertHeld(attempt);
-    await parts.hetzner.deleteServer(left.id, { wait: true });
-    attempt.log(`deleted server ${left.name} (${left.id}), which the stack lacked`);
-  }
-  const isGone = async () =>
-    (await lookUpServer(parts.hetzner, attempt.agent)) === undefined ? new Date() : undefined;
-  const timeoutMs = (parts.goneWithinSeconds ?? GONE_WITHIN_SECONDS) * 1000;
-  const gone = await poll(isGone, { intervalMs: 1_000, timeoutMs, signal: attempt.signal });
-  if (gone === undefined) throw new RetryableError('The server is still being deleted at Hetzner');
-  return gone;
-}
-
-const GONE_WITHIN_SECONDS = 60;

@@ -10,7 +10,13 @@ import { requestAs } from '../http-client/request.ts';
 import { createLog, type Log, traceIdFor } from '../log.ts';
 import type { AgentEffect, Runbooks } from '../operations/attempt.ts';
 import { limitSeconds } from '../operations/registry.ts';
-import type { RecordInputs, RecordSnapshot, SlotParts } from '../operations/runbook-parts.ts';
+import type {
+  AgentSnapshotParts,
+  LastSnapshotParts,
+  RecordInputs,
+  RecordSnapshot,
+  SlotParts,
+} from '../operations/runbook-parts.ts';
 import { runbookFor } from '../operations/runbooks.ts';
 import type { OperationKind } from '../operations/states.ts';
 import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
@@ -27,6 +33,7 @@ import type { RunnerConfig } from './config.ts';
 import { refuseOtherProject } from './hetzner-project.ts';
 import { createRemoteFoundations } from './remote-foundations.ts';
 import { createRemoteSlots } from './remote-slots.ts';
+import { createRemoteSnapshots } from './remote-snapshots.ts';
 import { createReporter, type Reporter } from './reporter.ts';
 import { createServiceLink } from './service-link.ts';
 
@@ -39,6 +46,8 @@ export type OpenEngine = (parts: {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
+  lastSnapshots: LastSnapshotParts;
+  agentSnapshots: AgentSnapshotParts;
   slots: () => SlotParts;
   planServers: PlanServers;
   processTags: Record<string, string>;
@@ -142,6 +151,7 @@ async function followRunbook({
     passphrases,
     foundations: createRemoteFoundations(reporter),
     ...createRemoteRecorders(reporter),
+    ...createRemoteSnapshots(reporter),
     slots: () => createRemoteSlots(slotId),
     planServers,
     processTags,

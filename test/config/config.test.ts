@@ -160,15 +160,29 @@ describe('readConfig', () => {
       ofPrice: { price_1: 'starter', pro_monthly: 'pro' },
       metadata: false,
       servers: {},
+      snapshots: {},
     });
-    expect(readConfig({}).billing.plans).toEqual({ ofPrice: {}, metadata: true, servers: {} });
+    expect(readConfig({}).billing.plans).toEqual({
+      ...{ ofPrice: {}, metadata: true },
+      ...{ servers: {}, snapshots: {} },
+    });
     const servers = { pro: { types: { nbg1: ['cx33', 'cpx32'] }, mostEurosPerMonth: 12 } };
     write({ prices: { price_1: 'pro' }, metadata: true, servers });
     expect(readConfig({ BILLING_PLANS }).billing.plans).toEqual({
       ofPrice: { price_1: 'pro' },
       metadata: true,
       servers,
+      snapshots: {},
     });
+    const snapshots = { pro: { every: '12h', keep: 3, lastSnapshot: '30d' } };
+    write({ prices: { price_1: 'pro' }, snapshots });
+    const { starter, pro } = readConfig({ BILLING_PLANS, AGENT_SNAPSHOTS_EVERY: '1d' }).snapshots;
+    expect(starter).toEqual({ everyMs: 86_400_000, keep: 7, lastMs: undefined });
+    expect(pro).toEqual({ everyMs: 43_200_000, keep: 3, lastMs: 30 * 86_400_000 });
+    write({ prices: { price_1: 'pro' }, snapshots: { pro: { keep: 0, every: 'daily' } } });
+    expect(() => readConfig({ BILLING_PLANS })).toThrow(/snapshots.pro.keep: must be at least 1/);
+    expect(() => readConfig({ BILLING_PLANS })).toThrow(/snapshots.pro.every: must be a duration/);
+    expect(() => readConfig({ AGENT_SNAPSHOTS_KEEP: '101' })).toThrow(/AGENT_SNAPSHOTS_KEEP must be at most/);
     write({
       prices: { price_1: 'pro' },
       servers: { huge: {}, max: { types: { nbg1: [] }, mostEurosPerMonth: 0 } },

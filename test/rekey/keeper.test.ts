@@ -165,7 +165,7 @@ test('the status says what is left, whom the change waits for, and when it is do
   expect(await readRekeyStatus(at.database)).toEqual({
     state: 'waiting',
     waitsFor: ['old (--role worker)'],
-    left: { agents: 1, slots: 1, images: 0, stacks: 0 },
+    left: { agents: 1, slots: 1, images: 0, agent_snapshots: 0, stacks: 0 },
     problems: [],
   });
   const waiting = await at.database.selectFrom('findings').selectAll().executeTakeFirstOrThrow();
@@ -181,7 +181,7 @@ test('the status says what is left, whom the change waits for, and when it is do
   // Its agent is being worked on.
   expect(await readRekeyStatus(at.database)).toMatchObject({
     state: 'moving',
-    left: { agents: 0, slots: 0, images: 0, stacks: 1 },
+    left: { agents: 0, slots: 0, images: 0, agent_snapshots: 0, stacks: 1 },
   });
   await sql`update operations set status = 'queued', worker_id = null, lease_until = null`.execute(
     at.database,

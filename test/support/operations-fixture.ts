@@ -47,6 +47,8 @@ const TABLES = [
   'images',
   'stack_resources',
   'agent_changes',
+  'snapshot_drills',
+  'agent_snapshots',
   'operations',
   'stripe_events',
   'agents',

@@ -113,8 +113,9 @@ export function createRunbookFixture(at: OperationsFixture) {
       return { outputs: {}, changes: {}, processes: 1 };
     };
   /** Adds the device of a server that has joined, at the address in the outputs. */
-  const join = ({ joinName: hostname = 'agent', keyGeneration }: AgentProgram['inputs']) => {
-    if (devices.some(({ addresses }) => addresses.includes(OUTPUTS.tailnetIp))) return;
+  const join = ({ joinName: hostname = 'agent', keyGeneration, hibernated }: AgentProgram['inputs']) => {
+    const isHibernated = hibernated !== undefined;
+    if (isHibernated || devices.some(({ addresses }) => addresses.includes(OUTPUTS.tailnetIp))) return;
     const name = `${hostname}.tail.ts.net`;
     devices.push({
       nodeId: `n${keyGeneration}`,
@@ -163,7 +164,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       at.database.transaction().execute((trx) => recordInputs(trx, run.agent.agent_id, { inputs, secrets })),
     recordSnapshot: async (run, snapshotId) => {
       await reach(`record snapshot ${snapshotId}`);
-      await recordSnapshot(at.database, run.agent.agent_id, snapshotId);
+      await recordSnapshot(at.database, run.agent.agent_id, snapshotId, run.operation.kind);
     },
     vault,
     newServerName: (agentId) => `agent-${agentId}`,

@@ -88,6 +88,7 @@ export async function openSweepFixture(settings: Partial<SandboxSettings> = {}) 
     sandboxDatabase,
     openClouds,
     hcloud,
+    hcloudToken: hetzner.token,
     sweep: (overrides: Partial<SweepDeps> = {}): Promise<SweepReport> =>
       sweep({ database, log, openClouds, ...overrides }, new AbortController().signal),
     /** Injects a fault in the sandbox. */

@@ -33,14 +33,32 @@ function operationCommand(operation: Requestable, { agent }: Arguments): Command
           string,
           unknown
         >;
-      if (confirm !== undefined && yes !== true && !(await confirmed(operation, agentId, terminal))) {
-        terminal.print('Nothing was done.');
-        return false;
-      }
       const body = Object.fromEntries(names.map((name) => [name, given[name]]));
-      return follow(await postOperation(terminal.api, { kind, agentId, body }), values, terminal);
+      return requestConfirmed(operation, { ...values, yes, agentId, body }, terminal);
     },
   });
+}
+
+interface Wanted {
+  agentId: string;
+  body: object;
+  yes?: boolean | undefined;
+  json: boolean;
+  wait: boolean;
+}
+
+/** Requests an operation, if a person confirms what cannot be undone. @returns whether it succeeded */
+export async function requestConfirmed(
+  operation: Requestable,
+  { agentId, body, yes, ...common }: Wanted,
+  terminal: Terminal,
+): Promise<boolean> {
+  const { kind, confirm } = operation;
+  if (confirm !== undefined && yes !== true && !(await confirmed(operation, agentId, terminal))) {
+    terminal.print('Nothing was done.');
+    return false;
+  }
+  return follow(await postOperation(terminal.api, { kind, agentId, body }), common, terminal);
 }
 
 /** Asks a person, who sees the state of what would be lost. @throws CommandError without a terminal */

@@ -1,5 +1,6 @@
 import type { AgentChange } from '../../agents/changes.ts';
 import type { Receipt } from '../../agents/receipts.ts';
+import type { AgentSnapshotRow } from '../../agents/snapshots.ts';
 import type { StackResources } from '../../agents/stack-resources.ts';
 import type { Asker, AuditRow } from '../../audit/listing.ts';
 import type { Consoles } from '../../http/deps.ts';
@@ -21,6 +22,7 @@ import { ledgerSection } from './ledger-section.ts';
 import { earlierSection, type LatestOperation, latestSection } from './operations-section.ts';
 import { historySection, receiptSection } from './records-section.ts';
 import { resourcesSection } from './resources-section.ts';
+import { snapshotsSection } from './snapshots-section.ts';
 import { statesSection } from './states-section.ts';
 
 export interface AgentPage extends Actions {
@@ -31,6 +33,7 @@ export interface AgentPage extends Actions {
   askers: ReadonlyMap<string, Asker>;
   changes: readonly AgentChange[];
   resources: StackResources | undefined;
+  snapshots: readonly AgentSnapshotRow[];
   findings: readonly Finding[];
   buyersPage: string;
   followsPayments: boolean;
@@ -56,6 +59,7 @@ ${latest !== undefined && latestSection(latest, page.role)}
 <div class="columns"><div id="billing" data-live>${billingSection(agent)}</div>
 <div id="ledger" data-live>${ledger !== undefined && ledgerSection(ledger)}</div></div>
 <div id="resources" data-live>${resourcesSection(agent, page.resources)}</div>
+<div id="snapshots" data-live>${snapshotsSection(page.snapshots)}</div>
 <div id="earlier" data-live>${earlierSection(page.earlier, page.askers)}</div>
 <div id="commands" data-live>${commandsSection(agent)}</div>
 <div id="history" data-live>${historySection(page.history)}</div>`;

@@ -1,6 +1,7 @@
 import type { RequestHandler } from 'express';
 import { listChanges } from '../../agents/changes.ts';
 import { findReceipt } from '../../agents/receipts.ts';
+import { listSnapshots } from '../../agents/snapshots.ts';
 import { readResources } from '../../agents/stack-resources.ts';
 import { findAskers, listAudit } from '../../audit/listing.ts';
 import { findAgentJson } from '../../http/agents/present-agents.ts';
@@ -55,19 +56,23 @@ export function showAgent(deps: HttpDeps): RequestHandler {
 
 async function readMore({ database }: HttpDeps, agentId: string, earlier: readonly OperationRow[]) {
   const ids = earlier.map((row) => row.operation_id);
-  const [operations, askers, unfinished, changes, resources, findings, history, receipt, ledger] =
+  const [operations, askers, unfinished, changes, resources, snapshots, findings, history, receipt, ledger] =
     await Promise.all([
       presentOperations(database, earlier),
       findAskers(database, agentId, ids),
       listUnfinished(database, agentId),
       listChanges(database, { agentId, limit: CHANGES_SHOWN }),
       readResources(database, agentId),
+      listSnapshots(database, agentId),
       listFindingsOf(database, agentId),
       listAudit(database, { agentId, limit: HISTORY_SHOWN }),
       findReceipt(database, agentId),
       readLedger(database, agentId),
     ]);
-  return { earlier: operations, askers, unfinished, changes, resources, findings, history, receipt, ledger };
+  return {
+    ...{ earlier: operations, askers, unfinished, changes, resources },
+    ...{ snapshots, findings, history, receipt, ledger },
+  };
 }
 
 async function readLatest(

@@ -6,6 +6,7 @@ import { recordInputs } from '../../agents/record-inputs.ts';
 import { createVault } from '../../agents/secrets.ts';
 import { foundResourcesSchema, recordResources } from '../../agents/stack-resources.ts';
 import { getAgent } from '../../agents/store.ts';
+import type { SnapshotPolicy } from '../../config/snapshots.ts';
 import type { Database, Transaction } from '../../database/connect.ts';
 import { cutText, jsonText } from '../../database/storable.ts';
 import { ConflictError, InvalidInputError } from '../../errors.ts';
@@ -15,6 +16,7 @@ import { gapLine } from '../../operations/backlog.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
+import type { KnownSnapshot, LastSnapshot } from '../../operations/runbook-parts.ts';
 import { recordSpans } from '../../operations/traces/record-spans.ts';
 import type { FoundationStore } from '../../runbooks/steps/foundation-store.ts';
 import type { Secret } from '../../secret.ts';
@@ -22,6 +24,7 @@ import { beat, getStanding, lockFor, type Sender } from './attempts.ts';
 import { check } from './callback.ts';
 import { refuseForeignInputs, reportedInputsSchema } from './inputs.ts';
 import { resultSchema, resultSchemaFor } from './result.ts';
+import { findForRunner, recordLastSnapshot } from './runner-snapshots.ts';
 import { fromSent, MAX_SPANS, sentSpanSchema } from './sent-spans.ts';
 
 const MAX_LINES = 500;
@@ -35,6 +38,11 @@ const foundationInputs = z.object({
     .regex(/^[a-z0-9](-?[a-z0-9])*$/),
 });
 const firewallId = z.int().positive();
+const madeSnapshotSchema = z.object({
+  hetznerId: serverIdSchema,
+  sizeGb: z.number().positive().max(1_000_000),
+  serverId: serverIdSchema.nullable(),
+});
 
 /** Data that a runner records with the service, or requests from it, while it works. */
 export const recordSchema = z.discriminatedUnion('kind', [
@@ -51,6 +59,10 @@ export const recordSchema = z.discriminatedUnion('kind', [
   }),
   /** Sent before a server is deleted in whose place the snapshot is kept. Null forgets the recorded one. */
   z.object({ kind: z.literal('snapshot'), snapshotId: serverIdSchema.nullable() }),
+  /** Asks whether a last snapshot is wanted before the destroy, then tells it before anything is deleted. */
+  z.object({ kind: z.literal('last-snapshot'), made: madeSnapshotSchema.optional() }),
+  /** Asks for the snapshot to which the agent is to be put back. */
+  z.object({ kind: z.literal('find-snapshot'), snapshotId: z.guid() }),
   /** Sent after each engine run that saw the agent's whole stack. */
   z.object({ kind: z.literal('resources'), found: foundResourcesSchema }),
   z.object({ kind: z.literal('result'), result: resultSchema }),
@@ -65,12 +77,16 @@ export interface RecordAnswer {
   received: true;
   firewallId?: number;
   taken?: boolean;
+  last?: LastSnapshot;
+  snapshot?: KnownSnapshot;
 }
 
 export interface RecordDeps {
   database: Database;
   callbackSecret: Secret;
   foundations: FoundationStore;
+  /** Which agents have a last snapshot before their destroy; default: none. */
+  snapshots?: SnapshotPolicy | undefined;
   /** The service's own passphrase, which must open the keys that a runner records. */
   keyring?: Keyring;
 }
@@ -81,7 +97,7 @@ export async function recordForRunner(
   sender: Sender,
   record: RunnerRecord,
 ): Promise<RecordAnswer> {
-  const row = await deps.database.transaction().execute(async (trx) => {
+  const { row, last } = await deps.database.transaction().execute(async (trx) => {
     const found = await lockFor(trx, deps.callbackSecret, sender);
     if (found.status !== 'active')
       throw new ConflictError(
@@ -91,7 +107,9 @@ export async function recordForRunner(
       );
     await write(trx, found, withOwnKey(deps, found, record));
     await beat(trx, found);
-    return found;
+    const told = record.kind === 'last-snapshot' ? record : undefined;
+    const last = told && (await recordLastSnapshot(trx, deps.snapshots, found, told.made));
+    return { row: found, last };
   });
   const holder = { operationId: row.operation_id, attempt: row.attempt };
   switch (record.kind) {
@@ -101,6 +119,10 @@ export async function recordForRunner(
     }
     case 'foundation-take':
       return { received: true, taken: await deps.foundations.take(holder, record) };
+    case 'last-snapshot':
+      return { received: true, ...(last && { last }) };
+    case 'find-snapshot':
+      return { received: true, ...(await findForRunner(deps.database, row, record.snapshotId)) };
     case 'foundation-made':
       await deps.foundations.made(holder, record);
       return { received: true };
@@ -124,9 +146,11 @@ function withOwnKey({ keyring }: RecordDeps, row: OperationRow, record: RunnerRe
 
 /** A wake that must replace its server records the new snapshot, and never forgets one. */
 function refuseForeignSnapshot({ kind }: OperationRow, snapshotId: string | null): void {
-  if (kind === 'hibernate' || (kind === 'wake' && snapshotId !== null)) return;
+  if (kind === 'hibernate' || ((kind === 'wake' || kind === 'revert') && snapshotId !== null)) return;
   throw new InvalidInputError(
-    kind === 'wake' ? 'a wake forgets no snapshot' : 'only a hibernate or a wake records a snapshot',
+    kind === 'wake' || kind === 'revert'
+      ? `a ${kind} forgets no snapshot`
+      : 'only a hibernate or a wake records a snapshot',
   );
 }
 
@@ -158,7 +182,7 @@ async function write(trx: Transaction, row: OperationRow, record: RunnerRecord):
       });
     case 'snapshot':
       refuseForeignSnapshot(row, record.snapshotId);
-      return recordSnapshot(trx, row.agent_id, record.snapshotId);
+      return recordSnapshot(trx, row.agent_id, record.snapshotId, row.kind);
     case 'resources':
       return recordResources(trx, { agentId: row.agent_id, operationId: row.operation_id }, record.found);
     case 'result': {

@@ -1,9 +1,11 @@
 import { errorMessage } from '../../errors.ts';
 import { claimNext } from '../../operations/claims.ts';
+import { kindsBeside, operationKinds } from '../../operations/registry.ts';
+import type { OperationKind } from '../../operations/states.ts';
 import type { IsDue } from '../../processes/repeat.ts';
 import { type AttemptDeps, runAttempt } from './attempt.ts';
 import { settleExpired } from './expired.ts';
-import { stopTelling, tellWaiting, toWaiting } from './readiness.ts';
+import { type Readiness, stopTelling, tellWaiting, toWaiting } from './readiness.ts';
 import { registerWorker, unregisterWorker } from './workers.ts';
 
 export interface Worker {
@@ -18,20 +20,36 @@ const POLL_SECONDS = 2;
 /** A worker counts as gone after ten seconds without a sign. */
 const POLLS_PER_BEAT = 2;
 
+/** Attempts at work, at most so many at once, of all kinds but these. */
+interface Lane {
+  underWay: Set<Promise<void>>;
+  most: number;
+  others(): OperationKind[];
+}
+
+const otherKinds = () => operationKinds().filter((kind) => !kindsBeside().includes(kind));
+
+/** What a lane does not claim. */
+function besides(others: Lane['others'], readiness: Readiness | undefined) {
+  const waiting = toWaiting(readiness);
+  return { ...waiting, kinds: [...waiting.kinds, ...others()] };
+}
+
 /**
- * Claims and runs operations, up to `concurrency` at once. pg-boss wakes it. It also polls the rows, for
- * operations that no job announced and attempts that other workers lost: `isDue` says whether there may be
- * any.
+ * Claims and runs operations, up to `concurrency` at once, and beside them one that only waits for Hetzner.
+ * pg-boss wakes it. It also polls the rows, for operations that no job announced and attempts that other
+ * workers lost: `isDue` says whether there may be any.
  */
 export async function startWorker(
   deps: AttemptDeps & { concurrency: number; workerId: string; isDue?: IsDue | undefined },
 ): Promise<Worker> {
   const { database, queue, log, concurrency, workerId } = deps;
   const stopping = new AbortController();
-  const underWay = new Set<Promise<void>>();
+  const slots: Lane = { underWay: new Set(), most: concurrency, others: kindsBeside };
+  const beside: Lane = { underWay: new Set(), most: 1, others: otherKinds };
 
-  const takeOne = async (): Promise<void> => {
-    if (stopping.signal.aborted || underWay.size >= concurrency) return;
+  const takeOne = async ({ underWay, most, others }: Lane): Promise<void> => {
+    if (stopping.signal.aborted || underWay.size >= most) return;
     let settle = () => {};
     const slot = new Promise<void>((resolve) => {
       settle = resolve;
@@ -41,7 +59,7 @@ export async function startWorker(
       for (;;) {
         const operation = stopping.signal.aborted
           ? undefined
-          : await claimNext(database, workerId, deps.leaseSeconds, toWaiting(deps.readiness));
+          : await claimNext(database, workerId, deps.leaseSeconds, besides(others, deps.readiness));
         if (operation === undefined) return;
         await runAttempt(deps, operation, workerId, stopping.signal);
       }
@@ -50,10 +68,11 @@ export async function startWorker(
       settle();
     }
   };
-  const wake = () =>
-    takeOne().catch((error: unknown) =>
+  const takeFrom = (lane: Lane) =>
+    takeOne(lane).catch((error: unknown) =>
       log.warn({ event: 'worker.wake_failed', error: errorMessage(error) }, 'could not claim an operation'),
     );
+  const wake = () => takeFrom(slots);
   let polls = 0;
   const pollRows = async () => {
     polls += 1;
@@ -62,6 +81,7 @@ export async function startWorker(
     await settleExpired(database, queue, log);
     if (deps.readiness !== undefined) await tellWaiting(database, deps.readiness);
     void wake();
+    void takeFrom(beside);
   };
   let polling: Promise<unknown> = Promise.resolve();
   const pollSafely = () => {
@@ -77,12 +97,12 @@ export async function startWorker(
   pollSafely();
   return {
     workerId,
-    active: () => underWay.size,
+    active: () => slots.underWay.size,
     stop: async () => {
       clearInterval(timer);
       stopping.abort();
       await polling;
-      await Promise.all(underWay);
+      await Promise.all([...slots.underWay, ...beside.underWay]);
       if (deps.readiness !== undefined) await stopTelling(database);
       await unregisterWorker(database, workerId);
     },

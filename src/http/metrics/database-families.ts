@@ -9,6 +9,7 @@ import { type Family, PREFIX, type Sample } from '../../telemetry/families.ts';
 import { countFamilies } from './count-families.ts';
 import { meanStepSeconds } from './ledger-metrics.ts';
 import { poolFamilies } from './pool-metrics.ts';
+import { snapshotFamilies } from './snapshot-metrics.ts';
 import { tallyFamilies } from './tally-families.ts';
 
 /** What every process of an installation would say alike, because the database knows it. */
@@ -23,17 +24,19 @@ export async function readDatabaseFamilies({
   /** Business time. */
   at: Date;
 }): Promise<Family[]> {
-  const [tallies, counts, steps, pools, images, breakers, canary, backups, projects] = await Promise.all([
-    readTallies(database),
-    countFamilies(database),
-    meanStepSeconds(database),
-    poolFamilies(database),
-    imageFamilies(database),
-    breakerFamilies(database, at),
-    canaryFamilies(database),
-    backupFamilies(database),
-    projectFamilies(database),
-  ]);
+  const [tallies, counts, steps, pools, images, breakers, canary, backups, projects, snapshots] =
+    await Promise.all([
+      readTallies(database),
+      countFamilies(database),
+      meanStepSeconds(database),
+      poolFamilies(database),
+      imageFamilies(database),
+      breakerFamilies(database, at),
+      canaryFamilies(database),
+      backupFamilies(database),
+      projectFamilies(database),
+      snapshotFamilies(database),
+    ]);
   return [
     ...tallyFamilies(tallies),
     ...counts,
@@ -47,6 +50,7 @@ export async function readDatabaseFamilies({
     ...canary,
     ...backups,
     ...projects,
+    ...snapshots,
   ];
 }
 

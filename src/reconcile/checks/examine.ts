@@ -24,6 +24,7 @@ import { type Check, type Probe, runProbe } from './probe.ts';
 import { hetznerProbe, tailscaleProbe } from './probes.ts';
 import { projectsProbe } from './projects-probe.ts';
 import { publicAddressProbe } from './public-address-probe.ts';
+import { snapshotsProbe } from './snapshots-probe.ts';
 import { stripeAccessProbe, webhookProbe } from './stripe-probes.ts';
 import { policyProbe, scopesProbe, tagsProbe } from './tailscale-probes.ts';
 
@@ -102,6 +103,7 @@ function databaseTree({ config, connections, database }: ExaminationDeps): Check
     accountsProbe(database, readStamp),
     queueProbe(database),
     serverLimitProbe(database),
+    snapshotsProbe(database, config),
     backupsProbe(config, database),
     projectsProbe(hcloud.projects),
   ];

@@ -7,6 +7,8 @@ const REASONS: Record<string, string> = {
   plugins: 'Pulumi makes servers, keys and devices through these programs.',
   disk: 'Logs, state and temporary files grow; a full disk stops operations half way.',
   clock: 'Stripe’s signatures and the vendors’ certificates and tokens are refused when the clock is off.',
+  'agent-snapshots':
+    'What is on an agent’s disk is nowhere else: without a snapshot that boots, a ruined disk is lost.',
   backup:
     'The database holds every agent’s keys and state: without a backup its loss is the loss of all agents.',
   database: 'Everything that must survive is in Postgres.',

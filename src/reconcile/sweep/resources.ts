@@ -1,4 +1,4 @@
-import { readLabels } from '../../../stacks/labels.ts';
+import { readAgentSnapshot, readLabels } from '../../../stacks/labels.ts';
 import { SERVER_NAME } from '../../agents/server-names.ts';
 import type { Server, Snapshot, SshKey } from '../../hetzner/hetzner.ts';
 import { isAgentDevice } from '../../runbooks/steps/device.ts';
@@ -9,11 +9,20 @@ import { digestOf } from '../records.ts';
 export type Resource = { id: string; name: string; agentId: string | null } & (
   | ServerResource
   | { kind: 'ssh-key'; project: string; operationId: string | null; recordDigest: string }
-  /** `serverId`: the server whose disk it holds. */
-  | { kind: 'snapshot'; project: string; operationId: string | null; serverId: string | null }
+  | SnapshotResource
   | { kind: 'tailnet-key'; generation: number }
   | { kind: 'device'; hostname: string; addresses: string[] }
 );
+
+interface SnapshotResource {
+  kind: 'snapshot';
+  project: string;
+  operationId: string | null;
+  /** The server whose disk it holds. */
+  serverId: string | null;
+  /** The agent's snapshot that its label names. */
+  keptAs?: string | null;
+}
 
 interface ServerResource {
   kind: 'server';
@@ -61,7 +70,15 @@ export function toSshKey(project: string, { id, name, labels }: SshKey): Resourc
 }
 
 export function toSnapshot(project: string, { id, name, labels, serverId }: Snapshot): Resource {
-  return { kind: 'snapshot', project, id, name, serverId, ...readLabels(labels) };
+  return {
+    kind: 'snapshot',
+    project,
+    id,
+    name,
+    serverId,
+    keptAs: readAgentSnapshot(labels),
+    ...readLabels(labels),
+  };
 }
 
 /**

@@ -7,6 +7,7 @@ import type { CallWatch } from '../../http-client/exchange.ts';
 import type { Log } from '../../log.ts';
 import { forgetChangedRecords } from '../records.ts';
 import { type Adoption, adoptDevice, CALLS_PER_ADOPTION } from './adopt.ts';
+import { reportUnlisted, setAgentSnapshotsAside } from './agent-snapshots.ts';
 import { readAgentViews, readJoinNames } from './agent-views.ts';
 import { type Budgets, createBudgets } from './budget.ts';
 import { compare, explain } from './compare.ts';
@@ -93,7 +94,8 @@ async function run(deps: SweepDeps, running: Running): Promise<void> {
   report.omittedKeys = omittedKeys;
   // Whose things are whose may not be known yet.
   const acts = !(await isRecovering(deps.database));
-  const { findings, attributed } = await findAll(deps.database, cloud);
+  const { unlisted, ...others } = await setAgentSnapshotsAside(deps.database, cloud);
+  const { findings, attributed } = await findAll(deps.database, others.cloud);
   const acting = { ...deps, ...clouds, sweepId, budgets, report, say, signal };
   const removed = await removeAll(acting, acts ? findings.filter(isRemoval) : []);
   await adoptAll(acting, acts ? findings.filter(isAdoption) : []);
@@ -101,6 +103,7 @@ async function run(deps: SweepDeps, running: Running): Promise<void> {
   await forgetChangedRecords(deps.database, listRecords(attributed));
   const reports = findings.filter((finding) => finding.action === 'report');
   await reportAll(acting, reports);
+  for (const { agentId, text } of await reportUnlisted(acting, unlisted)) say(agentId, text);
   continueAt(report, inventory, { removed, budgets });
   await keepMismatches(deps.database, reports.filter(isUnclear), running);
 }

@@ -1,6 +1,8 @@
+import { agentSnapshotName } from '../../../stacks/inputs.ts';
+import { readAgentSnapshot } from '../../../stacks/labels.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import type { HetznerClient, Snapshot } from '../../hetzner/hetzner.ts';
-import { hasOwnLabels, isAnothers, type Owner } from './own-server.ts';
+import { hasOwnLabels, isAnothers, isLabelled, type Owner } from './own-server.ts';
 
 type SnapshotOwner = Owner & Pick<AgentRow, 'snapshot_id'>;
 
@@ -28,3 +30,21 @@ export async function listOwnSnapshots(
   const own = labelled.filter((one) => hasOwnLabels(one, agent) && one.id !== recorded?.id);
   return recorded === undefined ? own : [recorded, ...own];
 }
+
+/**
+ * Lists an agent's snapshots that are kept beside its server, also those whose rows say nothing of them any
+ * more. A hibernation's has another name and other labels, and is not among them.
+ */
+export async function listAgentSnapshots(
+  { hetzner }: { hetzner: Pick<HetznerClient, 'listSnapshots'> },
+  { agent_id: agentId }: Pick<Owner, 'agent_id'>,
+): Promise<Snapshot[]> {
+  const labelled = await hetzner.listSnapshots(agentId);
+  return labelled.filter((one) => isAgentSnapshot(one, agentId));
+}
+
+/** Whether name and labels are those of an agent's snapshot. Nobody sets both by chance. */
+export const isAgentSnapshot = ({ name, labels }: Pick<Snapshot, 'name' | 'labels'>, agentId: string) =>
+  isLabelled({ labels }, agentId) &&
+  readAgentSnapshot(labels) !== null &&
+  name === agentSnapshotName(agentId);

@@ -7,7 +7,7 @@ import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
 import { isAgentDevice, isRecordedDevice } from './device.ts';
 import { hasOwnLabels, isAnothers, isOwnKey, ownName } from './own-server.ts';
-import { listOwnSnapshots } from './own-snapshots.ts';
+import { listAgentSnapshots, listOwnSnapshots } from './own-snapshots.ts';
 
 /**
  * Runs work on a stack. If the stack is locked, removes the lock and tries again: this attempt holds the
@@ -126,9 +126,16 @@ export async function removeKeys(
   }
 }
 
-/** Removes the agent's resources at Hetzner that no stack contains. Keeps and logs doubtful ones. */
-export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Attempt): Promise<void> {
-  const { servers, sshKeys, snapshots, strange } = await findOwned(hetzner, run);
+/**
+ * Removes the agent's resources at Hetzner that no stack contains, but the snapshot that is kept. Keeps and
+ * logs doubtful ones.
+ */
+export async function removeFromHetzner(
+  hetzner: Clouds['hetzner'],
+  run: Attempt,
+  kept?: string,
+): Promise<void> {
+  const { servers, sshKeys, snapshots, strange } = await findOwned(hetzner, run, kept);
   for (const server of servers) {
     assertHeld(run);
     await hetzner.deleteServer(server.id, { wait: false });
@@ -149,12 +156,19 @@ export async function removeFromHetzner(hetzner: Clouds['hetzner'], run: Attempt
 }
 
 /**
- * Finds the agent's own servers, keys and snapshots, with or without labels. `strange` are servers and keys
- * that have its name or labels but are not its own.
+ * Finds the agent's own servers, keys and snapshots, with or without labels, but the snapshot that is kept.
+ * `strange` are servers and keys that have its name or labels but are not its own.
  */
-export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Attempt, 'agent'>) {
+export async function findOwned(
+  hetzner: Clouds['hetzner'],
+  { agent }: Pick<Attempt, 'agent'>,
+  kept?: string,
+) {
   const name = ownName(agent);
-  const snapshots = await listOwnSnapshots({ hetzner }, agent);
+  const [hibernations, beside] = await Promise.all([
+    listOwnSnapshots({ hetzner }, agent),
+    listAgentSnapshots({ hetzner }, agent),
+  ]);
   const [recorded, ...found] = await Promise.all([
     agent.server_id === null ? undefined : hetzner.getServer(agent.server_id),
     hetzner.findServer(name),
@@ -170,7 +184,7 @@ export async function findOwned(hetzner: Clouds['hetzner'], { agent }: Pick<Atte
   return {
     servers: allServers.filter(isOwn),
     sshKeys: allKeys.filter((one) => isOwnKey(one, agent)),
-    snapshots,
+    snapshots: distinct([...hibernations, ...beside]).filter(({ id }) => id !== kept),
     strange: [...allServers.filter((one) => !isOwn(one)), ...allKeys.filter((one) => !isOwnKey(one, agent))],
   };
 }

@@ -13,23 +13,28 @@ import {
 } from './recovery.ts';
 
 /**
- * Removes everything an agent has: server, keys, device, stack, history and locks.
+ * Removes everything an agent has: server, keys, device, stack, history and locks. `kept`: Hetzner's id of
+ * the snapshot that stays.
  * @returns what there was, and when each cloud answered that it is gone
  * @throws RetryableError if something is still there at the end
  */
-export async function removeEverything(parts: RunbookParts, attempt: Attempt): Promise<Evidence> {
+export async function removeEverything(
+  parts: RunbookParts,
+  attempt: Attempt,
+  kept?: string,
+): Promise<Evidence> {
   attempt.step('deleting_resources');
-  const listed = await listForReceipt(parts, attempt);
+  const listed = await listForReceipt(parts, attempt, kept);
   const stackNames = await listStacks(parts, attempt);
   for (const name of stackNames)
     await withLockRecovery(parts.executor, attempt, name, () => parts.executor.destroy(attempt, name));
   attempt.step('removing_device');
-  await removeFromHetzner(parts.hetzner, attempt);
+  await removeFromHetzner(parts.hetzner, attempt, kept);
   await removeFromTailnet(parts, attempt);
   attempt.step('removing_state');
   for (const name of stackNames) await parts.state.forget(name);
   attempt.step('verifying');
-  const gone = await untilGone(parts, attempt, parts.goneWithinSeconds ?? GONE_WITHIN_SECONDS);
+  const gone = await untilGone(parts, attempt, kept);
   return { ...listed, gone };
 }
 
@@ -44,9 +49,16 @@ async function listStacks({ slots }: RunbookParts, attempt: Attempt): Promise<st
  * A cloud that does not answer must not keep the other one's server running: it is named, and its list stays
  * empty.
  */
-async function listForReceipt(parts: RunbookParts, attempt: Attempt): Promise<Omit<Evidence, 'gone'>> {
+async function listForReceipt(
+  parts: RunbookParts,
+  attempt: Attempt,
+  kept: string | undefined,
+): Promise<Omit<Evidence, 'gone'>> {
   const clouds = ['hetzner', 'tailscale'] as const;
-  const lists = await Promise.allSettled([listAtHetzner(parts, attempt), listAtTailscale(parts, attempt)]);
+  const lists = await Promise.allSettled([
+    listAtHetzner(parts, attempt, kept),
+    listAtTailscale(parts, attempt),
+  ]);
   attempt.signal.throwIfAborted();
   const removed = lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : []));
   const unlisted = clouds.filter((_cloud, index) => lists[index]?.status === 'rejected');
@@ -57,8 +69,12 @@ async function listForReceipt(parts: RunbookParts, attempt: Attempt): Promise<Om
   };
 }
 
-async function listAtHetzner(parts: RunbookParts, attempt: Attempt): Promise<Evidence['removed']> {
-  const { servers, sshKeys, snapshots } = await findOwned(parts.hetzner, attempt);
+async function listAtHetzner(
+  parts: RunbookParts,
+  attempt: Attempt,
+  kept: string | undefined,
+): Promise<Evidence['removed']> {
+  const { servers, sshKeys, snapshots } = await findOwned(parts.hetzner, attempt, kept);
   return [
     ...servers.map(({ id, name }) => ({ cloud: 'hetzner', kind: 'server', id, name }) as const),
     ...sshKeys.map(({ id, name }) => ({ cloud: 'hetzner', kind: 'ssh-key', id, name }) as const),
@@ -80,10 +96,15 @@ const INTERVAL_MS = 1_000;
  * Waits until the clouds no longer list the deleted resources. Hetzner deletes asynchronously.
  * @returns when each of them answered so
  */
-async function untilGone(clouds: RunbookParts, attempt: Attempt, seconds: number): Promise<Evidence['gone']> {
+async function untilGone(
+  parts: RunbookParts,
+  attempt: Attempt,
+  kept: string | undefined,
+): Promise<Evidence['gone']> {
+  const seconds = parts.goneWithinSeconds ?? GONE_WITHIN_SECONDS;
   let left: string[] = [];
   const isGone = async () => {
-    const found = await findLeft(clouds, attempt);
+    const found = await findLeft(parts, attempt, kept);
     left = found.left;
     return left.length === 0 ? found.at : undefined;
   };
@@ -96,10 +117,11 @@ async function untilGone(clouds: RunbookParts, attempt: Attempt, seconds: number
 async function findLeft(
   parts: RunbookParts,
   attempt: Attempt,
+  kept: string | undefined,
 ): Promise<{ left: string[]; at: Evidence['gone'] }> {
   const timed = async <T>(asked: Promise<T>) => ({ answer: await asked, at: new Date().toISOString() });
   const [hetzner, tailscale] = await Promise.all([
-    timed(findOwned(parts.hetzner, attempt)),
+    timed(findOwned(parts.hetzner, attempt, kept)),
     timed(listOwnDevices(parts, attempt.agent)),
   ]);
   const { servers, sshKeys, snapshots } = hetzner.answer;

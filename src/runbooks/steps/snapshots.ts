@@ -1,4 +1,4 @@
-import { readHibernation, toSnapshotLabels } from '../../../stacks/labels.ts';
+import { readAgentSnapshot, readHibernation, toSnapshotLabels } from '../../../stacks/labels.ts';
 import { RetryableError } from '../../errors.ts';
 import type { HetznerClient, Server, Snapshot } from '../../hetzner/hetzner.ts';
 import type { SnapshotCalls } from '../../hetzner/snapshots.ts';
@@ -69,8 +69,9 @@ export async function removeSnapshots(
   run: Attempt,
   { keep }: { keep?: string } = {},
 ): Promise<void> {
-  for (const { id, isProtected } of await listOwnSnapshots(deps, run.agent)) {
-    if (id === keep) continue;
+  for (const { id, isProtected, labels } of await listOwnSnapshots(deps, run.agent)) {
+    // The recorded one may be the agent's snapshot to which it was put back.
+    if (id === keep || readAgentSnapshot(labels) !== null) continue;
     if (isProtected) run.log(`snapshot ${id} is protected at Hetzner: left alone`);
     else {
       assertHeld(run);

@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import { PermanentError } from '../errors.ts';
+import { parseAnswer } from '../http-client/answer.ts';
+import { createCall, HETZNER, type HetznerAccount, withName } from './calls.ts';
+
+/** The calls that only a restore drill makes: everything else is created by the stacks. */
+export interface DrillCalls {
+  /**
+   * Returns the id of the firewall that lets nothing in and nothing out; creates it if it is missing.
+   * @throws PermanentError if somebody has opened it
+   */
+  ensureClosedFirewall(): Promise<number>;
+  /** Orders a server behind a firewall, which Hetzner applies before it starts. @returns its id */
+  createServer(wanted: DrillServer): Promise<string>;
+}
+
+export interface DrillServer {
+  name: string;
+  serverType: string;
+  location: string;
+  /** Hetzner's id of the snapshot. */
+  image: string;
+  firewallId: number;
+  /** An SSH key's id: without one Hetzner mails a password for root. */
+  sshKeyId: string | undefined;
+  userData: string;
+  labels: Record<string, string>;
+}
+
+const CLOSED = 'agents-drill';
+/**
+ * A firewall without rules for what goes out lets everything out. One rule closes it; this one leads to
+ * addresses that no network has. @see https://docs.hetzner.cloud/reference/cloud#firewalls
+ */
+const RULES = [{ direction: 'out', protocol: 'icmp', destination_ips: ['192.0.2.1/32'] }] as const;
+
+const rule = z.object({ direction: z.string(), destination_ips: z.array(z.string()).default([]) });
+const firewall = z.object({ id: z.number(), rules: z.array(rule) });
+
+export function createDrillCalls(account: HetznerAccount): DrillCalls {
+  const call = createCall(account);
+  return {
+    ensureClosedFirewall: async () => {
+      const listed = await call('GET', `/firewalls?${withName(CLOSED)}`);
+      const [found] = parseAnswer(z.object({ firewalls: z.array(firewall) }), listed, HETZNER).firewalls;
+      const { id, rules } = found ?? (await create());
+      const [only, ...others] = rules;
+      const isClosed = only?.direction === 'out' && String(only.destination_ips) === '192.0.2.1/32';
+      if (!isClosed || others.length > 0)
+        throw new PermanentError(
+          `The firewall ${CLOSED} (${id}) is open at Hetzner: delete it there, and it is made again`,
+        );
+      return id;
+    },
+    createServer: async ({ serverType, firewallId, sshKeyId, userData, ...wanted }) => {
+      const body = {
+        ...wanted,
+        server_type: serverType,
+        firewalls: [{ firewall: firewallId }],
+        ssh_keys: sshKeyId === undefined ? [] : [Number(sshKeyId)],
+        user_data: userData,
+        start_after_create: true,
+      };
+      const made = parseAnswer(created, await call('POST', '/servers', { body }), HETZNER);
+      return String(made.server.id);
+    },
+  };
+  async function create() {
+    const body = { name: CLOSED, rules: RULES };
+    return parseAnswer(z.object({ firewall }), await call('POST', '/firewalls', { body }), HETZNER).firewall;
+  }
+}
+
+const created = z.object({ server: z.object({ id: z.number() }) });

@@ -1,0 +1,22 @@
+import { z } from 'zod';
+import type { AgentSnapshotParts, LastSnapshotParts } from '../operations/runbook-parts.ts';
+import type { Reporter } from './reporter.ts';
+
+const last = z.object({ last: z.object({ isWanted: z.boolean(), keptId: z.string().optional() }) });
+const found = z.object({
+  snapshot: z.object({ hetznerId: z.string(), tailnetNodeId: z.string().nullable() }).optional(),
+});
+
+/** Agents' snapshots, which the service knows and records. */
+export const createRemoteSnapshots = (
+  reporter: Pick<Reporter, 'record'>,
+): { lastSnapshots: LastSnapshotParts; agentSnapshots: AgentSnapshotParts } => ({
+  lastSnapshots: {
+    begin: async () => last.parse(await reporter.record({ kind: 'last-snapshot' })).last,
+    keep: async (_run, made) => void (await reporter.record({ kind: 'last-snapshot', made })),
+  },
+  agentSnapshots: {
+    find: async (_run, snapshotId) =>
+      found.parse(await reporter.record({ kind: 'find-snapshot', snapshotId })).snapshot,
+  },
+});

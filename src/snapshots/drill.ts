@@ -1,0 +1,137 @@
+import { renderDrillUserData } from '../../stacks/drill-user-data.ts';
+import { toLabels } from '../../stacks/labels.ts';
+import { parseRecordedInputs } from '../agents/inputs.ts';
+import type { Vault } from '../agents/secrets.ts';
+import { getAgent } from '../agents/store.ts';
+import type { Database, Transaction } from '../database/connect.ts';
+import { errorMessage } from '../errors.ts';
+import type { DrillCalls, DrillServer } from '../hetzner/drill-calls.ts';
+import type { HetznerClient, Server } from '../hetzner/hetzner.ts';
+import { wasRefused } from '../hetzner/refusals.ts';
+import { changeDrill, type DrillRow, finishDrill, takeRunning } from './drills.ts';
+
+export interface DrillDeps {
+  database: Database;
+  /** The client of a Hetzner project. @throws Error for one that this process does not have */
+  openProject(name: string): DrillHetzner;
+  vault: Pick<Vault, 'open'>;
+  /** Whether a server's system can switch it off: simulated ones have none, and only show that they start. */
+  switchesItselfOff: boolean;
+}
+
+type DrillHetzner = Pick<HetznerClient, 'findServer' | 'findSshKey' | 'deleteServer'> & DrillCalls;
+/** With the client of the agent's project. */
+type Deps = Omit<DrillDeps, 'openProject'> & { hetzner: DrillHetzner };
+
+const LONGEST_MINUTES = 20;
+
+/**
+ * Takes the drill that runs a step further: a server is made from the snapshot behind a firewall that lets
+ * nothing in or out, has booted and checked its disk once it has switched itself off, and is deleted. The
+ * agent's own server goes on beside it, and nothing of the copy reaches the tailnet.
+ *
+ * The row is there before the server, and until it is gone. The server's name is the row's id, and what it
+ * has shown is recorded before it is deleted: a kill at any line leaves what the next call, of any worker,
+ * goes on with.
+ */
+export async function advanceDrill(given: DrillDeps): Promise<void> {
+  await given.database.transaction().execute(async (trx) => {
+    const drill = await takeRunning(trx);
+    if (drill === undefined) return;
+    const { project } = await getAgent(trx, drill.agent_id);
+    const deps: Deps = { ...given, hetzner: given.openProject(project) };
+    const server = await deps.hetzner.findServer(drill.drill_id);
+    if (drill.passed !== null) return remove(trx, deps, { drill, server });
+    const verdict = await judge(trx, deps, { drill, server });
+    if (verdict !== undefined) await changeDrill(trx, drill, verdict);
+  });
+}
+
+interface Standing {
+  drill: DrillRow;
+  server: Server | undefined;
+}
+
+type Verdict = { passed: true; error: null } | { passed: false; error: string };
+const PASSES: Verdict = { passed: true, error: null };
+const fails = (error: string): Verdict => ({ passed: false, error });
+
+async function remove(trx: Transaction, { hetzner }: Deps, { drill, server }: Standing): Promise<void> {
+  if (server === undefined) await finishDrill(trx, drill);
+  else await hetzner.deleteServer(server.id, { wait: false });
+}
+
+/** @returns what the drill has shown; undefined as long as it has not */
+async function judge(
+  trx: Transaction,
+  deps: Deps,
+  { drill, server }: Standing,
+): Promise<Verdict | undefined> {
+  const minutes = (Date.now() - drill.started_at.getTime()) / 60_000;
+  if (server === undefined && drill.server_id !== null) return fails('Its server is no longer at Hetzner');
+  if (minutes > LONGEST_MINUTES)
+    return fails(
+      drill.ran_at === null
+        ? `Its server did not start within ${LONGEST_MINUTES} minutes${drill.error === null ? '' : `: ${drill.error}`}`
+        : `Its server did not switch itself off within ${LONGEST_MINUTES} minutes: its system has not booted, or the agent's files are not on the disk`,
+    );
+  return server === undefined ? order(trx, deps, drill) : watch(trx, deps, { drill, server });
+}
+
+async function order(trx: Transaction, deps: Deps, drill: DrillRow): Promise<Verdict | undefined> {
+  try {
+    const firewallId = await deps.hetzner.ensureClosedFirewall();
+    const wanted = await toServer(trx, deps, drill);
+    if (wanted === undefined) return fails('The snapshot, or what its agent recorded, is gone');
+    const serverId = await deps.hetzner.createServer({ ...wanted, firewallId });
+    await changeDrill(trx, drill, { server_id: serverId, firewall_id: firewallId, error: null });
+    return undefined;
+  } catch (error) {
+    if (wasRefused(error)) return fails(`Its server was refused: ${errorMessage(error)}`);
+    // It may have been made: the next call looks for it.
+    await changeDrill(trx, drill, { error: errorMessage(error) });
+    return undefined;
+  }
+}
+
+async function toServer(
+  trx: Transaction,
+  { hetzner, vault }: Deps,
+  { drill_id: name, snapshot_id: snapshotId }: DrillRow,
+): Promise<Omit<DrillServer, 'firewallId'> | undefined> {
+  const row = await trx
+    .selectFrom('agent_snapshots as s')
+    .innerJoin('agents as a', 'a.agent_id', 's.agent_id')
+    .select(['s.hetzner_id', 's.secrets', 'a.agent_id', 'a.location', 'a.inputs', 'a.server_name'])
+    .where('s.snapshot_id', '=', snapshotId)
+    .where('s.status', '=', 'available')
+    .executeTakeFirst();
+  const serverType = parseRecordedInputs(row?.inputs ?? null)?.serverType;
+  if (row?.hetzner_id == null || serverType === undefined) return undefined;
+  const keys = row.secrets === null ? undefined : vault.open(row.agent_id, row.secrets);
+  const hostPublicKeys = keys === undefined ? [] : [keys.hostPublicKey, keys.nextHostPublicKey];
+  const sshKey = row.server_name === null ? undefined : await hetzner.findSshKey(row.server_name);
+  return {
+    ...{ name, serverType, location: row.location, image: row.hetzner_id },
+    sshKeyId: sshKey?.id,
+    userData: renderDrillUserData({ hostname: name, hostPublicKeys }),
+    labels: toLabels({ agentId: name }),
+  };
+}
+
+async function watch(
+  trx: Transaction,
+  { hetzner, switchesItselfOff }: Deps,
+  { drill, server }: { drill: DrillRow; server: Server },
+): Promise<Verdict | undefined> {
+  // Null: the answer to its order was lost.
+  const firewallId = drill.firewall_id ?? (await hetzner.ensureClosedFirewall());
+  await changeDrill(trx, drill, { server_id: server.id, firewall_id: firewallId, error: null });
+  if (!server.firewallIds.includes(Number(firewallId)))
+    return fails('Its server was not behind the firewall that closes it');
+  if (server.status === 'running' && drill.ran_at === null) {
+    await changeDrill(trx, drill, { ran_at: new Date() });
+    return switchesItselfOff ? undefined : PASSES;
+  }
+  return server.status === 'off' && drill.ran_at !== null ? PASSES : undefined;
+}
