@@ -136,13 +136,20 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     canReach,
     engines: pool.count,
     handOver,
-    stop: async () => {
-      handOver.close?.();
-      await pool.stop();
-      await prepared?.stop();
-      await node?.stop();
-    },
+    stop: () => stopAll({ handOver, pool, prepared, node }),
   };
+}
+
+async function stopAll(started: {
+  handOver: OpenHandOver;
+  pool: EnginePool;
+  prepared: PreparedAnsible | undefined;
+  node: TailnetNode | undefined;
+}): Promise<void> {
+  started.handOver.close?.();
+  await started.pool.stop();
+  await started.prepared?.stop();
+  await started.node?.stop();
 }
 
 /** Returns what opens the client of a project, once for each. */
