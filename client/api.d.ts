@@ -816,7 +816,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Rebuild the rows of agents, slots and orders from Hetzner, Tailscale and Stripe, and import the stacks. Changes nothing at a cloud */
+        /** Rebuild the rows of agents and orders from Hetzner, Tailscale and Stripe, and import the stacks. Changes nothing at a cloud */
         post: operations["rebuildState"];
         delete?: never;
         options?: never;
@@ -1573,12 +1573,10 @@ export interface components {
             applied: boolean;
             /** @description Orders that were linked to their agents again */
             orders: number;
+            /** @description By their records. One without a row becomes none: it may be an agent’s by now */
             slots: {
-                /**
-                 * @description rebuilt: it had no row; corrected: its row was older than its record; resumed: its provision goes on; known: nothing was changed; destroyed: nothing of it exists; unclear: see `unclear`
-                 * @enum {string}
-                 */
-                action: "rebuilt" | "corrected" | "resumed" | "known" | "destroyed" | "unclear";
+                /** @enum {string} */
+                action: "known" | "unclear";
                 slotId: string;
             }[];
             /** @description What a person has to decide; also under /api/attention */

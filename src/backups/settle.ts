@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { forgetSlots } from './forget-slots.ts';
 
 /** Operations that may be done again: they look first for what an earlier attempt has done. */
 const REPEATED = ['provision', 'destroy', 'rollback', 'adopt'];
@@ -22,8 +23,10 @@ export async function settle(service: pg.ClientBase): Promise<void> {
     `status in ('active', 'queued') and kind <> all($1)`,
     "status = 'cancelled', cancel_requested = true, finished_at = now()",
   );
-  for (const table of ['slots', 'images'])
-    await service.query(`update ${table} set ${NOBODY} where lease_until is not null`);
+  await forgetSlots(service);
+  await service.query(`update images set ${NOBODY} where lease_until is not null`);
+  // What was written then is not what stands at Hetzner now.
+  await service.query('delete from cloud_records');
   await service.query('update foundations set holder_operation = null, holder_attempt = null');
   await service.query(`update installation set recovery = 'needed', data_dir = null`);
 }

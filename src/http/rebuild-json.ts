@@ -9,7 +9,9 @@ export const rebuiltJson = z
   .object({
     applied: z.boolean().meta({ description: 'false: this is what would be done' }),
     agents: z.array(z.object({ agentId: z.string(), status: z.string(), action })),
-    slots: z.array(z.object({ slotId: z.string(), action })),
+    slots: z
+      .array(z.object({ slotId: z.string(), action: z.enum(['known', 'unclear']) }))
+      .meta({ description: 'By their records. One without a row becomes none: it may be an agent’s by now' }),
     orders: z.number().meta({ description: 'Orders that were linked to their agents again' }),
     unclear: z
       .array(z.object({ agentId: z.string().nullable(), cause: z.string(), cure: z.string() }))

@@ -18,7 +18,7 @@ export const rebuildStateRoute = endpoint({
   method: 'post',
   path: '/api/rebuild-state',
   summary:
-    'Rebuild the rows of agents, slots and orders from Hetzner, Tailscale and Stripe, and import the stacks. Changes nothing at a cloud',
+    'Rebuild the rows of agents and orders from Hetzner, Tailscale and Stripe, and import the stacks. Changes nothing at a cloud',
   access: 'admin',
   body,
   answers: {

@@ -9,6 +9,7 @@ import { hasRecord, isRecordLabel, type RecordSeal, withRecord } from '../agents
 import type { Vault } from '../agents/secrets.ts';
 import { getAgent } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
+import { isRecovering, recovering } from '../database/recovering.ts';
 import { cutText } from '../database/storable.ts';
 import { withLock } from '../database/with-lock.ts';
 import { errorMessage } from '../errors.ts';
@@ -32,8 +33,8 @@ export interface RecordDeps {
 
 const LOOK_SECONDS = 5;
 /**
- * What has just changed is written at once; what an earlier version left out, or another passphrase sealed,
- * a few at a time: each takes two calls of Hetzner's quota of one a second.
+ * What has just changed is written at once; what an earlier version left out, or another passphrase sealed, a
+ * few at a time: each takes two calls of Hetzner's quota of one a second.
  */
 const FRESH = { limit: 5, withinSeconds: 600 };
 const OLD_AT_ONCE = 2;
@@ -59,7 +60,10 @@ export function startKeepingRecords(deps: RecordDeps, lookSeconds = LOOK_SECONDS
   return repeatEvery(lookSeconds, look);
 }
 
-/** Writes the records that are due, at most a few. @returns how many; none while another worker does */
+/**
+ * Writes the records that are due, at most a few. While a database recovers none is: what stands at Hetzner
+ * may be newer than its rows. @returns how many; none while another worker does
+ */
 export async function keepRecords(deps: RecordDeps): Promise<number> {
   const isDue = (await findDue(deps.database, deps.keyring.sealing.id)).length > 0;
   if (!isDue) return 0;
@@ -88,7 +92,8 @@ async function findDue(database: Database, keyId: string): Promise<Due[]> {
       o.updated_at > now() - make_interval(secs => ${FRESH.withinSeconds}) as "isFresh"
     from ${RECORD_OWNERS} o
       left join cloud_records r on r.owner_id = o.id
-    where (r.owner_id is null or r.seen is null or o.updated_at > r.seen or r.key_id is distinct from ${keyId}) and coalesce(r.retry_at <= now(), true)
+    where (r.owner_id is null or r.seen is null or o.updated_at > r.seen or r.key_id is distinct from ${keyId})
+      and coalesce(r.retry_at <= now(), true) and not ${recovering}
     order by o.updated_at desc limit ${FRESH.limit}`.execute(database);
   return rows;
 }
@@ -114,8 +119,11 @@ async function readRecord({ database, vault }: RecordDeps, ownerId: string): Pro
   return toAgentRecord(vault, await getAgent(database, ownerId), await listHolds(database, ownerId));
 }
 
-/** @returns the digest of its labels @throws Error if the SSH key is missing, or another's */
-async function writeRecord({ projects, seal }: RecordDeps, record: CloudRecord): Promise<string> {
+/**
+ * @returns the digest of its labels
+ * @throws Error if the SSH key is missing, or another's, or the row may be older than what stands there
+ */
+async function writeRecord({ database, projects, seal }: RecordDeps, record: CloudRecord): Promise<string> {
   const { id, inputs } = record;
   const hetzner = projects.get(inputs.project);
   if (hetzner === undefined)
@@ -126,7 +134,12 @@ async function writeRecord({ projects, seal }: RecordDeps, record: CloudRecord):
   if (key === undefined) throw new Error(`There is no SSH key ${name} at Hetzner to keep the record at`);
   if (!isOwnKey(key, { agent_id: id, server_id: null, inputs }))
     throw new Error(`The SSH key ${name} at Hetzner is not that of ${id}`);
-  if (!hasRecord(key.labels, labels)) await hetzner.setSshKeyLabels(key.id, withRecord(key.labels, labels));
+  if (!hasRecord(key.labels, labels)) {
+    // A restore may have begun meanwhile.
+    if (await isRecovering(database))
+      throw new Error('The record at Hetzner may be newer than the row: rebuild-state has to read it first');
+    await hetzner.setSshKeyLabels(key.id, withRecord(key.labels, labels));
+  }
   return digestOf(labels);
 }
 

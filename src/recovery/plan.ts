@@ -29,8 +29,7 @@ export type Found =
     }
   | { kind: 'hibernated'; record: AgentRecord; snapshotId: string; reached: Reached | undefined }
   /** Its provision had not come to its end: it goes on. */
-  | { kind: 'unfinished'; record: AgentRecord; server: Server | undefined }
-  | { kind: 'slot'; record: SlotRecord & { fingerprint: string }; server: Server; reached: Reached };
+  | { kind: 'unfinished'; record: AgentRecord; server: Server | undefined };
 
 /** What a person has to decide. */
 export interface Unclear {
@@ -40,8 +39,15 @@ export interface Unclear {
   cure: string;
 }
 
+/** A slot by its record; `unclear`: what a person decides, unless its row is there. */
+interface FoundSlot {
+  slotId: string;
+  unclear: Unclear;
+}
+
 export interface Plan {
   found: Found[];
+  slots: FoundSlot[];
   unclear: Unclear[];
 }
 
@@ -54,21 +60,23 @@ const LOOK =
  */
 export function planRebuild(survey: Survey, opened: readonly Opened[]): Plan {
   const found: Found[] = [];
+  const slots: FoundSlot[] = [];
   const unclear: Unclear[] = [];
   const explained = new Set<string>();
   for (const one of opened) {
     const result =
       'record' in one ? planRecord(survey, one.key, one.record) : unreadable(one.key, one.problem);
     if ('cause' in result) unclear.push(result);
+    else if ('slotId' in result) slots.push(result);
     else found.push(result);
     const server = findServer(survey, one.key, 'record' in one ? one.record : undefined);
     if (server !== undefined) explained.add(server.id);
   }
   const others = survey.servers.filter(({ id }) => !explained.has(id));
-  return { found, unclear: [...unclear, ...others.map(withoutKey)] };
+  return { found, slots, unclear: [...unclear, ...others.map(withoutKey)] };
 }
 
-function planRecord(survey: Survey, key: Opened['key'], record: CloudRecord): Found | Unclear {
+function planRecord(survey: Survey, key: Opened['key'], record: CloudRecord): Found | FoundSlot | Unclear {
   const server = findServer(survey, key, record);
   const named = server === undefined ? null : labelledFor(server);
   // An agent runs on its slot's server for a while before that gets its labels.
@@ -80,7 +88,7 @@ function planRecord(survey: Survey, key: Opened['key'], record: CloudRecord): Fo
       cause: `Server ${server.name} (${server.id}) is that of ${record.id} by the record at its SSH key, and its label names ${named}.`,
       cure: `${LOOK} If the record is right, correct the label agent-id and run rebuild-state again.`,
     };
-  return record.kind === 'slot' ? planSlot(survey, record, server) : planAgent(survey, record, server);
+  return record.kind === 'slot' ? toFoundSlot(record, server) : planAgent(survey, record, server);
 }
 
 function planAgent(survey: Survey, record: AgentRecord, server: Server | undefined): Found | Unclear {
@@ -97,18 +105,21 @@ function planAgent(survey: Survey, record: AgentRecord, server: Server | undefin
   return { kind: 'agent', record, status: statusOf(server, record), server, reached };
 }
 
-function planSlot(survey: Survey, record: SlotRecord, server: Server | undefined): Found | Unclear {
-  const device = survey.devices.find(({ nodeId }) => nodeId === record.nodeId);
-  const reached = device === undefined ? undefined : findReached([device], record);
-  const { fingerprint } = record;
-  if (server?.status !== 'running' || reached === undefined || fingerprint === undefined)
-    return {
-      key: `${record.id} slot`,
-      agentId: null,
-      cause: `${record.id} was made to wait for an order, and is not complete: it is not used.`,
-      cure: LOOK,
-    };
-  return { kind: 'slot', record: { ...record, fingerprint }, server, reached };
+/**
+ * A slot's record does not say that it still waits: that of the agent that has got it is written seconds
+ * later, or not at all if Hetzner did not answer. So it never becomes a row, which would be given to a second
+ * customer or removed.
+ */
+function toFoundSlot({ id }: SlotRecord, server: Server | undefined): FoundSlot {
+  const key = `${id} slot`;
+  if (server === undefined) {
+    const cause = `The SSH key of ${id}, which waited for an order, is left at Hetzner without its server.`;
+    return { slotId: id, unclear: { key, agentId: null, cause, cure: 'Delete the key there.' } };
+  }
+  const cause = `Server ${server.name} (${server.id}) was made as ${id} to wait for an order, and may be an agent’s by now.`;
+  const cure =
+    'Its health answer on the tailnet names its agent, if it has one. If it has none, delete it and its SSH key at Hetzner, where it is billed: the pool makes another. The service touches nothing of it.';
+  return { slotId: id, unclear: { key, agentId: null, cause, cure } };
 }
 
 /** By its recorded id, or by the name that it has from its record's key: names are unique in a project. */
@@ -162,13 +173,15 @@ const lost = ({ id }: AgentRecord, why: string): Unclear => ({
 function unreadable(key: Opened['key'], problem: string): Unclear {
   const owner = labelledFor(key);
   const isImage = owner !== null && IMAGE_ID.test(owner);
+  const isSlot = owner !== null && SLOT_ID.test(owner);
   return {
     key: `ssh-key ${key.id}`,
     agentId: null,
     cause: `SSH key ${key.name} (${key.id})${owner === null ? '' : ` of ${owner}`} ${problem}.`,
-    cure: isImage
-      ? 'It is left from the build of an image: delete it and its server at Hetzner.'
-      : `${LOOK} Without the record nobody has the key to its server: restore a backup, or adopt the server with its key.`,
+    cure:
+      isImage || isSlot
+        ? `It is left from the ${isImage ? 'build of an image' : 'making of a server for the pool'}: delete it and its server at Hetzner.`
+        : `${LOOK} Without the record nobody has the key to its server: restore a backup, or adopt the server with its key.`,
   };
 }
 

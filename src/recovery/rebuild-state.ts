@@ -13,7 +13,8 @@ import { destroyGone } from './gone.ts';
 import { type Bought, type OrderDeps, readBought, restoreOrders } from './orders.ts';
 import { type Found, type Plan, planRebuild, type Unclear } from './plan.ts';
 import { type Restored, restoreRows } from './restore-rows.ts';
-import { openRecords, type Survey, type SurveyedClouds, takeSurvey } from './survey.ts';
+import { spareRecords } from './spare-records.ts';
+import { type Opened, openRecords, type Survey, type SurveyedClouds, takeSurvey } from './survey.ts';
 
 export interface RebuildDeps {
   database: Database;
@@ -31,16 +32,16 @@ export interface Rebuilt {
   /** Whether something was written. */
   applied: boolean;
   agents: { agentId: string; status: string; action: Restored | 'destroyed' | 'unclear' }[];
-  slots: { slotId: string; action: Restored | 'unclear' }[];
+  slots: { slotId: string; action: 'known' | 'unclear' }[];
   /** Orders that their agents have again. */
   orders: number;
   unclear: Pick<Unclear, 'agentId' | 'cause' | 'cure'>[];
 }
 
 /**
- * Rebuilds the rows of agents, slots and orders from Hetzner, Tailscale and Stripe, and queues the import of
- * each stack. No cloud is changed: only lists are read. It can be killed at any line and run again: each
- * agent's rows are one transaction, and work is allowed only by the last one.
+ * Rebuilds the rows of agents and orders from Hetzner, Tailscale and Stripe, and queues the import of each
+ * stack. Slots are only listed. No cloud is changed: only lists are read. It can be killed at any line and
+ * run again: each agent's rows are one transaction, and work is allowed only by the last one.
  */
 export async function rebuildState(
   deps: RebuildDeps,
@@ -48,10 +49,11 @@ export async function rebuildState(
 ): Promise<Rebuilt> {
   const survey = await takeSurvey(deps.clouds);
   const bought = deps.orders && (await readBought(deps.orders));
-  const plan = withSafeSlots(planRebuild(survey, await openRecords(deps.seal, survey.sshKeys)), bought);
+  const opened = await openRecords(deps.seal, survey.sshKeys);
+  const plan = await knowSlots(deps.database, planRebuild(survey, opened));
   if (!apply) return toProposal(plan);
   return withLock(deps.database, 'rebuild-state', {
-    work: () => applyPlan(deps, { actor, survey, bought, plan }),
+    work: () => applyPlan(deps, { actor, survey, opened, bought, plan }),
     taken: () => {
       throw new ConflictError('A rebuild is under way already');
     },
@@ -61,19 +63,24 @@ export async function rebuildState(
 interface Surveyed {
   actor: string;
   survey: Survey;
+  opened: readonly Opened[];
   bought: Bought | undefined;
-  plan: Plan;
+  plan: KnownPlan;
 }
 
-async function applyPlan(deps: RebuildDeps, { actor, survey, bought, plan }: Surveyed): Promise<Rebuilt> {
+async function applyPlan(
+  deps: RebuildDeps,
+  { actor, survey, opened, bought, plan }: Surveyed,
+): Promise<Rebuilt> {
   const overwrites = await isRecovering(deps.database);
-  const rebuilt: Rebuilt = { applied: true, agents: [], slots: [], orders: 0, unclear: [] };
+  const rebuilt: Rebuilt = { applied: true, agents: [], slots: plan.slots, orders: 0, unclear: [] };
   const unclear = [...plan.unclear];
   for (const found of plan.found) {
     const action = await tryToRestore({ ...deps, actor, overwrites }, found, unclear);
     tell(rebuilt, found, action);
   }
   if (overwrites) {
+    await spareRecords(deps.database, listLeft(opened, rebuilt));
     const gone = await destroyGone(deps, survey, actor);
     for (const agentId of gone.destroyed)
       rebuilt.agents.push({ agentId, status: 'destroyed', action: 'destroyed' });
@@ -88,31 +95,28 @@ async function applyPlan(deps: RebuildDeps, { actor, survey, bought, plan }: Sur
   return { ...rebuilt, unclear: unclear.map(({ agentId, cause, cure }) => ({ agentId, cause, cure })) };
 }
 
-/**
- * A slot that an order had claimed just before everything was lost may look as if it waited: its agent's
- * record was not written yet. While a paid order lacks its agent, no slot is given to anybody.
- */
-function withSafeSlots(plan: Plan, bought: Bought | undefined): Plan {
-  const ids = new Set(plan.found.map(({ record }) => record.id));
-  const lacks = bought?.orders.find(
-    ({ decision: { agent, order } }) =>
-      !ids.has(agent.agentId) && bought.subscriptions.get(order.subscriptionId ?? '')?.endedAt === null,
-  );
-  if (lacks === undefined) return plan;
-  const { agentId } = lacks.decision.agent;
-  const slots = plan.found.filter((found) => found.kind === 'slot');
+type KnownPlan = Pick<Plan, 'found' | 'unclear'> & Pick<Rebuilt, 'slots'>;
+
+/** A slot whose row is there is the pool's as before; any other is left to a person. */
+async function knowSlots(database: Database, { found, slots, unclear }: Plan): Promise<KnownPlan> {
+  const { rows } = await sql<{ id: string }>`select slot_id as id from slots
+    where ended_at is null and slot_id = any(${slots.map(({ slotId }) => slotId)}::text[])`.execute(database);
+  const known = new Set(rows.map(({ id }) => id));
+  const others = slots.filter(({ slotId }) => !known.has(slotId));
   return {
-    found: plan.found.filter((found) => found.kind !== 'slot'),
-    unclear: [
-      ...plan.unclear,
-      ...slots.map(({ record: { id }, server }) => ({
-        key: `${id} slot`,
-        agentId: null,
-        cause: `Server ${server.name} of ${id} may be that of agent ${agentId}, which is paid for and has no server of its own.`,
-        cure: 'See which agent answers on it, and adopt it for that one; delete it at Hetzner if it is nobody’s.',
-      })),
-    ],
+    found,
+    slots: slots.map(({ slotId }) => ({ slotId, action: known.has(slotId) ? 'known' : 'unclear' })),
+    unclear: [...unclear, ...others.map((one) => one.unclear)],
   };
+}
+
+/** The agents whose records could not become rows. */
+function listLeft(opened: readonly Opened[], { agents }: Rebuilt): string[] {
+  const done = new Set(agents.flatMap(({ agentId, action }) => (action === 'unclear' ? [] : [agentId])));
+  const ids = opened.flatMap((one) =>
+    'record' in one && one.record.kind === 'agent' ? [one.record.id] : [],
+  );
+  return ids.filter((id) => !done.has(id));
 }
 
 async function tryToRestore(
@@ -138,13 +142,11 @@ async function tryToRestore(
 const statusOf = (found: Found) => (found.kind === 'agent' ? found.status : found.kind);
 
 function tell(rebuilt: Rebuilt, found: Found, action: Restored | 'unclear'): void {
-  const { id } = found.record;
-  if (found.kind === 'slot') rebuilt.slots.push({ slotId: id, action });
-  else rebuilt.agents.push({ agentId: id, status: statusOf(found), action });
+  rebuilt.agents.push({ agentId: found.record.id, status: statusOf(found), action });
 }
 
-function toProposal({ found, unclear }: Plan): Rebuilt {
-  const rebuilt: Rebuilt = { applied: false, agents: [], slots: [], orders: 0, unclear: [...unclear] };
+function toProposal({ found, slots, unclear }: KnownPlan): Rebuilt {
+  const rebuilt: Rebuilt = { applied: false, agents: [], slots, orders: 0, unclear: [...unclear] };
   for (const one of found) tell(rebuilt, one, one.kind === 'unfinished' ? 'resumed' : 'rebuilt');
   return rebuilt;
 }

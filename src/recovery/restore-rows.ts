@@ -1,5 +1,4 @@
 import { sql } from 'kysely';
-import { toServerName } from '../../stacks/inputs.ts';
 import { audit } from '../agents/audit.ts';
 import { recordJoinName, refuseForeignDevices } from '../agents/devices.ts';
 import { placeHold } from '../agents/holds.ts';
@@ -26,21 +25,15 @@ export interface RowDeps {
 export type Restored = 'rebuilt' | 'corrected' | 'resumed' | 'known';
 
 /**
- * Writes the rows of one agent or slot and queues the import of its stack, all of it or nothing. A kill
- * between two of them leaves whole ones, and the next run goes on with the others.
+ * Writes the rows of one agent and queues the import of its stack, all of it or nothing. A kill between two
+ * of them leaves whole ones, and the next run goes on with the others.
  * @throws ConflictError if a name or a device of it belongs to another
  */
 export async function restoreRows(deps: RowDeps, found: Found): Promise<Restored> {
-  return deps.database
-    .transaction()
-    .execute((trx) =>
-      found.kind === 'slot' ? restoreSlot(trx, deps, found) : restoreAgent(trx, deps, found),
-    );
+  return deps.database.transaction().execute((trx) => restoreAgent(trx, deps, found));
 }
 
-type FoundAgent = Exclude<Found, { kind: 'slot' }>;
-
-async function restoreAgent(trx: Transaction, deps: RowDeps, found: FoundAgent): Promise<Restored> {
+async function restoreAgent(trx: Transaction, deps: RowDeps, found: Found): Promise<Restored> {
   const { record } = found;
   const known = await findAgent(trx, record.id);
   // An id is never used again, and what is being removed goes on being removed.
@@ -74,7 +67,7 @@ async function restoreAgent(trx: Transaction, deps: RowDeps, found: FoundAgent):
   return restored;
 }
 
-async function upsertAgent(trx: Transaction, vault: Vault, found: FoundAgent): Promise<void> {
+async function upsertAgent(trx: Transaction, vault: Vault, found: Found): Promise<void> {
   const { record } = found;
   const row = {
     user_id: record.userId,
@@ -112,7 +105,7 @@ const NOWHERE = {
 };
 
 /** The columns that say in which state it is, and where. */
-function stateColumns(found: FoundAgent) {
+function stateColumns(found: Found) {
   const { inputs, ...record } = found.record;
   const device = 'reached' in found && found.reached;
   const reached = device && {
@@ -137,49 +130,8 @@ function stateColumns(found: FoundAgent) {
   }
 }
 
-async function restoreHolds(trx: Transaction, { id: agentId, holds }: FoundAgent['record']): Promise<void> {
+async function restoreHolds(trx: Transaction, { id: agentId, holds }: Found['record']): Promise<void> {
   await trx.deleteFrom('holds').where('agent_id', '=', agentId).execute();
   for (const { reason, since, by, note } of holds)
     await placeHold(trx, { agentId, reason, by, at: since, note: note ?? undefined });
-}
-
-/** One that waits again: its health is asked before anybody gets it, and its stack is made with its agent. */
-async function restoreSlot(
-  trx: Transaction,
-  { vault, actor }: RowDeps,
-  { record, server, reached }: Extract<Found, { kind: 'slot' }>,
-): Promise<Restored> {
-  const { numInsertedOrUpdatedRows } = await trx
-    .insertInto('slots')
-    .values({
-      slot_id: record.id,
-      project: record.inputs.project,
-      location: record.location,
-      plan: record.plan,
-      fingerprint: record.fingerprint,
-      status: 'ready',
-      inputs: jsonText(record.inputs),
-      secrets: vault.seal(record.id, record.keys),
-      server_id: server.id,
-      server_name: toServerName(record.inputs),
-      ipv4: server.ipv4,
-      ipv6: record.ipv6 ?? null,
-      tailnet_ip: reached.tailnetIp,
-      tailnet_name: reached.tailnetName,
-      tailnet_node_id: reached.nodeId,
-      checked_at: sql<Date>`now() - interval '1 hour'`,
-      check_at: sql<Date>`now()`,
-      ready_at: sql<Date>`now()`,
-      created_at: record.createdAt,
-    })
-    .onConflict((conflict) => conflict.column('slot_id').doNothing())
-    .executeTakeFirst();
-  if (numInsertedOrUpdatedRows === 0n) return 'known';
-  await refuseForeignDevices(trx, [
-    { agentId: record.id, outputs: { tailnetIp: reached.tailnetIp, tailnetNodeId: reached.nodeId } },
-  ]);
-  await recordServerName(trx, record.id, record.inputs);
-  await recordJoinName(trx, record.id, record.inputs);
-  await audit(trx, { actor, action: 'recovery.rebuilt', details: { slotId: record.id } });
-  return 'rebuilt';
 }

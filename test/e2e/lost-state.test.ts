@@ -27,6 +27,9 @@ const untilStatus = (agentId: string, status: string) =>
     withinSeconds: 90,
     describe: installation.terminal,
   });
+/** Nothing of it was made again, changed or deleted: the pool adds to it. */
+const atLeast = (holdings: typeof before) =>
+  Object.fromEntries(Object.entries(holdings).map(([kind, rows]) => [kind, expect.arrayContaining(rows)]));
 const cli = (...words: string[]) => installation.npm(['agents', '--', ...words]);
 
 /** Buys at the sandbox's checkout page, with a card that works. */
@@ -93,14 +96,15 @@ it('makes and removes nothing on an empty database, and accepts no order that ma
 it('finds everything again, and imports it without touching a server', async () => {
   const proposed = await cli('rebuild-state', '--dry-run', '--json');
   expect(proposed.code, proposed.stderr).toBe(0);
-  expect(JSON.parse(proposed.stdout)).toMatchObject({ applied: false, unclear: [] });
+  const leftSlot = [{ agentId: null, cause: expect.stringMatching(/made as slot-.* to wait for an order/) }];
+  expect(JSON.parse(proposed.stdout)).toMatchObject({ applied: false, unclear: leftSlot });
   expect((await installation.ask('/api/agents')).body.items).toEqual([]);
   const rebuilt = await cli('rebuild-state', '--yes', '--json');
   expect(rebuilt.code, rebuilt.stderr).toBe(0);
   const { agents, slots, orders, unclear } = JSON.parse(rebuilt.stdout);
   expect(agents.map((one: { action: string }) => one.action)).toEqual(Array(4).fill('rebuilt'));
-  expect(slots).toEqual([{ slotId: expect.stringMatching(/^slot-/), action: 'rebuilt' }]);
-  expect([orders, unclear]).toEqual([1, []]);
+  expect(slots).toEqual([{ slotId: expect.stringMatching(/^slot-/), action: 'unclear' }]);
+  expect({ orders, unclear }).toMatchObject({ orders: 1, unclear: leftSlot });
   await eventually(
     'every stack is imported',
     async () =>
@@ -108,7 +112,7 @@ it('finds everything again, and imports it without touching a server', async () 
         .length === 4,
     { withinSeconds: 120, describe: installation.terminal },
   );
-  expect(await listHoldings(installation.connection)).toEqual(before);
+  expect(await listHoldings(installation.connection)).toEqual(atLeast(before));
 }, 240_000);
 
 it('knows of each agent what it knew', async () => {
@@ -144,13 +148,13 @@ it('a second rebuild changes nothing', async () => {
   expect(again.orders).toBe(0);
 }, 60_000);
 
-it('goes on: a slot is handed over, an agent starts, configures and is destroyed', async () => {
+it('goes on: a new slot is handed over, an agent starts, configures and is destroyed', async () => {
   await eventually(
     'the slot is ready',
     async () =>
       (await installation.query("select from slots where checked_at > now() - interval '20 seconds'"))
         .length === 1,
-    { withinSeconds: 60, describe: installation.terminal },
+    { withinSeconds: 90, describe: installation.terminal },
   );
   await installation.deliver(paidCheckout({ agentId: 'next', region: 'eu-west', plan: 'starter' }));
   await installation.untilAgent('next', 'running', 30);
@@ -226,7 +230,7 @@ it('restores a backup, and finds what happened after it', async () => {
       ).length >= 4,
     { withinSeconds: 120, describe: installation.terminal },
   );
-  expect((await listHoldings(installation.connection)).servers).toEqual(servers);
+  expect((await listHoldings(installation.connection)).servers).toEqual(expect.arrayContaining(servers));
   await untilStatus('plain', 'destroyed');
   expect(await agent('later')).toMatchObject({ status: 'running', userId: 'eve' });
 }, 300_000);

@@ -12,6 +12,7 @@ import { listSealedPlaces } from '../../src/rekey/sealed-places.ts';
 import { Secret } from '../../src/secret.ts';
 import { agentInputs } from '../support/inputs.ts';
 import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
+import { stampAsNew } from '../support/stamp.ts';
 
 const [OLD, NEW] = [new Secret('the old passphrase'), new Secret('the new passphrase')];
 const oldKeys = new Keyring(OLD);
@@ -85,6 +86,21 @@ test('labels that somebody has changed are written again once the sweep has seen
   await forgetChangedRecords(at.database, [{ ownerId: 'a1', digest: digestOf(changed) }]);
   expect(await keepRecords(deps())).toBe(1);
   expect(await readAtHetzner(oldKeys)).toMatchObject({ id: 'a1' });
+});
+
+test('until a rebuild has read the records, none is written over, not even one that was begun before', async () => {
+  const recovery = (value: string) => sql`update installation set recovery = ${value}`.execute(at.database);
+  await stampAsNew(at.database);
+  await recovery('needed');
+  expect(await keepRecords(deps())).toBe(0);
+  await recovery('none');
+  const findSshKey = async () => {
+    await recovery('needed');
+    return sshKey;
+  };
+  await keepRecords({ ...deps(), projects: new Map([['default', { ...hetzner, findSshKey }]]) });
+  expect(await row()).toMatchObject({ seen: null, error: expect.stringMatching(/newer than the row/) });
+  expect(writes).toBe(0);
 });
 
 test('a key that is gone, or another’s, gets no record, and is tried again later', async () => {

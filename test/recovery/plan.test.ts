@@ -166,14 +166,18 @@ describe('a record is the row of', () => {
     });
   });
 
-  test('a slot that waits', () => {
+  test('no slot, although its server looks as if it waited: an agent may run on it', () => {
     const own = server({ labels: { 'agent-id': SLOT } });
-    const { found } = plan(slotRecord(), { servers: [own] });
-    expect(found).toMatchObject([{ kind: 'slot', record: { fingerprint: 'f' } }]);
-    for (const survey of [{ servers: [own], devices: [] }, { servers: [server({ ...own, status: 'off' })] }])
-      expect(plan(slotRecord(), survey)).toMatchObject({ found: [], unclear: [{ key: `${SLOT} slot` }] });
-    const half = slotRecord({ fingerprint: undefined });
-    expect(plan(half, { servers: [own] }).found).toEqual([]);
+    const { found, slots, unclear } = plan(slotRecord(), { servers: [own] });
+    expect({ found, unclear }).toEqual({ found: [], unclear: [] });
+    expect(slots).toMatchObject([
+      { slotId: SLOT, unclear: { key: `${SLOT} slot`, cause: expect.stringContaining(NAME) } },
+    ]);
+    const [gone] = plan(slotRecord(), { servers: [] }).slots;
+    expect(gone).toMatchObject({
+      slotId: SLOT,
+      unclear: { cause: expect.stringMatching(/without its server/) },
+    });
   });
 });
 
@@ -182,6 +186,15 @@ describe('a person decides about', () => {
     const { found, unclear } = plan(record(), { servers: [server({ labels: { 'agent-id': 'eve' } })] });
     expect(found).toEqual([]);
     expect(unclear).toMatchObject([{ cause: expect.stringMatching(/that of ada .* names eve/) }]);
+  });
+
+  test('the server of a slot that was being made', () => {
+    const made = { ...key, labels: { 'agent-id': SLOT } };
+    const { unclear } = planRebuild(
+      { servers: [server({ labels: made.labels })], sshKeys: [made], snapshots: [], devices: [] },
+      [{ key: made, problem: 'has no record in its labels' }],
+    );
+    expect(unclear).toMatchObject([{ key: 'ssh-key 5', cure: expect.stringMatching(/for the pool/) }]);
   });
 
   test('a slot that an agent already runs on', () => {

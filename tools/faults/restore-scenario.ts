@@ -114,8 +114,11 @@ async function comeBack(context: ScenarioContext, location: string, kills: numbe
   }
   await untilRestored(context, restore);
   for (let kill = 0; kill <= kills; kill += 1) {
+    const begun = new Date();
     await installation.startHost('api');
     await installation.startWorker();
+    // It must leave the records alone that the rebuild is about to read.
+    if (kill === kills) await untilSwept(context, begun);
     const rebuilt = client.ask('POST', '/api/rebuild-state', { apply: true });
     if (kill === kills) {
       const { status, body } = await rebuilt;
@@ -125,6 +128,18 @@ async function comeBack(context: ScenarioContext, location: string, kills: numbe
     await sleep((REBUILD_MS * (kill + 0.5)) / kills);
     await installation.killEverything();
   }
+}
+
+function untilSwept({ installation }: ScenarioContext, since: Date): Promise<unknown> {
+  return until('a sweep has ended', 60, () =>
+    withClient(installation.file.databaseUrl, async (client) => {
+      const { rowCount } = await client.query(
+        'select from sweeps where started_at >= $1 and finished_at is not null',
+        [since],
+      );
+      return (rowCount ?? 0) > 0;
+    }),
+  );
 }
 
 /** A process that was killed may still run, for all that the database knows. */

@@ -13,7 +13,7 @@ const ask = (terminal: Terminal, apply: boolean) =>
 
 export const rebuildState = defineCommand({
   name: 'rebuild-state',
-  brief: 'find agents, slots and orders again after both databases were lost',
+  brief: 'find agents and orders again after both databases were lost',
   detail:
     'Reads the labels at Hetzner, the devices at Tailscale and the subscriptions at Stripe, says what it found, and after a confirmation writes the rows and imports the stacks. No server is touched, made or deleted.',
   examples: ['rebuild-state --dry-run', 'rebuild-state --yes'],
@@ -39,15 +39,15 @@ export const rebuildState = defineCommand({
   },
 });
 
-async function isConfirmed({ confirm }: Terminal, { agents, slots }: Rebuilt): Promise<boolean> {
+async function isConfirmed({ confirm }: Terminal, { agents }: Rebuilt): Promise<boolean> {
   if (confirm === undefined) throw new CommandError('Not a terminal: confirm with --yes');
-  return confirm(`Write the rows of ${agents.length} agents and ${slots.length} slots?`);
+  return confirm(`Write the rows of ${agents.length} agents?`);
 }
 
 function show(terminal: Terminal, { applied, agents, slots, orders, unclear }: Rebuilt): void {
   const rows = [
     ...agents.map((one) => [one.agentId, one.status, one.action]),
-    ...slots.map((one) => [one.slotId, 'ready', one.action]),
+    ...slots.map((one) => [one.slotId, 'slot', one.action]),
   ];
   if (rows.length > 0) printTable(terminal, ['AGENT', 'STATUS', applied ? 'DONE' : 'WOULD BE'], rows);
   const linked = applied ? `, ${orders} orders linked` : '';

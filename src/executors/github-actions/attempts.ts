@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Transaction } from '../../database/connect.ts';
+import { isRecovering } from '../../database/recovering.ts';
 import { ConflictError, NotFoundError, RetryableError } from '../../errors.ts';
 import { beginOperation, type OperationRow, waitsForNews } from '../../operations/claims.ts';
 import { appendEvents } from '../../operations/events/events.ts';
@@ -63,7 +64,8 @@ const isOther = (given: string | undefined, known: string | null) =>
  * Begins the sender's attempt unless it is already active. The first message of any kind begins a dispatched
  * attempt. Without a dispatch, any message may begin the first attempt, but only `provisioning` or a claim
  * may begin a later one. `isEnd`: it has come to its end already, so nothing can wait any more.
- * @throws RetryableError if an event about the agent's payments has to be read first
+ * @throws RetryableError if an event about the agent's payments has to be read first, or the rows of a
+ * restored database have to be corrected
  * @throws ConflictError if the attempt is over, or the agent's status does not allow it to begin
  */
 export async function ensureBegun(
@@ -114,6 +116,8 @@ async function begin(
   { workflowRunId }: Sender,
   attempt: number,
 ): Promise<OperationRow> {
+  if (await isRecovering(trx))
+    throw new RetryableError('Nothing begins before it is known again what belongs to whom');
   await refuseOutOfTurn(trx, row);
   // Before the runner gets the agent's inputs: those of a half hand-over name the slot's server.
   if (row.kind === 'provision') await giveSlotUp(trx, row.agent_id, 'a runner hands none over');

@@ -4,6 +4,7 @@ import type { Vault } from '../../agents/secrets.ts';
 import { beginProvisions } from '../../agents/store.ts';
 import { LEASE_SECONDS } from '../../config/timing.ts';
 import { type Database, isDatabaseUnavailable, type Transaction } from '../../database/connect.ts';
+import { recovering } from '../../database/recovering.ts';
 import { errorMessage } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Claim, OperationRow } from '../../operations/claims.ts';
@@ -20,12 +21,12 @@ export interface Begun {
   taken: TakenOver;
 }
 
-/** Lists the provisions that wait for a hand-over. */
+/** Lists the provisions that wait for a hand-over; none while it is not known whose each server is. */
 export async function findWaiting(database: Database): Promise<string[]> {
   const { rows } = await sql<{ id: string }>`
     select o.operation_id as id from operations o join slots s on s.agent_id = o.agent_id
     where o.kind = 'provision' and o.status = 'queued' and o.executor = 'local' and s.status = 'claimed'
-      and s.served_at is null`.execute(database);
+      and s.served_at is null and not ${recovering}`.execute(database);
   return rows.map(({ id }) => id);
 }
 
@@ -134,6 +135,7 @@ async function lockQueued(trx: Transaction, operationIds: readonly string[]): Pr
     .where('o.kind', '=', 'provision')
     .where('o.status', '=', 'queued')
     .where('o.executor', '=', 'local')
+    .where(sql<boolean>`not ${recovering}`)
     .forNoKeyUpdate(['o', 'a'])
     .skipLocked()
     .execute();
@@ -153,6 +155,6 @@ async function findLocked(trx: Transaction, operationIds: readonly string[]): Pr
   if (operationIds.length === 0) return [];
   const { rows } = await sql<{ id: string }>`
     select operation_id as id from operations where operation_id = any(${[...operationIds]}::uuid[])
-      and status = 'queued' and run_after > now()`.execute(trx);
+      and status = 'queued' and run_after > now() and not ${recovering}`.execute(trx);
   return rows.map(({ id }) => id);
 }

@@ -100,7 +100,8 @@ async function run(deps: SweepDeps, running: Running): Promise<void> {
   const removed = await removeAll(acting, acts ? findings.filter(isRemoval) : []);
   await adoptAll(acting, acts ? findings.filter(isAdoption) : []);
   await mendAll(acting, acts ? findings.filter(isMend) : []);
-  await forgetChangedRecords(deps.database, listRecords(attributed));
+  // Until a rebuild has read them, records that differ are newer than the rows.
+  if (acts) await forgetChangedRecords(deps.database, listRecords(attributed));
   const reports = findings.filter((finding) => finding.action === 'report');
   await reportAll(acting, reports);
   for (const { agentId, text } of await reportUnlisted(acting, unlisted)) say(agentId, text);

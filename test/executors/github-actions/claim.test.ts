@@ -247,6 +247,16 @@ test('a claim of a suspension for want of payment waits until what an event mean
   expect(await claim(jobId, 1)).toMatchObject({ kind: 'suspend', attempt: 1 });
 });
 
+test('no message begins an attempt before it is known again what belongs to whom', async () => {
+  const jobId = await dispatch();
+  await sql`update installation set recovery = 'needed'`.execute(at.database);
+  await expect(claim(jobId, 1)).rejects.toThrow(RetryableError);
+  await expect(report(jobId, 1, { status: 'provisioning' })).rejects.toThrow(RetryableError);
+  expect(await operation(at, jobId)).toMatchObject({ status: 'queued', started_at: null });
+  await sql`update installation set recovery = 'none'`.execute(at.database);
+  expect(await claim(jobId, 1)).toMatchObject({ kind: 'provision', attempt: 1 });
+});
+
 test('a runner gets the servers of the plans, and what it finds sold out is waited for', async () => {
   const jobId = await dispatch();
   const planServers = { pro: { types: { nbg1: ['cpx32', 'cx33'] }, mostEurosPerMonth: undefined } };

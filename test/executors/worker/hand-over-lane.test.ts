@@ -5,7 +5,7 @@ import type { AgentKeys } from '../../../src/agents/secrets.ts';
 import { getAgent, lockAgent } from '../../../src/agents/store.ts';
 import { createPool } from '../../../src/database/connect.ts';
 import { RetryableError } from '../../../src/errors.ts';
-import { beginHandOvers } from '../../../src/executors/worker/begin-hand-overs.ts';
+import { beginHandOvers, findWaiting } from '../../../src/executors/worker/begin-hand-overs.ts';
 import { settleHandOvers } from '../../../src/executors/worker/end-hand-overs.ts';
 import { settleExpired } from '../../../src/executors/worker/expired.ts';
 import { startHandOvers } from '../../../src/executors/worker/hand-over-lane.ts';
@@ -37,6 +37,7 @@ import {
   sshKey,
 } from '../../support/runbook-fixture.ts';
 import { addPool, addSlot, slot } from '../../support/slots.ts';
+import { stampAsNew } from '../../support/stamp.ts';
 
 const WAIT = { timeout: 20_000 };
 let at: OperationsFixture;
@@ -193,6 +194,19 @@ test('many hand-overs of one moment need no more statements than one', async () 
   const alone = await count(['a1']);
   expect(await count(['b1', 'b2', 'b3', 'b4', 'b5'])).toBe(alone);
   expect(alone).toBeLessThan(24);
+});
+
+test('nothing is handed over before it is known again what belongs to whom', async () => {
+  await addSlot(at, fixture.vault);
+  const { operation_id: id } = await order(at, 'a1');
+  const deps = { database: at.database, vault: fixture.vault, workerId: 'w1', log: at.log };
+  await stampAsNew(at.database);
+  await sql`update installation set recovery = 'needed'`.execute(at.database);
+  expect(await findWaiting(at.database)).toEqual([]);
+  expect(await beginHandOvers(deps, [id])).toEqual({ begun: [], locked: [] });
+  await sql`update installation set recovery = 'none'`.execute(at.database);
+  expect(await findWaiting(at.database)).toEqual([id]);
+  expect((await beginHandOvers(deps, [id])).begun).toHaveLength(1);
 });
 
 test('one hand-over that cannot begin keeps no other from it', async () => {

@@ -5,6 +5,7 @@ import { jsonText } from '../../../src/database/storable.ts';
 import { listAttention } from '../../../src/reconcile/attention.ts';
 import { startSweeping, sweepAlone } from '../../../src/reconcile/sweep/schedule.ts';
 import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
+import { stampAsNew } from '../../support/stamp.ts';
 import { openSweepFixture, type SweepFixture, toJoinName } from '../../support/sweep-fixture.ts';
 
 let fixture: SweepFixture;
@@ -44,6 +45,21 @@ test('what carries the name of an agent’s server is the agent’s, whatever it
   expect(report.findings).toHaveLength(3);
   for (const finding of report.findings) expect(finding).toMatch(/^Removed: .*srv-.* belongs to agent gone/);
   expect(await fixture.left()).toMatchObject({ servers: [], sshKeys: [], tailnetKeys: [] });
+});
+
+test('a record that differs is written again, but not before a rebuild has read it', async () => {
+  await runningAgent('a1');
+  const row = { owner_id: 'a1', seen: new Date(), digest: 'a'.repeat(64), key_id: 'k', error: null };
+  await fixture.database.insertInto('cloud_records').values(row).execute();
+  const isKept = async () =>
+    (await fixture.database.selectFrom('cloud_records').select('owner_id').execute()).length === 1;
+  await stampAsNew(fixture.database);
+  await sql`update installation set recovery = 'needed'`.execute(fixture.database);
+  await fixture.sweep();
+  expect(await isKept()).toBe(true);
+  await sql`update installation set recovery = 'none'`.execute(fixture.database);
+  await fixture.sweep();
+  expect(await isKept()).toBe(false);
 });
 
 const audited = () =>
