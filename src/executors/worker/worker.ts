@@ -24,7 +24,13 @@ const POLLS_PER_BEAT = 2;
  * any.
  */
 export async function startWorker(
-  deps: AttemptDeps & { concurrency: number; workerId: string; isDue?: IsDue | undefined },
+  deps: AttemptDeps & {
+    concurrency: number;
+    workerId: string;
+    isDue?: IsDue | undefined;
+    /** The Hetzner projects that this process has; undefined: all. */
+    projects?: readonly string[] | undefined;
+  },
 ): Promise<Worker> {
   const { database, queue, log, concurrency, workerId } = deps;
   const stopping = new AbortController();
@@ -41,7 +47,7 @@ export async function startWorker(
       for (;;) {
         const operation = stopping.signal.aborted
           ? undefined
-          : await claimNext(database, workerId, deps.leaseSeconds, toWaiting(deps.readiness));
+          : await claimNext(database, workerId, deps.leaseSeconds, toWaiting(deps.readiness, deps.projects));
         if (operation === undefined) return;
         await runAttempt(deps, operation, workerId, stopping.signal);
       }
@@ -60,7 +66,7 @@ export async function startWorker(
     if (polls % POLLS_PER_BEAT === 1) await registerWorker(database, { workerId, concurrency });
     if (deps.isDue?.() === false) return;
     await settleExpired(database, queue, log);
-    if (deps.readiness !== undefined) await tellWaiting(database, deps.readiness);
+    if (deps.readiness !== undefined) await tellWaiting(database, deps.readiness, deps.projects);
     void wake();
   };
   let polling: Promise<unknown> = Promise.resolve();
