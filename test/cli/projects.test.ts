@@ -94,7 +94,10 @@ test('the plain Pulumi CLI gets the token of the project in which a stack’s se
     .insertInto('slots')
     .values({ slot_id: slotId, project: 'us', location: 'ash', plan: 'starter', fingerprint: 'f' })
     .execute();
-  const connections = { hcloud: { projects: [{ name: 'eu' }, { name: 'us' }] } } as unknown as Connections;
+  const connections = {
+    hcloud: { projects: [{ name: 'eu' }, { name: 'us' }] },
+    pulumi: {},
+  } as unknown as Connections;
   const prepare = (...argv: string[]) => prepareStack(service.database, connections, readArguments(argv));
   expect(await prepare('destroy', '--stack', `agent-${slotId}`)).toEqual({ project: 'us' });
   // An agent that has moved on has no inputs yet.

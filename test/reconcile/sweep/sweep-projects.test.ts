@@ -141,7 +141,7 @@ test('a project that cannot be listed keeps its mismatches, and those of the oth
         .execute()
     ).map(({ project }) => project);
   expect(await found()).toEqual(['default', 'us']);
-  await fixture.cloud.query(`DELETE FROM hetzner_servers WHERE name LIKE 'agent-nobody-%'`);
+  await fixture.cloud.query('TRUNCATE hetzner_servers, hetzner_primary_ips CASCADE');
   await applyProjects(fixture.database, [
     { name: 'default', locations: undefined, mostServers: undefined },
     { name: 'us', locations: undefined, mostServers: undefined },
