@@ -37,7 +37,7 @@ export const toAgentRow = (row: StoredAgent): AgentRow => ({
  */
 export async function insertAgent(database: Database, agent: NewAgent): Promise<void> {
   const { agentId, userId, region, location, plan, subscriptionId = null } = agent;
-  await lockPlacement(database);
+  await lockPlacement(database, location);
   // A violated constraint would abort the caller's transaction, which still has to record the conflict.
   const { numAffectedRows } = await sql`
     insert into agents (agent_id, user_id, region, location, plan, subscription_id, step, project)

@@ -106,6 +106,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
   const runbookParts: RunbookParts = {
     hetzner: openProject(connections.hcloud.projects[0].name),
     openProject,
+    ownProjects: connections.hcloud.projects.map(({ name }) => name),
     tailscale: createTailscaleClient(connections.tailscale),
     executor,
     state,

@@ -11,6 +11,7 @@ import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Probe } from '../reconcile/checks/probe.ts';
 import { hetznerProbe, stripeProbe, tailscaleProbe } from '../reconcile/checks/probes.ts';
+import { projectsProbe } from '../reconcile/checks/projects-probe.ts';
 import { askIdentities } from '../reconcile/live-identities.ts';
 import type { Secret } from '../secret.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
@@ -70,7 +71,7 @@ export async function reloadCredentials(
   refuseOthers(connections, found);
   const changes = listChanges(connections, found, database);
   if (changes.length === 0) return [];
-  for (const { names, probe } of changes) await check(names, probe);
+  for (const { names, probes } of changes) await check(names, probes);
   const { identities, unknown } = await askIdentities(config, found);
   await checkStamp(database, { mode: config.mode, accounts: found.accounts, identities, unknown });
   for (const { replace } of changes) replace();
@@ -95,8 +96,8 @@ function refuseOthers(now: Connections, found: Connections): void {
 
 interface Change {
   names: string;
-  /** Undefined: the value cannot be tried out. */
-  probe: Probe | undefined;
+  /** None: the value cannot be tried out. */
+  probes: readonly Probe[];
   replace(): void;
 }
 
@@ -109,29 +110,32 @@ function listChanges(now: Connections, found: Connections, database: Database): 
       return {
         names: tokenVariable(project.name),
         differs: isOther(project.token, token),
-        probe: hetznerProbe(
-          { database, hetzner: createHetznerClient(next) },
-          { project: project.name, isOneOfSeveral: now.hcloud.projects.length > 1 },
-        ),
+        probes: [
+          hetznerProbe(
+            { database, hetzner: createHetznerClient(next) },
+            { project: project.name, isOneOfSeveral: now.hcloud.projects.length > 1 },
+          ),
+          projectsProbe(hcloud.projects),
+        ],
         replace: () => Object.assign(project, { token }),
       };
     }),
     {
       names: 'TAILSCALE_OAUTH_CLIENT_ID, TAILSCALE_OAUTH_CLIENT_SECRET or TAILSCALE_API_KEY',
       differs: isOtherCredential(now.tailscale, tailscale),
-      probe: tailscaleProbe(createTailscaleClient(tailscale)),
+      probes: [tailscaleProbe(createTailscaleClient(tailscale))],
       replace: () => Object.assign(now.tailscale, { credential: tailscale.credential }),
     },
     {
       names: 'STRIPE_SECRET_KEY',
       differs: isOther(now.stripe.secretKey, stripe.secretKey),
-      probe: stripeProbe(stripe),
+      probes: [stripeProbe(stripe)],
       replace: () => Object.assign(now.stripe, { secretKey: stripe.secretKey }),
     },
     {
       names: 'STRIPE_WEBHOOK_SECRET',
       differs: !isDeepStrictEqual(reveal(now.stripe.webhookSecrets), reveal(stripe.webhookSecrets)),
-      probe: undefined,
+      probes: [],
       // The routes have this very list.
       replace: () => now.stripe.webhookSecrets.splice(0, Infinity, ...stripe.webhookSecrets),
     },
@@ -148,9 +152,9 @@ function isOtherCredential({ credential: one }: TailscaleAccount, { credential: 
   return one.clientId !== other.clientId || isOther(one.clientSecret, other.clientSecret);
 }
 
-async function check(names: string, probe: Probe | undefined): Promise<void> {
+async function check(names: string, probes: readonly Probe[]): Promise<void> {
   try {
-    await probe?.look();
+    for (const probe of probes) await probe.look();
   } catch (error) {
     throw new Error(`${names}: ${errorMessage(error)}`, { cause: error });
   }

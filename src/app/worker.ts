@@ -137,6 +137,7 @@ async function startLocalWork(deps: WorkDeps, processTags: ProcessTags): Promise
     isStillWanted: deps.isStillWanted,
     isTraced: deps.telemetry.isTraced,
     isDue: () => deps.pulse.isDue('operations'),
+    projects: connections.hcloud.projects.map(({ name }) => name),
     fence: pulumi.fence,
     runbooks: engine.runbooks,
     leaseSeconds: config.leaseSeconds,

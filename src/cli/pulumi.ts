@@ -7,10 +7,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openSandboxInstallation } from '../../sandbox/host/installation.ts';
-import { createProgram, type StackProgram } from '../../stacks/program.ts';
-import { completeInputs } from '../agents/inputs.ts';
-import { type AgentKeys, createVault } from '../agents/secrets.ts';
-import { findAgent } from '../agents/store.ts';
+import { createProgram } from '../../stacks/program.ts';
 import { type Config, ConfigError, type LiveConfig, readConfig } from '../config/config.ts';
 import { useOwnEnvironment } from '../config/process-environment.ts';
 import { type Connections, projectNamed } from '../connections/connections.ts';
@@ -25,6 +22,7 @@ import { configureEnvironment } from '../pulumi/engine/configure-environment.ts'
 import { type ProviderModule, providerOptions } from '../pulumi/engine/run-stack.ts';
 import { providerEnvironment, pulumiEnvironment } from '../pulumi/environment.ts';
 import { openStateStore } from '../pulumi/open-state.ts';
+import { type PreparedStack, prepareStack } from './prepare-stack.ts';
 import { serveProgram } from './program-server.ts';
 import {
   changesStack,
@@ -61,11 +59,6 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-interface Prepared {
-  program: StackProgram;
-  keys?: AgentKeys;
-}
-
 async function runCli(config: Config, connections: Connections, args: string[]): Promise<number> {
   const parsed = readArguments(args);
   const refused = refusal(parsed);
@@ -73,7 +66,7 @@ async function runCli(config: Config, connections: Connections, args: string[]):
   const prepared = await withDatabase(connections, async (database) => {
     if ((await databaseVersion(database)) !== undefined)
       await followEpochs(database, connections.pulumi.keyring);
-    return prepare(database, connections, parsed);
+    return prepareStack(database, connections, parsed);
   });
   // Only commands that change a stack configure a server.
   const configures = prepared?.keys !== undefined && changesStack(parsed) && connections.machines === 'ssh';
@@ -93,7 +86,7 @@ async function runCli(config: Config, connections: Connections, args: string[]):
 interface PreparedRun {
   args: string[];
   parsed: PulumiArguments;
-  prepared: Prepared | undefined;
+  prepared: PreparedStack | undefined;
   proxyCommand: string | undefined;
 }
 
@@ -109,7 +102,7 @@ async function runPrepared(config: Config, connections: Connections, run: Prepar
   rmSync(settingsFile, { force: true });
   const providers = await startProviders(connections, environment);
   const served =
-    prepared !== undefined && runsProgram(parsed)
+    prepared?.program !== undefined && runsProgram(parsed)
       ? await serveProgram(createProgram(prepared.program))
       : undefined;
   try {
@@ -158,13 +151,13 @@ function cliEnvironment(
     software: config.software.variables,
   };
   // Commands that name no stack of ours get the first project's token.
-  const project = projectNamed(connections.hcloud.projects, prepared?.program.inputs.project);
+  const project = projectNamed(connections.hcloud.projects, prepared?.project);
   const operation = { operation_id: `cli-${randomUUID()}`, attempt: 0 };
   return {
     ...config.childEnvironment,
     ...pulumiEnvironment(connections.pulumi),
     ...providerEnvironment({ ...connections, project }),
-    ...(prepared === undefined ? {} : { AGENT_STACKS_PROGRAM: JSON.stringify(prepared.program) }),
+    ...(prepared?.program === undefined ? {} : { AGENT_STACKS_PROGRAM: JSON.stringify(prepared.program) }),
     ...configureEnvironment(configure, { operation }, prepared?.keys),
   };
 }
@@ -178,51 +171,6 @@ async function withDatabase<T>(
     return await work(createDatabase(pool));
   } finally {
     await pool.end();
-  }
-}
-
-/**
- * Prepares the stack's program with the last applied inputs; returns undefined if the command names no stack
- * of ours.
- */
-async function prepare(
-  database: Database,
-  connections: Connections,
-  args: PulumiArguments,
-): Promise<Prepared | undefined> {
-  const { stackName } = args;
-  if (stackName === undefined || (await databaseVersion(database)) === undefined) return undefined;
-  if (stackName.startsWith('foundation-')) {
-    return { program: { stack: 'foundation', inputs: { project: stackName.slice('foundation-'.length) } } };
-  }
-  if (!stackName.startsWith('agent-')) return undefined;
-  const agentId = stackName.slice('agent-'.length);
-  if (changesStack(args)) await refuseWhileBusy(database, agentId);
-  const agent = await findAgent(database, agentId);
-  if (agent?.inputs == null || agent.secrets === null) return undefined;
-  const keys = createVault(connections.pulumi.keyring).open(agentId, agent.secrets);
-  const inputs = completeInputs(agentId, agent.inputs);
-  const { tailnet_ip: tailnetIp, tailnet_name: tailnetName } = agent;
-  const device = tailnetIp === null || tailnetName === null ? undefined : { tailnetIp, tailnetName };
-  return {
-    program: { stack: 'agent', inputs, secrets: { hostPrivateKey: keys.hostPrivateKey }, device },
-    keys,
-  };
-}
-
-async function refuseWhileBusy(database: Database, agentId: string): Promise<void> {
-  const busy = await database
-    .selectFrom('operations')
-    .select(['kind', 'operation_id'])
-    .where('agent_id', '=', agentId)
-    .where('status', '=', 'active')
-    .executeTakeFirst();
-  if (busy !== undefined) {
-    throw new ConfigError(
-      `A ${busy.kind} of agent ${agentId} is running (operation ${busy.operation_id}): two at once could leave a server behind. ` +
-        'Wait for it, or cancel it: npm run agents -- cancel ' +
-        busy.operation_id,
-    );
   }
 }
 

@@ -220,7 +220,7 @@ function liveNotices({ executor, accounts }: LiveConfig): string[] {
     ...(missingKeys.length === 0
       ? []
       : [
-          `Without ${missingKeys.join(' and ')} this service cannot reach the clouds: sweep and project check are off.`,
+          `Without ${missingKeys.join(' and ')} this service cannot reach what the keys are for: it is neither swept nor checked.`,
         ]),
   ];
 }

@@ -59,6 +59,8 @@ export interface FindingTable {
   since: Timestamp;
   /** Of a sweep's: the cycle of sweeps that saw it last, named by its first sweep; null otherwise. */
   seen_in: number | null;
+  /** Of a sweep's: the Hetzner project; null for what is on the tailnet, and otherwise. */
+  project: string | null;
 }
 
 /** When regular work last began. */

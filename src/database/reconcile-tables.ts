@@ -37,6 +37,8 @@ export interface ProjectCursor {
 export interface SweepPosition {
   /** Those whose lists are not complete; any other begins with its first page. */
   projects: Record<string, ProjectCursor>;
+  /** Whether SSH keys were counted instead of listed since the cycle began. */
+  omittedKeys?: boolean | undefined;
   /**
    * The first sweep of the cycle, if every mismatch since then was stored. Without it the end of the cycle
    * shows nothing about the mismatches of earlier ones.
@@ -54,7 +56,7 @@ export interface SweepTable {
   removed: Defaulted<number>;
   findings: DefaultedJson<string[]>;
   note: string | null;
-  /** Whether the SSH keys were counted instead of listed, in one project at least. */
+  /** Whether SSH keys were counted instead of listed, in one project at least, since the cycle began. */
   omitted_keys: Defaulted<boolean>;
   /** Where the next sweep resumes. Earlier versions had one project's cursor here. */
   next: NullableJson<SweepPosition | (ProjectCursor & { cycle?: number })> | null;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { audit } from '../agents/audit.ts';
+import { NotFoundError } from '../errors.ts';
 import { listProjects as readProjects, setDraining } from '../projects/projects.ts';
 import { actorOf } from './actor.ts';
 import { endpoint } from './endpoint.ts';
@@ -44,12 +45,14 @@ const toEndpoint = (verb: 'drain' | 'undrain', summary: string) =>
     },
     handle: async ({ params: { name }, request, response, deps: { database } }) => {
       const actor = actorOf(request, response);
-      await database.transaction().execute(async (trx) => {
+      const project = await database.transaction().execute(async (trx) => {
         if (await setDraining(trx, name, { drains: verb === 'drain', by: actor }))
           await audit(trx, { actor, action: `project.${verb}`, details: { project: name } });
+        const found = (await readProjects(trx)).find((one) => one.name === name);
+        if (found === undefined) throw new NotFoundError(`There is no Hetzner project ${name}`);
+        return found;
       });
-      const projects = await readProjects(database);
-      response.json(presentProject(projects.find((project) => project.name === name)!));
+      response.json(presentProject(project));
     },
   });
 

@@ -69,12 +69,17 @@ export async function requestImage(
 /**
  * Takes the next image that is to be built or removed, removals first. An attempt whose lease has expired is
  * lost, and the next one begins. `version`: that of this worker's playbook; a build of another one is left to
- * the workers that have it. If none has touched it for an hour it is taken to be removed.
+ * the workers that have it. If none has touched it for an hour it is taken to be removed. `projects`: the Hetzner
+ * projects that this worker has; default: all.
  */
 export async function takeImageWork(
   database: Database,
   workerId: string,
-  { leaseSeconds, version }: { leaseSeconds: number; version: string },
+  {
+    leaseSeconds,
+    version,
+    projects,
+  }: { leaseSeconds: number; version: string; projects?: readonly string[] | undefined },
 ): Promise<ImageRow | undefined> {
   const isOrphan = sql<boolean>`(status = 'building' and version <> ${version})`;
   const { rows } = await sql<ImageRow>`
@@ -86,6 +91,7 @@ export async function takeImageWork(
       lease_until = now() + make_interval(secs => ${leaseSeconds})
     where image_id = (select image_id from images where status in ('building', 'removing') and run_after <= now()
         and not ${recovering}
+        and (${projects === undefined} or project = any(${[...(projects ?? [])]}::text[]))
         and (lease_until is null or lease_until < now())
         and (not ${isOrphan} or updated_at < now() - make_interval(mins => ${ORPHAN_MINUTES}))
       order by status desc, created_at limit 1 for update skip locked)

@@ -43,7 +43,8 @@ export function startImageKeeper(
 export async function workOnNext(deps: ImageKeeperDeps, signal: AbortSignal): Promise<void> {
   const { database, leaseSeconds, workerId } = deps;
   const version = deps.parts.settings.configurationVersion;
-  const image = await takeImageWork(database, workerId, { leaseSeconds, version });
+  const projects = deps.parts.ownProjects;
+  const image = await takeImageWork(database, workerId, { leaseSeconds, version, projects });
   if (image === undefined) return;
   const isDone = await runImageAttempt(deps, image, workerId, signal);
   if (isDone && image.status === 'building')

@@ -26,6 +26,8 @@ export interface Waiting {
   kinds: readonly OperationKind[];
   /** The Hetzner projects whose agents' operations wait. */
   projects: readonly string[];
+  /** Those that it has: what is in any other waits too. Undefined: it has all. */
+  ownProjects?: readonly string[] | undefined;
 }
 
 const NOTHING: Waiting = { kinds: [], projects: [] };
@@ -93,7 +95,7 @@ const yields = () => sql<boolean>`(o.kind = any(${adoptingKinds()}::text[]) and 
 export function nextDue(
   trx: Transaction,
   executor: OperationRow['executor'],
-  { kinds, projects }: Waiting = NOTHING,
+  { kinds, projects, ownProjects }: Waiting = NOTHING,
 ): Promise<OperationRow | undefined> {
   return (
     trx
@@ -104,6 +106,7 @@ export function nextDue(
       .where('o.executor', '=', executor)
       .$if(kinds.length > 0, (query) => query.where('o.kind', 'not in', kinds))
       .$if(projects.length > 0, (query) => query.where('a.project', 'not in', projects))
+      .$if(ownProjects !== undefined, (query) => query.where('a.project', 'in', ownProjects ?? []))
       .where(sql<boolean>`o.run_after <= now()`)
       .where(sql<boolean>`not exists (
       select 1 from operations p where p.agent_id = o.agent_id

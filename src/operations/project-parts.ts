@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
 import type { Database } from '../database/connect.ts';
 import { ShortageError } from '../errors.ts';
-import { findRoomElsewhere, markFull, roomInProject } from '../projects/placement.ts';
+import { findRoomElsewhere, markFull, mayMoveTo } from '../projects/placement.ts';
 import { whileHeld } from './claims.ts';
 import type { ProjectParts } from './runbook-parts.ts';
 
@@ -13,9 +13,9 @@ export function createProjectParts(database: Database): ProjectParts {
     findOther: ({ agent }) => findRoomElsewhere(database, agent),
     move: ({ operation, agent }, to) =>
       whileHeld(database, operation, async (trx) => {
-        // Others may have come meanwhile. The agent has nothing any more, and waits.
-        if ((await roomInProject(trx, to)) === 0)
-          throw new ShortageError(`The Hetzner project ${to} has no room any more`);
+        // Others may have come meanwhile, or it is drained. The agent has nothing any more, and waits.
+        if (!(await mayMoveTo(trx, { project: to, location: agent.location })))
+          throw new ShortageError(`The Hetzner project ${to} takes no agent in ${agent.location} any more`);
         await trx
           .updateTable('agents')
           // What was recorded names the former project's firewall, and maybe an image in it.

@@ -121,6 +121,8 @@ export interface RunbookParts {
   hetzner: ProjectClient;
   /** Opens a project's client; without it there is one. @throws ShortageError for an unknown project */
   openProject?: (project: string) => ProjectClient;
+  /** The Hetzner projects that this process has; default: all. */
+  ownProjects?: readonly string[];
   tailscale: TailscaleClient;
   executor: StackEngine;
   state: StateStore;

@@ -122,7 +122,10 @@ async function begin(deps: KeeperDeps, underWay: Set<Promise<void>>, signal: Abo
     // Removals end what is billed: they wait for nothing.
     const isHeldBack = await isAnyWaiting(deps);
     const own = isHeldBack ? [] : (await readWanted(deps, new Date())).map(({ fingerprint }) => fingerprint);
-    const slot = await takeSlotWork(deps.database, deps.workerId, deps.leaseSeconds, own);
+    const slot = await takeSlotWork(deps.database, deps.workerId, deps.leaseSeconds, {
+      fingerprints: own,
+      projects: deps.parts.ownProjects,
+    });
     if (slot === undefined) return;
     start(deps, slot, underWay, signal);
   }

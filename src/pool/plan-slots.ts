@@ -4,6 +4,7 @@ import { roomInProject } from '../projects/placement.ts';
 import { isKept, mergeDemands, type WantedPool } from '../slots/demands.ts';
 import { insertSlots, NOT_HANDED_OVER, NOT_MADE, type PoolName } from '../slots/slots.ts';
 import { roomForCosts, withdrawCostly } from './costs.ts';
+import { withdrawOverfull } from './overfull.ts';
 import { withdrawSlot } from './withdraw-slot.ts';
 
 /** After so many slots of a pool failed within an hour, no more are made for a while. */
@@ -23,7 +24,8 @@ export async function planSlots(
       select pg_try_advisory_xact_lock(hashtext('pool'), 0) as locked`.execute(trx);
     if (rows[0]?.locked !== true) return { retired: 0, added: 0 };
     const merged = await mergeDemands(trx);
-    const retired = (await retireUnfit(trx)) + (await withdrawCostly(trx, eurosPerHour));
+    const retired =
+      (await retireUnfit(trx)) + (await withdrawOverfull(trx)) + (await withdrawCostly(trx, eurosPerHour));
     let added = 0;
     for (const pool of merged) added += await refill(trx, pool, eurosPerHour);
     return { retired, added };

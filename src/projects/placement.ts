@@ -22,9 +22,14 @@ export const serversIn: RawBuilder<number> = sql<number>`(
   (select count(*) from agents a where a.project = p.name and a.status not in ('destroyed', 'failed'))
   + (select count(*) from slots s where s.project = p.name and s.status in ('making', 'ready', 'removing')))::int`;
 
-/** Not counted where nothing depends on it: every order would wait for it. */
-const servers = sql<number>`case when p.most_servers is not null
-  or (select count(*) from hetzner_projects where rank is not null) > 1 then ${serversIn} else 0 end`;
+/**
+ * What an order finds occupied in the project `p`, in SQL: the agents' places. It takes the place of a server
+ * that waits for a customer, or that one's own: the pool gives way. Not counted where nothing depends on it:
+ * every order would wait for it.
+ */
+const taken = sql<number>`case when p.most_servers is not null
+  or (select count(*) from hetzner_projects where rank is not null) > 1
+  then (select count(*) from agents a where a.project = p.name and a.status not in ('destroyed', 'failed')) else 0 end`;
 
 /** Whether a worker finds that the token of the project `p` is refused, or is another one's, in SQL. */
 const isAway = sql<boolean>`exists (select 1 from checks c join workers w using (worker_id)
@@ -36,16 +41,22 @@ const isAway = sql<boolean>`exists (select 1 from checks c join workers w using 
  * which Hetzner limits for each project, and what one lost token or project takes down.
  */
 export const chosenProject = (location: string): RawBuilder<{ name: string }> => sql<{ name: string }>`
-  select name from (select p.name, p.rank, p.most_servers, ${servers} as servers,
+  select name from (select p.name, p.rank, p.most_servers, ${taken} as taken,
       coalesce(p.full_until > now(), false) or ${isAway} as "isLast"
     from hetzner_projects p where ${admits(location)}) fitting
-  where most_servers is null or servers < most_servers
-  order by "isLast", servers, rank limit 1`;
+  where most_servers is null or taken < most_servers
+  order by "isLast", taken, rank limit 1`;
 
-/** Orders that arrive at once are counted one after the other where a project has a limit of servers. */
-export async function lockPlacement(database: Database): Promise<void> {
-  await sql`select pg_advisory_xact_lock(hashtext('placement'), 0) from hetzner_projects
-    where rank is not null and most_servers is not null limit 1`.execute(database);
+/**
+ * Orders for a location that arrive at once are counted one after the other if they may come into a project
+ * with a limit of servers.
+ */
+export const lockPlacement = (database: Database, location: string): Promise<void> =>
+  lockWhere(database, admits(location));
+
+async function lockWhere(database: Database, which: RawBuilder<boolean>): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtext('placement'), 0) from hetzner_projects p
+    where ${which} and p.most_servers is not null limit 1`.execute(database);
 }
 
 /** Says why no project takes a new server in the location. */
@@ -95,9 +106,21 @@ export async function findRoomElsewhere(
   return rows[0]?.name;
 }
 
-/** How many more servers the project may have; undefined: as many as Hetzner allows. */
+/** Whether an agent in the location may still move to the project. Others wait until the transaction ends. */
+export async function mayMoveTo(
+  trx: Transaction,
+  { project, location }: { project: string; location: string },
+): Promise<boolean> {
+  await lockPlacement(trx, location);
+  const { rows } =
+    await sql`select 1 from hetzner_projects p where p.name = ${project} and ${admits(location)}
+    and (p.most_servers is null or ${taken} < p.most_servers)`.execute(trx);
+  return rows.length > 0;
+}
+
+/** How many more waiting servers the project may have; undefined: as many as Hetzner allows. */
 export async function roomInProject(trx: Transaction, project: string): Promise<number | undefined> {
-  await lockPlacement(trx);
+  await lockWhere(trx, sql<boolean>`p.name = ${project}`);
   const { rows } = await sql<{ room: number | null }>`
     select case when p.most_servers is not null then greatest(0, p.most_servers - ${serversIn}) end as room
     from hetzner_projects p where p.name = ${project}`.execute(trx);

@@ -4,7 +4,10 @@ import type { Database, Transaction } from '../database/connect.ts';
 import { NotFoundError } from '../errors.ts';
 import { serversIn } from './placement.ts';
 
-/** Records the configured projects, so that all processes place agents alike. Drained ones stay drained. */
+/**
+ * Records the configured projects, so that all processes place agents alike. Drained ones stay drained.
+ * @throws Error if one is missing in which something is (`refuseLostProjects`)
+ */
 export async function applyProjects(
   database: Database,
   projects: readonly Omit<HetznerProjectSettings, 'token'>[],
@@ -25,6 +28,8 @@ export async function applyProjects(
         .onConflict((conflict) => conflict.column('name').doUpdateSet(columns))
         .execute();
     }
+    // Something may have come into one since the start was checked.
+    await refuseLostProjects(trx, projects);
   });
 }
 

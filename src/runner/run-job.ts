@@ -93,7 +93,7 @@ export async function runJob({ config, openEngine, ending, say }: Job): Promise<
   const stopGuarding = abortOnLoss(controller, lease, ending);
   try {
     const { pulumi } = config.connections;
-    const message = { key_ids: pulumi.keyring.ids };
+    const message = { key_ids: pulumi.keyring.ids, projects: true };
     const claimed = readClaim(await link.send('claim', message, { signal: controller.signal }), pulumi);
     say(`${claimed.operation.kind} of ${claimed.agent.agent_id}, attempt ${claimed.operation.attempt}`);
     refuseOtherProject(config.connections, claimed.agent);

@@ -54,13 +54,14 @@ export async function insertSlots(
 /**
  * Takes the next slot that is to be made or removed, removals first. An attempt whose lease has expired is
  * lost, and the next one begins. `fingerprints`: what this worker makes servers by and from; one of another
- * release would make something else. Without any it takes no slot that is to be made.
+ * release would make something else. Without any it takes no slot that is to be made. `projects`: the Hetzner
+ * projects that it has; default: all.
  */
 export async function takeSlotWork(
   database: Database,
   workerId: string,
   leaseSeconds: number,
-  fingerprints: readonly string[],
+  { fingerprints, projects }: { fingerprints: readonly string[]; projects?: readonly string[] | undefined },
 ): Promise<SlotRow | undefined> {
   const { rows } = await sql<SlotRow>`
     update slots set attempt = attempt + 1, worker_id = ${workerId}, updated_at = now(),
@@ -69,6 +70,7 @@ export async function takeSlotWork(
     where slot_id = (select slot_id from slots
       where (status = 'removing' or (status = 'making' and fingerprint = any(${fingerprints}::text[])))
         and run_after <= now() and not ${recovering}
+        and (${projects === undefined} or project = any(${[...(projects ?? [])]}::text[]))
         and (lease_until is null or lease_until < now())
       order by status desc, created_at limit 1 for update skip locked)
     returning *`.execute(database);

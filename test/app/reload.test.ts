@@ -23,7 +23,12 @@ const TAILNETS: Record<string, string> = {
   'tskey-new': 'ours',
   'tskey-foreign': 'other',
 };
-const HETZNER = ['h'.repeat(64), 'n'.repeat(64)];
+/** The projects of tokens, by the id of what is in them. */
+const HETZNER: Record<string, number> = {
+  ['h'.repeat(64)]: 1,
+  ['n'.repeat(64)]: 1,
+  ['u'.repeat(64)]: 2,
+};
 /** The credentials of the calls so far. */
 const used: string[] = [];
 
@@ -60,9 +65,12 @@ afterAll(async () => {
 function answerTo(url: string, key: string): object | null | undefined {
   if (url.endsWith('/v1/account')) return STRIPE[key] === undefined ? undefined : { id: STRIPE[key] };
   if (url.startsWith('/hetzner'))
-    return HETZNER.includes(key)
-      ? { firewalls: [], servers: [], meta: { pagination: { next_page: null } } }
-      : undefined;
+    return HETZNER[key] === undefined
+      ? undefined
+      : {
+          ...{ firewalls: [], servers: [], ssh_keys: [], primary_ips: [{ id: HETZNER[key] }] },
+          meta: { pagination: { next_page: null } },
+        };
   const tailnet = TAILNETS[key];
   if (tailnet === undefined) return undefined;
   if (url.includes('/keys')) return { keys: [] };
@@ -84,7 +92,7 @@ function write({ TAILSCALE_API_KEY: key = 'tskey-one', ...changes }: Record<stri
   writeFileSync(join(folder, 'tailscale'), `${key}\n`);
 }
 
-function read(isAgain = false): LiveConfig {
+function read(isAgain = false, more: Record<string, string> = {}): LiveConfig {
   const root = `http://127.0.0.1:${(vendors.address() as AddressInfo).port}`;
   const found = readConfig(
     {
@@ -101,6 +109,7 @@ function read(isAgain = false): LiveConfig {
       HCLOUD_TOKEN: GIVEN.HCLOUD_TOKEN,
       ENV_FILE: join(folder, 'env'),
       TAILSCALE_API_KEY_FILE: join(folder, 'tailscale'),
+      ...more,
     },
     isAgain,
   );
@@ -151,4 +160,20 @@ test.each([
   expect(connections.tailscale.credential).toMatchObject({ kind: 'api-key' });
   write({});
   expect(await reload()).toEqual([]);
+});
+
+test('a token of another one’s Hetzner project changes nothing', async () => {
+  const projects = { HCLOUD_PROJECTS: 'default=eu, us=us' };
+  write({ HCLOUD_TOKEN_US: 'u'.repeat(64) });
+  const before = read(false, { ...projects, HCLOUD_TOKEN_US: 'u'.repeat(64) });
+  const several = liveConnections(before);
+  write({ HCLOUD_TOKEN_US: 'n'.repeat(64) });
+  const reloading = reloadCredentials({
+    ...{ config: before, connections: several, database: at.database },
+    reread: () => read(true, { ...projects, HCLOUD_TOKEN_US: 'u'.repeat(64) }),
+  });
+  await expect(reloading).rejects.toThrow(
+    'HCLOUD_TOKEN_US: HCLOUD_TOKEN and HCLOUD_TOKEN_US are tokens of one Hetzner project',
+  );
+  expect(several.hcloud.projects[1]!.token.reveal()).toBe('u'.repeat(64));
 });

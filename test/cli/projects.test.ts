@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { UsageError } from '../../src/cli/connection.ts';
+import { prepareStack } from '../../src/cli/prepare-stack.ts';
+import { readArguments } from '../../src/cli/pulumi-arguments.ts';
+import { ConfigError } from '../../src/config/config.ts';
+import type { Connections } from '../../src/connections/connections.ts';
 import { applyProjects } from '../../src/projects/projects.ts';
 import { startService, type TestService } from '../support/http-service.ts';
 import { createTestTerminal, runCommand } from '../support/run-command.ts';
@@ -69,6 +73,11 @@ test('what is asked for wrongly is refused', async () => {
   await expect(agents('projects', 'drain')).rejects.toBeInstanceOf(UsageError);
   await expect(agents('projects', 'list', 'eu')).rejects.toBeInstanceOf(UsageError);
   await expect(agents('projects', 'drain', 'mars')).rejects.toThrow('There is no Hetzner project mars');
+  // Neither is one that is configured no more, once it is empty.
+  await service.database.insertInto('hetzner_projects').values({ name: 'gone' }).execute();
+  await expect(agents('projects', 'drain', 'gone')).rejects.toThrow('There is no Hetzner project gone');
+  const gone = service.database.selectFrom('hetzner_projects').selectAll().where('name', '=', 'gone');
+  expect(await gone.executeTakeFirst()).toMatchObject({ draining_since: null });
 });
 
 test('an image is built in the project whose servers are made from it', async () => {
@@ -77,4 +86,29 @@ test('an image is built in the project whose servers are made from it', async ()
   await expect(agents('image', 'build', '--project', 'us')).rejects.toThrow(
     'The Hetzner project us is unknown, or takes no servers in nbg1',
   );
+});
+
+test('the plain Pulumi CLI gets the token of the project in which a stack’s server is, or none', async () => {
+  const slotId = 'slot-0123456789abcdef01234567';
+  await service.database
+    .insertInto('slots')
+    .values({ slot_id: slotId, project: 'us', location: 'ash', plan: 'starter', fingerprint: 'f' })
+    .execute();
+  const connections = {
+    hcloud: { projects: [{ name: 'eu' }, { name: 'us' }] },
+    pulumi: {},
+  } as unknown as Connections;
+  const prepare = (...argv: string[]) => prepareStack(service.database, connections, readArguments(argv));
+  expect(await prepare('destroy', '--stack', `agent-${slotId}`)).toEqual({ project: 'us' });
+  // An agent that has moved on has no inputs yet.
+  const { agent_id: agentId } = await service.database
+    .selectFrom('agents')
+    .select('agent_id')
+    .limit(1)
+    .executeTakeFirstOrThrow();
+  expect(await prepare('refresh', '--stack', `agent-${agentId}`)).toEqual({ project: 'eu' });
+  expect(await prepare('up', '--stack', 'foundation-us')).toMatchObject({ project: 'us' });
+  await expect(prepare('refresh', '--stack', 'agent-nobody')).rejects.toThrow(ConfigError);
+  await expect(prepare('destroy')).rejects.toThrow('name the stack');
+  expect(await prepare('stack', 'output', '--stack', 'agent-nobody')).toBeUndefined();
 });

@@ -87,6 +87,16 @@ async function built(changes: object = {}): Promise<ImageRow> {
 }
 
 describe('a build', () => {
+  test('is left to the workers that have its Hetzner project', async () => {
+    await request();
+    const deps = keeper();
+    const parts = { ...deps.parts, ownProjects: ['us'] };
+    await workOnNext({ ...deps, parts }, new AbortController().signal);
+    expect((await only()).status).toBe('building');
+    await work();
+    expect((await only()).status).toBe('available');
+  });
+
   test('makes a server without an agent, keeps its disk, and leaves nothing else', async () => {
     await request();
     await work();

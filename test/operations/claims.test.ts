@@ -214,3 +214,12 @@ test('a rolled back transaction leaves no operation, no events and no used numbe
     expect(await at.database.selectFrom(table).selectAll().execute()).toEqual([]);
   expect(await announcements(at)).toEqual([]);
 });
+
+test('a worker claims nothing in a Hetzner project that it does not have', async () => {
+  await order(at, 'a1');
+  await at.database.updateTable('agents').set({ project: 'us' }).execute();
+  const claimIn = (ownProjects: string[]) =>
+    claimNext(at.database, 'w1', 30, { kinds: [], projects: [], ownProjects });
+  expect(await claimIn(['default'])).toBeUndefined();
+  expect(await claimIn(['default', 'us'])).toMatchObject({ agent_id: 'a1' });
+});

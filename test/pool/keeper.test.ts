@@ -142,7 +142,7 @@ describe('a pool', () => {
 
   test('withdraws a slot from an attempt whose lease has run out', async () => {
     await plan(1);
-    const taken = await takeSlotWork(at.database, 'w9', 30, [FINGERPRINT]);
+    const taken = await takeSlotWork(at.database, 'w9', 30, { fingerprints: [FINGERPRINT] });
     await at.database
       .updateTable('slots')
       .set({ lease_until: new Date(0) })
@@ -158,7 +158,10 @@ describe('a pool', () => {
     const late = renewSlotLease(at.database, { slotId, attempt, workerId: 'w9' }, 30);
     await expect(late).rejects.toThrow('no longer ours');
     // No try was lost: nothing was removed yet.
-    expect(await takeSlotWork(at.database, 'w1', 30, [])).toMatchObject({ slot_id: slotId, tries: 0 });
+    expect(await takeSlotWork(at.database, 'w1', 30, { fingerprints: [] })).toMatchObject({
+      slot_id: slotId,
+      tries: 0,
+    });
   });
 
   test('is refilled after slots were withdrawn while they were made', async () => {

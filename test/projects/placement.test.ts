@@ -3,7 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createVault } from '../../src/agents/secrets.ts';
 import { getAgent, insertAgent, NoProjectError } from '../../src/agents/store.ts';
 import { registerWorker } from '../../src/executors/worker/workers.ts';
-import { findRoomElsewhere, markFull, roomInProject } from '../../src/projects/placement.ts';
+import { planSlots } from '../../src/pool/plan-slots.ts';
+import { findRoomElsewhere, lockPlacement, markFull, roomInProject } from '../../src/projects/placement.ts';
 import { applyProjects, listProjects, refuseLostProjects, setDraining } from '../../src/projects/projects.ts';
 import { Secret } from '../../src/secret.ts';
 import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
@@ -129,6 +130,31 @@ describe('an order', () => {
     expect((await getAgent(at.database, 'a1')).project).toBe('default');
   });
 
+  test('is not refused for servers that wait: it gets one of them, or the pool gives way', async () => {
+    await configure(project('default', EU, 2));
+    await addPool(at, 2);
+    const slots = [await addSlot(at, vault), await addSlot(at, vault)];
+    const status = async () => (await Promise.all(slots.map((id) => slot(at, id)))).map((one) => one.status);
+    await order(at, 'a1');
+    expect((await status()).sort()).toEqual(['claimed', 'ready']);
+    // One for which no server waits.
+    await place('a2', 'fsn1');
+    await planSlots(at.database, undefined);
+    expect((await status()).sort()).toEqual(['claimed', 'removing']);
+    await expect(place('a3')).rejects.toBeInstanceOf(NoProjectError);
+  });
+
+  test('waits for no other one where no project for its location has a limit', async () => {
+    await configure(project('eu', EU), project('us', ['ash'], 5));
+    await at.database.transaction().execute(async (trx) => {
+      await lockPlacement(trx, 'ash');
+      expect(await place('a1', 'nbg1')).toBe('eu');
+      const { rows } = await sql`select 1 from pg_locks where locktype = 'advisory'
+        and pid = pg_backend_pid()`.execute(trx);
+      expect(rows).toHaveLength(1);
+    });
+  });
+
   test.each([
     ['is drained', async () => void (await drain('default'))],
     ['is for other places', () => configure(project('one'), project('default', ['ash']))],
@@ -148,7 +174,8 @@ test('the list shows what is in each, also in one that is no longer configured',
   await place('a1');
   await drain('us');
   expect(await at.database.transaction().execute((trx) => roomInProject(trx, 'eu'))).toBe(4);
-  await configure(project('us', ['ash']));
+  await at.database.updateTable('hetzner_projects').set({ rank: null }).where('name', '=', 'eu').execute();
+  await at.database.updateTable('hetzner_projects').set({ rank: 0 }).where('name', '=', 'us').execute();
   const none = { slots: 0, images: 0, fullUntil: null };
   expect(await listProjects(at.database)).toEqual([
     {
@@ -162,6 +189,8 @@ test('the list shows what is in each, also in one that is no longer configured',
       ...{ drainingSince: null, drainedBy: null, agents: 1, servers: 1 },
     },
   ]);
+  // Also where it came into it since the start was checked.
+  await expect(configure(project('us', ['ash']))).rejects.toThrow('Hetzner project eu');
   await expect(refuseLostProjects(at.database, [{ name: 'us' }])).rejects.toThrow(
     '1 agents are in the Hetzner project eu, which HCLOUD_PROJECTS does not name',
   );

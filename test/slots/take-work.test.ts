@@ -20,7 +20,7 @@ async function add(status: 'making' | 'removing', fingerprint: string): Promise<
   return slot_id;
 }
 const take = async (fingerprints: string[]) =>
-  (await takeSlotWork(at.database, 'w1', 30, fingerprints))?.slot_id;
+  (await takeSlotWork(at.database, 'w1', 30, { fingerprints }))?.slot_id;
 
 test('a worker makes no slot of another release: its server would not be what the slot says', async () => {
   const slotId = await add('making', 'older');
@@ -33,4 +33,13 @@ test('it removes those of any release, and only those while nothing is to be mad
   const slotId = await add('removing', 'older');
   expect(await take([])).toBe(slotId);
   expect(await take([])).toBeUndefined();
+});
+
+test('it takes nothing of a Hetzner project that it does not have', async () => {
+  const slotId = await add('removing', 'f');
+  await at.database.updateTable('slots').set({ project: 'us' }).execute();
+  const takeIn = async (projects: string[]) =>
+    (await takeSlotWork(at.database, 'w1', 30, { fingerprints: ['f'], projects }))?.slot_id;
+  expect(await takeIn(['default'])).toBeUndefined();
+  expect(await takeIn(['default', 'us'])).toBe(slotId);
 });

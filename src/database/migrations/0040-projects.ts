@@ -20,8 +20,12 @@ const STATEMENTS = [
      full_until timestamptz,
      check ((draining_since is null) = (drained_by is null)))`,
   `insert into hetzner_projects (name, rank) values ('default', 0)`,
+  // What the sweep has found in a project is forgotten only once it is listed again.
+  `alter table findings add column project text`,
   // Agents of projects are counted at each order where there are several.
   `create index agents_in_project on agents (project) where status not in ('destroyed', 'failed')`,
+  // The pool looks every second what is in a project.
+  `create index slots_in_project on slots (project) where status in ('making', 'ready', 'removing')`,
   // `hetzner:us` is the check of a project.
   `alter table checks drop constraint checks_name_check,
      add constraint checks_name_check check (name ~ '^[a-z][a-z-]{0,39}(:[a-z0-9](-?[a-z0-9]){0,39})?$')`,

@@ -1,6 +1,7 @@
 import { getAgentForOperation } from '../../agents/for-operation.ts';
 import { createVault } from '../../agents/secrets.ts';
 import type { AgentRow } from '../../agents/store.ts';
+import { DEFAULT_PROJECT } from '../../config/hetzner-projects.ts';
 import type { PlanServers } from '../../config/plans.ts';
 import type { Transaction } from '../../database/connect.ts';
 import { ConflictError } from '../../errors.ts';
@@ -56,21 +57,33 @@ export interface RemoteClaim {
   };
 }
 
+/** What a runner says of itself. */
+export interface Runner {
+  keyIds?: readonly string[] | undefined;
+  knowsProjects: boolean;
+}
+
+const OLD_RUNNER =
+  'This runner’s version knows one Hetzner project, and the agent is in another one: bring the repository up to date';
+
 /**
  * Begins a dispatched attempt for its runner: evicts earlier attempts from the Pulumi state and creates this
  * one's login. The same runner may claim again. A destroy that is no longer wanted is cancelled instead.
- * @param keyIds the passphrases that the runner has
+ * @param runner the passphrases that it has, and whether it works in the agent's Hetzner project: one of an
+ * earlier version makes every server in the project of `HCLOUD_TOKEN`
  * @throws NotFoundError, ConflictError; RetryableError if Stripe has to be asked first: the runner asks again
  */
 export async function claimForRunner(
   deps: ClaimDeps,
   sender: Sender,
-  keyIds?: readonly string[],
+  { keyIds, knowsProjects }: Runner = { knowsProjects: false },
 ): Promise<RemoteClaim> {
   await announceRunner(deps.database, keyIds);
   const key = await chooseKey(deps.database, deps.pulumi.keyring, keyIds);
   const check = await askLastCheck(deps, sender);
-  const claim = await deps.database.transaction().execute((trx) => begin(deps, trx, { sender, check, key }));
+  const claim = await deps.database
+    .transaction()
+    .execute((trx) => begin(deps, trx, { sender, check, key, knowsProjects }));
   if (claim === undefined) throw new ConflictError(UNWANTED);
   return claim;
 }
@@ -79,13 +92,19 @@ export async function claimForRunner(
 async function begin(
   deps: ClaimDeps,
   trx: Transaction,
-  { sender, check, key }: { sender: Sender; check: LastCheck; key: Keyset },
+  {
+    sender,
+    check,
+    key,
+    knowsProjects,
+  }: { sender: Sender; check: LastCheck; key: Keyset; knowsProjects: boolean },
 ): Promise<RemoteClaim | undefined> {
   const row = await lockFor(trx, deps.callbackSecret, sender);
   const begun = await ensureBegun(trx, row, sender, { mayBeginNext: true });
   if (!(await passLastCheck(trx, deps.queue, { begun, check }))) return undefined;
   await beat(trx, begun);
   const { secrets, ...agent } = await getAgentForOperation(trx, begun.agent_id);
+  if (!knowsProjects && agent.project !== DEFAULT_PROJECT) throw new ConflictError(OLD_RUNNER);
   // The agent is locked, so that no other attempt of it begins meanwhile.
   const ownLogin = await enterFence(deps, begun, key);
   const { keyring } = deps.pulumi;

@@ -15,9 +15,10 @@ export interface Readiness {
   recheck(): Promise<void>;
 }
 
-/** What no worker with these results claims. */
-export function toWaiting(readiness: Readiness | undefined): Waiting {
+/** What no worker with these results and these Hetzner projects claims. */
+export function toWaiting(readiness: Readiness | undefined, ownProjects?: readonly string[]): Waiting {
   return {
+    ownProjects,
     kinds: operationKinds().filter((kind) => readiness?.waitReason(kind) !== undefined),
     projects: [...(readiness?.projectReasons?.().keys() ?? [])],
   };
@@ -30,7 +31,11 @@ const SILENT_SECONDS = 10;
  * Records on each due operation why no worker claims it, once per reason, and clears the reason once it is
  * fixed. Records nothing while another worker could claim the operation.
  */
-export async function tellWaiting(database: Database, readiness: Readiness): Promise<void> {
+export async function tellWaiting(
+  database: Database,
+  readiness: Readiness,
+  ownProjects?: readonly string[],
+): Promise<void> {
   const { kinds, projects } = toWaiting(readiness);
   await database
     .updateTable('operations')
@@ -40,6 +45,7 @@ export async function tellWaiting(database: Database, readiness: Readiness): Pro
     .where(sql<boolean>`run_after <= now()`)
     .$if(kinds.length > 0, (query) => query.where('kind', 'not in', kinds))
     .$if(projects.length > 0, (query) => query.where(sql<boolean>`not ${isIn('operations', projects)}`))
+    .$if(ownProjects !== undefined, (query) => query.where(isIn('operations', ownProjects ?? [])))
     .execute();
   for (const kind of kinds) {
     const which = sql<boolean>`o.kind = ${kind}`;
@@ -47,9 +53,16 @@ export async function tellWaiting(database: Database, readiness: Readiness): Pro
   }
   for (const [project, reason] of readiness.projectReasons?.() ?? []) {
     const which = sql<boolean>`${isIn('o', [project])} and o.kind <> all(${kinds}::text[])`;
-    await tell(database, { which, isServed: servedBy(project) }, reason);
+    await tell(database, { which, isServed: servedBy(sql`${project}::text`) }, reason);
+  }
+  if (ownProjects !== undefined) {
+    const which = sql<boolean>`(not ${isIn('o', ownProjects)} and o.kind <> all(${kinds}::text[]))`;
+    await tell(database, { which, isServed: knownElsewhere }, UNKNOWN_PROJECT);
   }
 }
+
+const UNKNOWN_PROJECT =
+  'No worker has the Hetzner project of this agent: restart the workers with the HCLOUD_PROJECTS that names it, and its token';
 
 /** Whether the agent of an operation is in one of these Hetzner projects. */
 const isIn = (operation: 'o' | 'operations', projects: readonly string[]) =>
@@ -107,10 +120,15 @@ async function findRecentlyLogged(
 }
 
 /** Whether a live worker passes all its checks, and those of the project if one is given. */
-const servedBy = (project?: string) => sql<boolean>`exists (
+const servedBy = (project: RawBuilder<unknown> = sql`null::text`) => sql<boolean>`exists (
   select 1 from workers w where w.seen_at > now() - make_interval(secs => ${SILENT_SECONDS})
     and not exists (select 1 from checks c where c.worker_id = w.worker_id and not c.ok
-      and (c.blocks or split_part(c.name, ':', 2) = ${project ?? null}::text)))`;
+      and (c.blocks or split_part(c.name, ':', 2) = ${project})))`;
+
+/** Whether a live worker has the Hetzner project of operation `o`: then it checks that one. */
+const knownElsewhere = sql<boolean>`exists (select 1 from workers w join checks c using (worker_id)
+  join agents a on a.agent_id = o.agent_id
+  where w.seen_at > now() - make_interval(secs => ${SILENT_SECONDS}) and c.name = 'hetzner:' || a.project)`;
 
 /** Clears all reasons when the worker stops. Other workers record theirs again. */
 export async function stopTelling(database: Database): Promise<void> {

@@ -30,8 +30,11 @@ interface Lane {
 const otherKinds = () => operationKinds().filter((kind) => !kindsBeside().includes(kind));
 
 /** What a lane does not claim. */
-function besides(others: Lane['others'], readiness: Readiness | undefined) {
-  const waiting = toWaiting(readiness);
+function besides(
+  others: Lane['others'],
+  { readiness, projects }: { readiness?: Readiness | undefined; projects?: readonly string[] | undefined },
+) {
+  const waiting = toWaiting(readiness, projects);
   return { ...waiting, kinds: [...waiting.kinds, ...others()] };
 }
 
@@ -41,7 +44,13 @@ function besides(others: Lane['others'], readiness: Readiness | undefined) {
  * workers lost: `isDue` says whether there may be any.
  */
 export async function startWorker(
-  deps: AttemptDeps & { concurrency: number; workerId: string; isDue?: IsDue | undefined },
+  deps: AttemptDeps & {
+    concurrency: number;
+    workerId: string;
+    isDue?: IsDue | undefined;
+    /** The Hetzner projects that this process has; undefined: all. */
+    projects?: readonly string[] | undefined;
+  },
 ): Promise<Worker> {
   const { database, queue, log, concurrency, workerId } = deps;
   const stopping = new AbortController();
@@ -59,7 +68,7 @@ export async function startWorker(
       for (;;) {
         const operation = stopping.signal.aborted
           ? undefined
-          : await claimNext(database, workerId, deps.leaseSeconds, besides(others, deps.readiness));
+          : await claimNext(database, workerId, deps.leaseSeconds, besides(others, deps));
         if (operation === undefined) return;
         await runAttempt(deps, operation, workerId, stopping.signal);
       }
@@ -79,7 +88,7 @@ export async function startWorker(
     if (polls % POLLS_PER_BEAT === 1) await registerWorker(database, { workerId, concurrency });
     if (deps.isDue?.() === false) return;
     await settleExpired(database, queue, log);
-    if (deps.readiness !== undefined) await tellWaiting(database, deps.readiness);
+    if (deps.readiness !== undefined) await tellWaiting(database, deps.readiness, deps.projects);
     void wake();
     void takeFrom(beside);
   };

@@ -1,4 +1,5 @@
 import type { RequestHandler } from 'express';
+import { z } from 'zod';
 import { check, senderSchema } from '../../executors/github-actions/callback.ts';
 import { claimForRunner } from '../../executors/github-actions/claim.ts';
 import { keyIdsSchema } from '../../executors/github-actions/runner-keys.ts';
@@ -7,7 +8,7 @@ import { readAttemptToken, readSignedJson, refuse, requireIdentity } from '../si
 import { traceRequest } from '../webhook-metrics.ts';
 
 const ROUTE = '/api/runner/claim';
-const claimSchema = senderSchema.extend({ key_ids: keyIdsSchema });
+const claimSchema = senderSchema.extend({ key_ids: keyIdsSchema, projects: z.literal(true).optional() });
 
 /** `POST /api/runner/claim`: hands the runner its work. Signed like callbacks. */
 export function claimRoute({ database, queue, log, remote, isTraced }: HttpDeps): RequestHandler {
@@ -20,7 +21,10 @@ export function claimRoute({ database, queue, log, remote, isTraced }: HttpDeps)
         workflowRunId: body.workflow_run_id,
         token: readAttemptToken(request),
       };
-      const claim = await claimForRunner({ database, queue, ...remote! }, sender, body.key_ids);
+      const claim = await claimForRunner({ database, queue, ...remote! }, sender, {
+        keyIds: body.key_ids,
+        knowsProjects: body.projects === true,
+      });
       response.set('cache-control', 'no-store').json(claim);
       const { agentId, kind, attempt } = claim;
       const operationId = sender.jobId;

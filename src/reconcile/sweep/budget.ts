@@ -11,7 +11,7 @@ export interface Budget {
 export interface Budgets {
   /** Calls in all. */
   readonly used: number;
-  /** The least that remains in a project, for the tailnet. */
+  /** What remains for the tailnet, whose quota is none of Hetzner's. */
   readonly left: number;
   of(project: string): Budget;
   /** Counts the calls of a project's client; `tailscale` likewise. */
@@ -44,7 +44,7 @@ export function createBudgets(maxCalls: number): Budgets {
       return [...known.values()].reduce((sum, { own }) => sum + own, ofTailnet);
     },
     get left() {
-      return Math.min(maxCalls - ofTailnet, ...[...known.values()].map(({ left }) => left));
+      return Math.max(0, maxCalls - ofTailnet);
     },
     of: counterOf,
     project: (name: string): CallWatch => {
@@ -59,7 +59,7 @@ export function createBudgets(maxCalls: number): Budgets {
     },
     tailscale: {
       begins: () => {
-        if (budgets.left < 1) refuse(budgets.used);
+        if (budgets.left < 1) refuse(ofTailnet);
         ofTailnet += 1;
       },
       answered: () => {},

@@ -1,3 +1,4 @@
+import { tokenVariable } from '../../config/hetzner-projects.ts';
 import type { ProjectCursor, SweepPosition } from '../../database/reconcile-tables.ts';
 import { CALLS_PER_SERVER_REMOVAL, type HetznerClient, type Page } from '../../hetzner/hetzner.ts';
 import type { TailscaleClient } from '../../tailscale/tailscale.ts';
@@ -36,7 +37,7 @@ export interface Inventory {
   cloud: CloudView;
   /** Where the next sweep continues in the projects whose lists are not complete. */
   next: SweepPosition['projects'];
-  /** The projects that could not be listed, and why. */
+  /** The projects that could not be listed, and why. They begin with their first page again. */
   failed: ReadonlyMap<string, unknown>;
   /** The SSH keys of a project were only counted. */
   omittedKeys: boolean;
@@ -57,8 +58,9 @@ interface Options {
  * Lists the resources with this service's labels, in each project from where `start` says, in pages of 50, as
  * far as its budget allows. Reserves a quarter of the budget, at least enough for one agent, to act on the
  * findings. Where the SSH keys of a large fleet do not fit any more, they are left out if
- * `isExpectedKeyCount` agrees with their number. A project that fails does not hide what is found in others.
- * @throws the error of the first project if all of them fail; the signal's reason
+ * `isExpectedKeyCount` agrees with their number. A project that fails does not hide what is found in others, and
+ * neither does a second token of one that is listed already.
+ * @throws the error of the first project if all of them fail, or there is none; the signal's reason
  */
 export async function takeInventory(
   { projects, tailscale }: SweptClouds,
@@ -69,6 +71,7 @@ export async function takeInventory(
   const listed = new Map<string, ListedProject>();
   const next: SweepPosition['projects'] = {};
   const failed = new Map<string, unknown>();
+  const listedBy = new Map<string, string>();
   let omittedKeys = false;
   for (const [project, hetzner] of projects) {
     const from = start[project] ?? START;
@@ -78,6 +81,7 @@ export async function takeInventory(
         { project, hetzner, budget: budgets.of(project), mayOmit, signal },
         from,
       );
+      refuseSameProject(project, found.resources, listedBy);
       resources.push(...found.resources);
       listed.set(project, found.listed);
       omittedKeys ||= found.omittedKeys;
@@ -85,11 +89,29 @@ export async function takeInventory(
     } catch (error) {
       signal.throwIfAborted();
       failed.set(project, error);
-      next[project] = from;
     }
   }
-  if (listed.size === 0) throw [...failed.values()][0];
+  if (listed.size === 0) throw [...failed.values()][0] ?? new Error('No Hetzner project can be swept');
   return { cloud: { resources, listed }, next, failed, omittedKeys };
+}
+
+/**
+ * Hetzner's ids are the same for every token, so a resource that two tokens list means that they are of one
+ * project. What is listed twice would look superfluous once.
+ * @throws Error
+ */
+function refuseSameProject(
+  project: string,
+  resources: readonly Resource[],
+  listedBy: Map<string, string>,
+): void {
+  const keys = resources.map(({ kind, id }) => `${kind} ${id}`);
+  const other = keys.map((key) => listedBy.get(key)).find((name) => name !== undefined);
+  if (other !== undefined)
+    throw new Error(
+      `${tokenVariable(other)} and ${tokenVariable(project)} are tokens of one Hetzner project`,
+    );
+  for (const key of keys) listedBy.set(key, project);
 }
 
 interface Listing {

@@ -1,10 +1,12 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../../database/connect.ts';
+import type { SweepPosition } from '../../database/reconcile-tables.ts';
 import { cutText, jsonText } from '../../database/storable.ts';
 import { queueNotice } from '../../notices/queue-notice.ts';
 import { explain } from './compare.ts';
 import type { DeviceFinding, Finding, ReportReason } from './findings.ts';
 import { toName } from './resources.ts';
+import type { SweepReport } from './sweeps.ts';
 
 /** What the sweep leaves to a person, besides what is gone: that makes its agent unhealthy. */
 export type Unclear = Extract<Finding, { action: 'report'; resource: unknown }>;
@@ -30,6 +32,8 @@ interface Mismatch {
   name: string;
   /** What its labels say: nobody may have that id, or a server that waits for its agent. */
   ownerId: string | null;
+  /** Its Hetzner project; null for what is on the tailnet. */
+  project: string | null;
   cause: string;
   cure: string;
 }
@@ -37,11 +41,36 @@ interface Mismatch {
 const LONGEST_KEY = 600;
 const LONGEST_TEXT = 2_000;
 
+interface Seen {
+  sweepId: number;
+  report: SweepReport;
+  /** Null: the sweep began a cycle. */
+  start: SweepPosition | null;
+  /** The Hetzner projects that were listed. */
+  projects: readonly string[];
+}
+
+/**
+ * Stores the mismatches, and after a whole cycle removes those that it has not seen. If that fails, the next
+ * sweep goes on all the same, in a cycle that removes none: some are stored as seen too long ago.
+ */
+export async function keepMismatches(
+  database: Database,
+  unclear: readonly Unclear[],
+  { sweepId, report, start, projects }: Seen,
+): Promise<void> {
+  const cycle = start === null ? sweepId : start.cycle;
+  await storeMismatches(database, unclear, { sweepId, cycle: cycle ?? sweepId });
+  if (report.next !== null) report.next = { ...report.next, cycle };
+  else if (cycle !== undefined)
+    await forgetMismatches(database, { cycle, projects, omittedKeys: report.omittedKeys });
+}
+
 /**
  * Keeps what a sweep could not decide, for people to see, and tells the operator what is new: one notice a
  * reason, because an installation that shares its clouds with another one finds thousands at once.
  */
-export async function storeMismatches(
+async function storeMismatches(
   database: Database,
   unclear: readonly Unclear[],
   { sweepId, cycle }: { sweepId: number; cycle: number },
@@ -60,15 +89,22 @@ export async function storeMismatches(
   });
 }
 
-/** Removes what the whole cycle has not seen, except SSH keys if it did not list them. */
-export async function forgetMismatches(
+/**
+ * Removes what the whole cycle has not seen, except SSH keys if it did not list them, and what is in a configured
+ * Hetzner project that was not listed: its token is refused, or this process does not have it yet.
+ */
+async function forgetMismatches(
   database: Database,
-  { cycle, omittedKeys }: { cycle: number; omittedKeys: boolean },
+  { cycle, projects, omittedKeys }: { cycle: number; projects: readonly string[]; omittedKeys: boolean },
 ): Promise<void> {
   await database
     .deleteFrom('findings')
     .where('source', '=', SOURCE)
     .where((where) => where.or([where('seen_in', 'is', null), where('seen_in', '<', cycle)]))
+    .where(
+      sql<boolean>`not exists (select 1 from hetzner_projects p where p.name = findings.project
+        and p.rank is not null and p.name <> all(${[...projects]}::text[]))`,
+    )
     .$if(omittedKeys, (query) => query.where('key', 'not like', '% ssh-key %'))
     .execute();
 }
@@ -87,12 +123,12 @@ async function upsertAll(
   { now, cycle }: { now: Date; cycle: number },
 ): Promise<void> {
   await sql`
-    insert into findings (source, key, class, agent_id, cause, cure, since, seen_in)
-    select ${SOURCE}, f.key, 'mismatch', a.agent_id, f.cause, f.cure, ${now}::timestamptz, ${cycle}::bigint
-    from jsonb_to_recordset(${jsonText([...mismatches])}::jsonb) as f(key text, "ownerId" text, cause text, cure text)
+    insert into findings (source, key, class, agent_id, project, cause, cure, since, seen_in)
+    select ${SOURCE}, f.key, 'mismatch', a.agent_id, f.project, f.cause, f.cure, ${now}::timestamptz, ${cycle}::bigint
+    from jsonb_to_recordset(${jsonText([...mismatches])}::jsonb) as f(key text, "ownerId" text, project text, cause text, cure text)
       left join agents a on a.agent_id = f."ownerId"
     on conflict (source, key) do update
-      set agent_id = excluded.agent_id, cause = excluded.cause, cure = excluded.cure, seen_in = excluded.seen_in`.execute(
+      set agent_id = excluded.agent_id, project = excluded.project, cause = excluded.cause, cure = excluded.cure, seen_in = excluded.seen_in`.execute(
     trx,
   );
 }
@@ -132,6 +168,7 @@ function toMismatch(finding: Unclear): Mismatch {
     reason,
     name: toName(resource),
     ownerId: 'agentId' in finding ? finding.agentId : resource.agentId,
+    project: 'project' in resource ? resource.project : null,
     cause: cutText(`${explain(finding)}.`, LONGEST_TEXT),
     cure: CURES[reason],
   };

@@ -5,19 +5,19 @@ import { type Inventory, PAGE_SIZE } from './inventory.ts';
 import type { Removal } from './remove.ts';
 import type { SweepReport } from './sweeps.ts';
 
-/** Notes where the next sweep goes on, in the projects whose lists are not complete. */
+/** Notes what was not compared, and where the next sweep goes on in the projects whose lists are not complete. */
 export function continueAt(
   report: SweepReport,
   { next, failed }: Pick<Inventory, 'next' | 'failed'>,
   { removed, budgets }: { removed: readonly Removal[]; budgets: Budgets },
 ): void {
   const notes = report.note === null ? [] : [report.note];
+  for (const project of failed.keys()) notes.push(`The Hetzner project ${project} could not be compared`);
   const projects: SweepPosition['projects'] = {};
   for (const [project, cursor] of Object.entries(next)) {
     const isBefore = ({ resource }: Removal) =>
       resource.kind === KIND_OF_LIST[cursor.list] && 'project' in resource && resource.project === project;
     projects[project] = movedUp(cursor, removed.filter(isBefore).length);
-    if (failed.has(project)) continue;
     const { used, left } = budgets.of(project);
     const where = project === DEFAULT_PROJECT ? '' : ` of the Hetzner project ${project}`;
     notes.push(
@@ -25,7 +25,7 @@ export function continueAt(
         `the next sweep continues at page ${projects[project].page} of the ${cursor.list}`,
     );
   }
-  if (Object.keys(projects).length > 0) report.next = { projects };
+  if (Object.keys(projects).length > 0) report.next = { projects, omittedKeys: report.omittedKeys };
   report.note = notes.length === 0 ? null : notes.join('. ');
 }
 

@@ -16,7 +16,7 @@ import type { CloudView, Finding } from './findings.ts';
 import { type GoneServer, type GoneSnapshot, reportGone, reportGoneSnapshot } from './gone.ts';
 import { hetznerOf, type SweptClouds, takeInventory } from './inventory.ts';
 import { isExpectedKeyCount } from './key-count.ts';
-import { forgetMismatches, storeMismatches, type Unclear } from './mismatches.ts';
+import { keepMismatches, type Unclear } from './mismatches.ts';
 import { continueAt } from './position.ts';
 import { callsLeft, type Removal, removeFromAgent } from './remove.ts';
 import { type Resource, toCarriedName } from './resources.ts';
@@ -91,7 +91,7 @@ async function run(deps: SweepDeps, running: Running): Promise<void> {
   for (const [project, error] of inventory.failed)
     say(null, `The Hetzner project ${project} could not be compared: ${errorMessage(error)}`);
   report.listed = cloud.resources.length;
-  report.omittedKeys = omittedKeys;
+  report.omittedKeys = omittedKeys || start?.omittedKeys === true;
   // Whose things are whose may not be known yet.
   const acts = !(await isRecovering(deps.database));
   const { unlisted, ...others } = await setAgentSnapshotsAside(deps.database, cloud);
@@ -106,22 +106,8 @@ async function run(deps: SweepDeps, running: Running): Promise<void> {
   await reportAll(acting, reports);
   for (const { agentId, text } of await reportUnlisted(acting, unlisted)) say(agentId, text);
   continueAt(report, inventory, { removed, budgets });
-  await keepMismatches(deps.database, reports.filter(isUnclear), running);
-}
-
-/**
- * Stores the mismatches, and after a whole cycle removes those that it has not seen. If that fails, the next
- * sweep goes on all the same, in a cycle that removes none: some are stored as seen too long ago.
- */
-async function keepMismatches(
-  database: Database,
-  unclear: readonly Unclear[],
-  { sweepId, report, start }: Running,
-): Promise<void> {
-  const cycle = start === null ? sweepId : start.cycle;
-  await storeMismatches(database, unclear, { sweepId, cycle: cycle ?? sweepId });
-  if (report.next !== null) report.next = { ...report.next, cycle };
-  else if (cycle !== undefined) await forgetMismatches(database, { cycle, omittedKeys: report.omittedKeys });
+  const seen = { ...running, projects: [...cloud.listed.keys()] };
+  await keepMismatches(deps.database, reports.filter(isUnclear), seen);
 }
 
 async function findAll(

@@ -15,7 +15,7 @@ export interface SweepReport {
   findings: string[];
   /** Why it is incomplete; null if it is complete. */
   note: string | null;
-  /** Whether the SSH keys were counted instead of listed. */
+  /** Whether SSH keys were counted instead of listed since the cycle began. */
   omittedKeys: boolean;
   /** Where the next one continues; null: at the beginning. */
   next: SweepPosition | null;

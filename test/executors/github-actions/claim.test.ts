@@ -257,6 +257,17 @@ test('no message begins an attempt before it is known again what belongs to whom
   expect(await claim(jobId, 1)).toMatchObject({ kind: 'provision', attempt: 1 });
 });
 
+test('a runner of an earlier version gets no work in a project that it cannot know', async () => {
+  const jobId = await dispatch();
+  const deps = { ...at, callbackSecret, getFence: async () => fence, pulumi: { url: stateUrl, keyring } };
+  const claimAs = (knowsProjects: boolean) =>
+    claimForRunner(deps, { jobId, token: toToken(jobId, 1) }, { knowsProjects });
+  await at.database.updateTable('agents').set({ project: 'us' }).execute();
+  await expect(claimAs(false)).rejects.toThrow(ConflictError);
+  expect(await operation(at, jobId)).toMatchObject({ status: 'queued', started_at: null });
+  expect((await claimAs(true)).inputs.agent.project).toBe('us');
+});
+
 test('a runner gets the servers of the plans, and what it finds sold out is waited for', async () => {
   const jobId = await dispatch();
   const planServers = { pro: { types: { nbg1: ['cpx32', 'cx33'] }, mostEurosPerMonth: undefined } };
@@ -315,7 +326,11 @@ describe('a claim', () => {
     const claimWith = (service: Keyring, runner: Keyring) => {
       const pulumi = { url: stateUrl, keyring: service };
       const deps = { ...at, callbackSecret, getFence: async () => fence, pulumi };
-      return claimForRunner(deps, { jobId, token: toToken(jobId, 1) }, runner.ids);
+      return claimForRunner(
+        deps,
+        { jobId, token: toToken(jobId, 1) },
+        { keyIds: runner.ids, knowsProjects: true },
+      );
     };
     // The repository has both already; the service has the former one only.
     const claimed = await claimWith(keyring, both);

@@ -269,3 +269,22 @@ test('a try that fails because its project is out of reach does not count', asyn
   const waiting = await until((row) => row.waits_for !== null, id);
   expect(waiting).toMatchObject({ status: 'queued', retry_count: 0, waits_for: reasons.get('default') });
 });
+
+test('an operation in a Hetzner project that no worker has says so, until one has it', async () => {
+  const { operation_id: id } = await order(at, 'a1');
+  await at.database.updateTable('agents').set({ project: 'us' }).execute();
+  const { readiness } = configuration();
+  const waitsFor = async () => {
+    await tellWaiting(at.database, readiness, ['default']);
+    return (await operation(at, id)).waits_for;
+  };
+  expect(await waitsFor()).toContain('No worker has the Hetzner project');
+  await registerWorker(at.database, { workerId: 'newer', concurrency: 1 });
+  await at.database
+    .insertInto('checks')
+    .values({ worker_id: 'newer', name: 'hetzner:us', ok: true, blocks: false, detail: 'd' })
+    .execute();
+  await at.database.updateTable('operations').set({ waits_for: null }).execute();
+  expect(await waitsFor()).toBeNull();
+  await unregisterWorker(at.database, 'newer');
+});

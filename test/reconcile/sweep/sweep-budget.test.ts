@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { CALLS_PER_SERVER_REMOVAL } from '../../../src/hetzner/hetzner.ts';
 import { createBudgets } from '../../../src/reconcile/sweep/budget.ts';
 import { lastSweep } from '../../../src/reconcile/sweep/sweeps.ts';
 import { openSweepFixture, type SweepFixture } from '../../support/sweep-fixture.ts';
@@ -115,6 +116,16 @@ describe('1,000 agents', () => {
     expect(await fixture.sweep({ maxCalls: 40 })).toMatchObject({ omittedKeys: true, next: null });
   });
 
+  test('whose SSH keys were counted are not taken to be listed by the sweep that reads the rest', async () => {
+    // 2 lists of the tailnet, 20 pages of servers, 1 of keys, and what is kept for an agent.
+    const maxCalls = 23 + CALLS_PER_SERVER_REMOVAL + 5;
+    expect(await fixture.sweep({ maxCalls })).toMatchObject({
+      omittedKeys: true,
+      next: { projects: { default: { list: 'snapshots' } } },
+    });
+    expect(await fixture.sweep({ maxCalls })).toMatchObject({ omittedKeys: true, next: null });
+  });
+
   test('with a small budget are compared in parts, and none is skipped or wrongly reported', async () => {
     await sql`update sweeps set started_at = started_at - interval '1 day'`.execute(fixture.database);
     const server = await insertOrphan(fixture, 'at-the-end');
@@ -173,14 +184,14 @@ async function remaining(fixture: SweepFixture): Promise<number> {
 describe('a budget', () => {
   const says = (remaining: number) => new Headers({ 'RateLimit-Remaining': String(remaining) });
 
-  test('is at most its limit, for all callers together', () => {
+  test('is a project’s at most its limit, with the tailnet’s calls', () => {
     const budget = createBudgets(3);
     const hetzner = budget.project('default');
     budget.tailscale.begins();
     hetzner.begins();
     hetzner.begins();
-    expect(budget).toMatchObject({ used: 3, left: 0 });
-    expect(() => budget.tailscale.begins()).toThrow('The sweep has used all its 3 calls');
+    expect(budget.of('default')).toMatchObject({ used: 3, left: 0 });
+    expect(() => hetzner.begins()).toThrow('The sweep has used all its 3 calls');
   });
 
   test('is half of Hetzner’s remaining quota, and does not grow with later answers', () => {
@@ -188,10 +199,10 @@ describe('a budget', () => {
     const hetzner = budget.project('default');
     hetzner.begins();
     hetzner.answered(says(100));
-    expect(budget.left).toBe(50);
+    expect(budget.of('default').left).toBe(50);
     for (let call = 0; call < 40; call += 1) hetzner.begins();
     hetzner.answered(says(60));
-    expect(budget.left).toBe(10);
+    expect(budget.of('default').left).toBe(10);
   });
 
   test('shrinks when others use up the quota', () => {
@@ -201,7 +212,7 @@ describe('a budget', () => {
     hetzner.answered(says(100));
     hetzner.begins();
     hetzner.answered(says(0));
-    expect(budget.left).toBe(0);
+    expect(budget.of('default').left).toBe(0);
   });
 
   test('is each project’s own, and the tailnet’s calls count towards all', () => {
@@ -211,10 +222,21 @@ describe('a budget', () => {
     eu.answered(says(4));
     us.begins();
     budgets.tailscale.begins();
-    expect([budgets.of('eu').left, budgets.of('us').left, budgets.left, budgets.used]).toEqual([2, 8, 2, 3]);
+    expect([budgets.of('eu').left, budgets.of('us').left, budgets.left, budgets.used]).toEqual([2, 8, 9, 3]);
     eu.begins();
     eu.begins();
     expect(() => eu.begins()).toThrow('The sweep has used all its 4 calls');
     us.begins();
+  });
+
+  test('of the tailnet is what it has not used itself, whatever the projects have', () => {
+    const budgets = createBudgets(3);
+    const full = budgets.project('full');
+    full.begins();
+    full.answered(says(0));
+    expect(budgets.of('full').left).toBe(0);
+    for (let call = 0; call < 3; call += 1) budgets.tailscale.begins();
+    expect(budgets.left).toBe(0);
+    expect(() => budgets.tailscale.begins()).toThrow('The sweep has used all its 3 calls');
   });
 });

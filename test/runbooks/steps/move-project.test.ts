@@ -89,16 +89,15 @@ test('an attempt that is no longer the agent’s moves nothing', async () => {
   expect((await getAgent(at.database, 'a1')).project).toBe('default');
 });
 
-test('where the last place is taken meanwhile, the agent waits and stays', async () => {
+test.each([
+  ['its last place is taken', { most_servers: 0 }],
+  ['it is drained', { draining_since: new Date(), drained_by: 'ann' }],
+])('where %s meanwhile, the agent waits and stays', async (_, change) => {
   const { parts, attempt } = await setup();
   const { findOther } = parts.projects!;
   parts.projects!.findOther = async (run) => {
     const other = await findOther(run);
-    await at.database
-      .updateTable('hetzner_projects')
-      .set({ most_servers: 0 })
-      .where('name', '=', 'other')
-      .execute();
+    await at.database.updateTable('hetzner_projects').set(change).where('name', '=', 'other').execute();
     return other;
   };
   await expect(moveIfFull(parts, attempt)).rejects.toBeInstanceOf(ShortageError);
