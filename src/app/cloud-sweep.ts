@@ -16,8 +16,8 @@ interface Deps {
 }
 
 /**
- * Checks the Hetzner projects and starts the sweep. Both need the clouds' API keys: projects whose token only the
- * GitHub runners have are left out, and without Tailscale's key, or any token, the sweep is disabled.
+ * Checks the Hetzner projects and starts the sweep. Both need the clouds' API keys: projects whose token only
+ * the GitHub runners have are left out, and without Tailscale's key, or any token, the sweep is disabled.
  */
 export async function startCloudSweep(deps: Deps): Promise<Sweeping | undefined> {
   const { connections, database, log } = deps;
@@ -40,8 +40,8 @@ export async function startCloudSweep(deps: Deps): Promise<Sweeping | undefined>
 }
 
 /**
- * Finds the tokens of other Hetzner projects: swept with one, all agents' servers would look gone. With several
- * projects the others go on, and a check makes the operations in this one wait.
+ * Finds the tokens of other Hetzner projects: swept with one, all agents' servers would look gone. With
+ * several projects the others go on, and a check makes the operations in this one wait.
  * @throws OtherProjectError if the only project's token is one
  */
 export async function findForeign(

@@ -220,7 +220,7 @@ function liveNotices({ executor, accounts }: LiveConfig): string[] {
     ...(missingKeys.length === 0
       ? []
       : [
-          `Without ${missingKeys.join(' and ')} this service cannot reach what the keys are for: it is neither swept nor checked.`,
+          `Without ${missingKeys.join(' and ')} this service cannot reach what the keys are for: there sweep and project check are off.`,
         ]),
   ];
 }

@@ -69,8 +69,8 @@ export async function requestImage(
 /**
  * Takes the next image that is to be built or removed, removals first. An attempt whose lease has expired is
  * lost, and the next one begins. `version`: that of this worker's playbook; a build of another one is left to
- * the workers that have it. If none has touched it for an hour it is taken to be removed. `projects`: the Hetzner
- * projects that this worker has; default: all.
+ * the workers that have it. If none has touched it for an hour it is taken to be removed. `projects`: the
+ * Hetzner projects that this worker has; default: all.
  */
 export async function takeImageWork(
   database: Database,

@@ -3,8 +3,9 @@ import type { Transaction } from '../database/connect.ts';
 import { withdrawSlot } from './withdraw-slot.ts';
 
 /**
- * Withdraws slots of Hetzner projects with more servers than they may have: an order is never refused for what
- * waits, so one that needed a new server may have gone beyond. What is being made goes first. @returns how many
+ * Withdraws slots of Hetzner projects with more servers than they may have: an order is never refused for
+ * what waits, so one that needed a new server may have gone beyond. What is being made goes first. @returns
+ * how many
  */
 export async function withdrawOverfull(trx: Transaction): Promise<number> {
   const { rows } = await sql<{ slotId: string; status: string }>`

@@ -58,7 +58,8 @@ interface Options {
  * Lists the resources with this service's labels, in each project from where `start` says, in pages of 50, as
  * far as its budget allows. Reserves a quarter of the budget, at least enough for one agent, to act on the
  * findings. Where the SSH keys of a large fleet do not fit any more, they are left out if
- * `isExpectedKeyCount` agrees with their number. A project that fails does not hide what is found in others, and
+ * `isExpectedKeyCount` agrees with their number. A project that fails does not hide what is found in others,
+ * and
  * neither does a second token of one that is listed already.
  * @throws the error of the first project if all of them fail, or there is none; the signal's reason
  */

@@ -90,8 +90,8 @@ async function storeMismatches(
 }
 
 /**
- * Removes what the whole cycle has not seen, except SSH keys if it did not list them, and what is in a configured
- * Hetzner project that was not listed: its token is refused, or this process does not have it yet.
+ * Removes what the whole cycle has not seen, except SSH keys if it did not list them, and what is in a
+ * configured Hetzner project that was not listed: its token is refused, or this process does not have it yet.
  */
 async function forgetMismatches(
   database: Database,

@@ -5,7 +5,9 @@ import { type Inventory, PAGE_SIZE } from './inventory.ts';
 import type { Removal } from './remove.ts';
 import type { SweepReport } from './sweeps.ts';
 
-/** Notes what was not compared, and where the next sweep goes on in the projects whose lists are not complete. */
+/**
+ * Notes what was not compared, and where the next sweep goes on in the projects whose lists are not complete.
+ */
 export function continueAt(
   report: SweepReport,
   { next, failed }: Pick<Inventory, 'next' | 'failed'>,
