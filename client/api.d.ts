@@ -1405,7 +1405,7 @@ export interface components {
         NewProposal: {
             agentId: components["schemas"]["AgentId"];
             /** @enum {string} */
-            kind: "stop" | "rebuild" | "revert" | "hibernate" | "destroy";
+            kind: "stop" | "rebuild" | "hibernate" | "destroy";
             reason: string;
         };
         NewToken: {

@@ -29,7 +29,7 @@ const effect = z.object({ kind: z.literal('reverted'), snapshotId: serverIdSchem
  */
 export const revert = defineOperation<z.infer<typeof effect>>({
   kind: 'revert',
-  rank: 72,
+  rank: 71,
   from: ['running', 'stopped'],
   resumesFrom: ['hibernated'],
   // The same again, after a wake that could not.
