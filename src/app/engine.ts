@@ -56,8 +56,8 @@ export interface EngineParts {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
-  lastSnapshots: LastSnapshotParts;
-  agentSnapshots: AgentSnapshotParts;
+  /** The snapshots of agents. */
+  snapshots: { lastSnapshots: LastSnapshotParts; agentSnapshots: AgentSnapshotParts };
   /** The slots of agents. */
   slots: (handOver: HandOver, canReach: () => Promise<boolean>) => SlotParts;
   /** The images that new servers may be made from; a runner has none. */
@@ -122,9 +122,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
       ),
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
-    lastSnapshots: parts.lastSnapshots,
-    agentSnapshots: parts.agentSnapshots,
-    ...(parts.images && { images: parts.images }),
+    ...{ ...parts.snapshots, ...(parts.images && { images: parts.images }) },
     ...(parts.projects && { projects: parts.projects }),
     slots: parts.slots(handOver.handOver, canReach),
     takeStackOver: (run) => takeStackOver(runbookParts, run),

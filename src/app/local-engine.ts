@@ -29,8 +29,10 @@ export function openLocalEngine(
     planServers: config.billing.plans.servers,
     joinSeconds: config.joinSeconds,
     ...createRecorders(database),
-    lastSnapshots: createLastSnapshots(database, config.snapshots),
-    agentSnapshots: createAgentSnapshots(database),
+    snapshots: {
+      lastSnapshots: createLastSnapshots(database, config.snapshots),
+      agentSnapshots: createAgentSnapshots(database),
+    },
     images: createImageParts(database),
     projects: createProjectParts(database),
     slots: (handOver, canReach) => createSlotParts(database, handOver, canReach),

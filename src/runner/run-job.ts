@@ -46,8 +46,7 @@ export type OpenEngine = (parts: {
   foundations: FoundationStore;
   recordInputs: RecordInputs;
   recordSnapshot: RecordSnapshot;
-  lastSnapshots: LastSnapshotParts;
-  agentSnapshots: AgentSnapshotParts;
+  snapshots: { lastSnapshots: LastSnapshotParts; agentSnapshots: AgentSnapshotParts };
   slots: () => SlotParts;
   planServers: PlanServers;
   processTags: Record<string, string>;
@@ -151,7 +150,7 @@ async function followRunbook({
     passphrases,
     foundations: createRemoteFoundations(reporter),
     ...createRemoteRecorders(reporter),
-    ...createRemoteSnapshots(reporter),
+    snapshots: createRemoteSnapshots(reporter),
     slots: () => createRemoteSlots(slotId),
     planServers,
     processTags,
