@@ -37,6 +37,7 @@ import * as sweepKeys from './migrations/0037-sweep-keys.ts';
 import * as logLevels from './migrations/0038-log-levels.ts';
 import * as recovery from './migrations/0039-recovery.ts';
 import * as projects from './migrations/0040-projects.ts';
+import * as installationId from './migrations/0042-installation-id.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -75,6 +76,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0038-log-levels': logLevels,
   '0039-recovery': recovery,
   '0040-projects': projects,
+  '0042-installation-id': installationId,
 };
 
 /**

@@ -13,7 +13,7 @@ import { destroyGone } from './gone.ts';
 import { type Bought, type OrderDeps, readBought, restoreOrders } from './orders.ts';
 import { type Found, type Plan, planRebuild, type Unclear } from './plan.ts';
 import { type Restored, restoreRows } from './restore-rows.ts';
-import { openRecords, type Survey, type SurveyedClouds, takeSurvey } from './survey.ts';
+import { nameFinder, openRecords, type Survey, type SurveyedClouds, takeSurvey } from './survey.ts';
 
 export interface RebuildDeps {
   database: Database;
@@ -48,10 +48,12 @@ export async function rebuildState(
 ): Promise<Rebuilt> {
   const survey = await takeSurvey(deps.clouds);
   const bought = deps.orders && (await readBought(deps.orders));
-  const plan = withSafeSlots(planRebuild(survey, await openRecords(deps.seal, survey.sshKeys)), bought);
+  const opened = await openRecords(deps.seal, survey.sshKeys);
+  const plan = withSafeSlots(planRebuild(survey, opened), bought);
+  const isNamed = nameFinder(survey, opened);
   if (!apply) return toProposal(plan);
   return withLock(deps.database, 'rebuild-state', {
-    work: () => applyPlan(deps, { actor, survey, bought, plan }),
+    work: () => applyPlan(deps, { actor, survey, isNamed, bought, plan }),
     taken: () => {
       throw new ConflictError('A rebuild is under way already');
     },
@@ -61,11 +63,13 @@ export async function rebuildState(
 interface Surveyed {
   actor: string;
   survey: Survey;
+  isNamed: (agentId: string) => boolean;
   bought: Bought | undefined;
   plan: Plan;
 }
 
-async function applyPlan(deps: RebuildDeps, { actor, survey, bought, plan }: Surveyed): Promise<Rebuilt> {
+async function applyPlan(deps: RebuildDeps, surveyed: Surveyed): Promise<Rebuilt> {
+  const { actor, isNamed, bought, plan } = surveyed;
   const overwrites = await isRecovering(deps.database);
   const rebuilt: Rebuilt = { applied: true, agents: [], slots: [], orders: 0, unclear: [] };
   const unclear = [...plan.unclear];
@@ -74,13 +78,13 @@ async function applyPlan(deps: RebuildDeps, { actor, survey, bought, plan }: Sur
     tell(rebuilt, found, action);
   }
   if (overwrites) {
-    const gone = await destroyGone(deps, survey, actor);
+    const gone = await destroyGone(deps, surveyed, actor);
     for (const agentId of gone.destroyed)
       rebuilt.agents.push({ agentId, status: 'destroyed', action: 'destroyed' });
     unclear.push(...gone.unclear);
   }
   if (bought !== undefined) {
-    const { restored, unclear: others } = await restoreOrders(deps.database, bought);
+    const { restored, unclear: others } = await restoreOrders(deps.database, bought, isNamed);
     rebuilt.orders = restored;
     unclear.push(...others);
   }
