@@ -62,7 +62,7 @@ export async function openBackup(
 /**
  * Loads a backup into databases whose tables are there and empty, in one transaction each, which the caller
  * has begun.
- * @throws BackupError if the backup is incomplete, a table of it does not exist, or it was made by somebody else
+ * @throws BackupError if the backup is incomplete, a table of it does not exist, or somebody else made it
  */
 export async function load(targets: Targets, { header, lines, macs }: OpenedBackup): Promise<Loaded> {
   const writer = createWriter(targets, header);

@@ -19,9 +19,9 @@ interface Deps {
 /**
  * Agents of a restored backup that were destroyed since: neither a server, a snapshot nor an SSH key of
  * theirs exists, which lasts as long as its agent. They are destroyed once more: nothing is made again, and
- * what the backup brought back of them, such as their stacks, is removed.
- * If that would be most of them, it is left to a person: the project or the backup may be the wrong one. So
- * is an agent that is protected or held, and one of which Hetzner has something that carries no label.
+ * what the backup brought back of them, such as their stacks, is removed. If that would be most of them, it
+ * is left to a person: the project or the backup may be the wrong one. So is an agent that is protected or
+ * held, and one of which Hetzner has something that carries no label.
  * @throws ConflictError if nothing of any of several agents exists
  */
 export async function destroyGone(
@@ -78,7 +78,9 @@ function nameOf({ agent_id: agentId, inputs }: Pick<Kept, 'agent_id' | 'inputs'>
   return toServerName({ agentId, serverName });
 }
 
-/** Why it must not be destroyed. Labels can be removed by anybody, and a page that moves can skip something. */
+/**
+ * Why it must not be destroyed. Labels can be removed by anybody, and a page that moves can skip something.
+ */
 async function findDoubt({ projects }: Deps['clouds'], row: Kept): Promise<string | undefined> {
   if (row.protected) return 'it is protected';
   if (row.is_held) return 'it is held';

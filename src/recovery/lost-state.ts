@@ -23,10 +23,10 @@ const RETRY_SECONDS = 10;
 
 /**
  * Finds out whether a new database stands in for a lost one: a Hetzner project has servers or keys with our
- * labels then. Without access to Hetzner, Pulumi's stacks tell; if they are lost too, nothing does, and orders
- * from before this database are ignored as on any first start (src/billing/record.ts). Until it is known no
- * worker begins anything, and the sweep removes nothing. Asked once in the life of a database; while there is
- * no answer, again every few seconds.
+ * labels then. Without access to Hetzner, Pulumi's stacks tell; if they are lost too, nothing does, and
+ * orders from before this database are ignored as on any first start (src/billing/record.ts). Until it is
+ * known no worker begins anything, and the sweep removes nothing. Asked once in the life of a database; while
+ * there is no answer, again every few seconds.
  */
 export function watchForLostState(deps: LostStateDeps): LostStateWatch {
   let isKnown = false;
