@@ -1,11 +1,13 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSandboxInstallation, type SandboxInstallation } from '../../sandbox/host/installation.ts';
+import { hasStacks } from '../backups/in-use.ts';
 import type { Config, LiveConfig, Role } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import { openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { migrateDatabase } from '../database/migrations.ts';
+import { whileStarting } from '../database/restore-lock.ts';
 import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { openWebServer } from '../http/web-server.ts';
 import { applyLimits } from '../limits/apply-limits.ts';
@@ -127,7 +129,12 @@ async function start(parts: StartParts): Promise<void> {
   }
   // A clock that was moved before a restart must not seem to jump while the worker decides.
   await clock.refresh();
-  const lost = watchForLostState({ database, log: parts.log, projects: openProjects(connections) });
+  const lost = watchForLostState({
+    database,
+    log: parts.log,
+    projects: openProjects(connections),
+    hasStacks: () => hasStacks(connections.pulumi.url),
+  });
   shutdown.add('the look for earlier servers', lost.stop);
   const problems = role === 'api' ? [] : await startWork({ ...parts, ...backend, publicUrl }, waiter);
   shutdown.add('the terminal', followOnTerminal({ database, events, say }));
@@ -165,10 +172,12 @@ async function openBackend(parts: StartParts, waiter: Waiter): Promise<Backend> 
   observeDatabasePool(pool);
   shutdown.add('the database connections', () => pool.end());
   const database = createDatabase(pool);
-  await waitFor('the database migrations', migrateDatabase(connections.databaseUrl), waiter);
   const { own, announceIn, follow, notice } = openKeyFollowing(parts, database);
-  const checked = checkInstallation(database, config, connections, announceIn);
-  const isTailnetSilent = await waitFor('the installation checks', checked, waiter);
+  const isTailnetSilent = await whileStarting(database, async () => {
+    await waitFor('the database migrations', migrateDatabase(connections.databaseUrl), waiter);
+    const checked = checkInstallation(database, config, connections, announceIn);
+    return waitFor('the installation checks', checked, waiter);
+  });
   shutdown.add(`the announcement of ${own.processId}`, follow().stop);
   const told = await notice();
   if (told !== undefined) say(told);

@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { BackupError } from './backup-error.ts';
 
 /**
  * A backup is lines of text: the header, then the rows of each table after a line that names it, and at the
- * end how many there were. A file without the end is incomplete.
+ * end how many there were, with a proof of who made it. A file without the end is incomplete.
  */
 export const FORMAT = 1;
 
@@ -30,7 +31,11 @@ export const tableSchema = z.object({
 });
 export type TableName = z.infer<typeof tableSchema>;
 
-export const endSchema = z.object({ rows: z.record(z.string(), z.int().min(0)) });
+export const endSchema = z.object({
+  rows: z.record(z.string(), z.int().min(0)),
+  /** Of every line before, under a key of the installation's passphrase. */
+  mac: z.string().regex(/^[0-9a-f]{64}$/),
+});
 
 /** A line's first letter says what it is. A row is JSON as Postgres writes it, which has no line ends. */
 export const MARKS = { header: 'H', table: 'T', row: 'R', end: 'E' } as const;
@@ -40,14 +45,28 @@ export const toLine = (mark: string, value: object | string): string =>
 
 export const tableKey = ({ side, table }: TableName): string => `${side} ${table}`;
 
-/** Splits a stream of bytes into lines, without their ends. */
-export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+/** Characters of a row: several times what the largest stack takes. A file must not fill the memory. */
+export const LONGEST_LINE = 64 * 1_024 * 1_024;
+
+/**
+ * Splits a stream of bytes into lines, without their ends.
+ * @throws BackupError if one has no end for `longest` characters
+ */
+export async function* readLines(
+  chunks: AsyncIterable<Uint8Array>,
+  longest = LONGEST_LINE,
+): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let rest = '';
   for await (const chunk of chunks) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = lines.pop() ?? '';
+    const [first = '', ...lines] = decoder.decode(chunk, { stream: true }).split('\n');
+    rest += first;
+    if (rest.length > longest) throw new BackupError('The backup is damaged: a line of it is too long');
+    const last = lines.pop();
+    if (last === undefined) continue;
+    yield rest;
     yield* lines;
+    rest = last;
   }
   if (rest !== '') yield rest;
 }

@@ -1,5 +1,8 @@
+import type { Hmac } from 'node:crypto';
 import type pg from 'pg';
-import { ConflictError } from '../errors.ts';
+import type { z } from 'zod';
+import type { SealingKey } from '../keys/sealed-text.ts';
+import { BackupError } from './backup-error.ts';
 import {
   endSchema,
   type Header,
@@ -10,6 +13,7 @@ import {
   tableKey,
   tableSchema,
 } from './format.ts';
+import { createMac, hasMac } from './mac.ts';
 import { listTables, quoted, type Table } from './tables.ts';
 
 /** Where a backup is loaded to. `state` undefined: what is Pulumi's goes into the same database. */
@@ -26,22 +30,29 @@ export interface Loaded {
 const MOST_ROWS = 500;
 const MOST_CHARACTERS = 4_000_000;
 
-/** The file is no backup, is damaged, or does not fit. */
-export class BackupError extends ConflictError {
-  override name = 'BackupError';
-}
-
 /** A backup whose header was read. */
 export interface OpenedBackup {
   header: Header;
   lines: AsyncGenerator<string>;
+  /** Of the lines that were read, under each key that may have made it. */
+  macs: Hmac[];
 }
 
-/** @throws BackupError if it is no backup, or one of a newer version */
-export async function openBackup(chunks: AsyncIterable<Uint8Array>): Promise<OpenedBackup> {
+/**
+ * @param keys of the passphrases under which it may have been made
+ * @throws BackupError if it is no backup, or one of a newer version
+ */
+export async function openBackup(
+  chunks: AsyncIterable<Uint8Array>,
+  keys: readonly SealingKey[],
+): Promise<OpenedBackup> {
   const lines = readLines(chunks);
+  const macs = keys.map(createMac);
   try {
-    return { header: readHeader((await lines.next()).value), lines };
+    const { value: first } = await lines.next();
+    const header = readHeader(first);
+    updateAll(macs, first as string);
+    return { header, lines, macs };
   } catch (cause) {
     if (cause instanceof BackupError) throw cause;
     throw new BackupError('The backup is damaged, or is none', { cause });
@@ -51,26 +62,34 @@ export async function openBackup(chunks: AsyncIterable<Uint8Array>): Promise<Ope
 /**
  * Loads a backup into databases whose tables are there and empty, in one transaction each, which the caller
  * has begun.
- * @throws BackupError if the backup is incomplete, or a table of it does not exist
+ * @throws BackupError if the backup is incomplete, a table of it does not exist, or somebody else made it
  */
-export async function load(targets: Targets, { header, lines }: OpenedBackup): Promise<Loaded> {
+export async function load(targets: Targets, { header, lines, macs }: OpenedBackup): Promise<Loaded> {
   const writer = createWriter(targets, header);
-  let ended: Record<string, number> | undefined;
+  let ended: z.infer<typeof endSchema> | undefined;
   for await (const line of lines) {
+    if (ended !== undefined) throw new BackupError('The backup is damaged: it goes on after its end');
     const [mark, text] = [line[0], line.slice(1)];
+    if (mark !== MARKS.end) updateAll(macs, line);
     if (mark === MARKS.table) await writer.begin(parse(text, tableSchema));
     else if (mark === MARKS.row) await writer.add(text);
-    else if (mark === MARKS.end) ended = parse(text, endSchema).rows;
+    else if (mark === MARKS.end) ended = parse(text, endSchema);
     else throw new BackupError('The backup is damaged: a line of it is of no known kind');
   }
   const counts = await writer.end();
   if (ended === undefined) throw new BackupError('The backup is incomplete: it has no end');
-  for (const [key, count] of Object.entries(ended))
+  for (const [key, count] of Object.entries(ended.rows))
     if (counts.get(key) !== count)
       throw new BackupError(
         `The backup is damaged: ${key} has ${counts.get(key) ?? 0} rows instead of ${count}`,
       );
+  if (!hasMac(macs, ended.mac))
+    throw new BackupError('The backup was not made by this installation, or somebody has changed it');
   return { header, rows: [...counts.values()].reduce((sum, count) => sum + count, 0) };
+}
+
+function updateAll(macs: readonly Hmac[], line: string): void {
+  for (const mac of macs) mac.update(`${line}\n`);
 }
 
 function readHeader(line: unknown): Header {

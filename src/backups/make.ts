@@ -7,16 +7,20 @@ import { pipeline } from 'node:stream/promises';
 import { sql } from 'kysely';
 import type { BackupConfig } from '../config/backups.ts';
 import type { Database } from '../database/connect.ts';
+import type { InstallationTable } from '../database/installation-table.ts';
 import { cutText } from '../database/storable.ts';
 import { withLock } from '../database/with-lock.ts';
 import { ConflictError, errorMessage } from '../errors.ts';
 import type { Keyring } from '../keys/keyring.ts';
+import type { Keyset } from '../keys/keyset.ts';
 import type { Log } from '../log.ts';
 import type { Secret } from '../secret.ts';
+import { BackupError } from './backup-error.ts';
 import { dump } from './dump.ts';
-import { BackupError, type Loaded } from './load.ts';
+import type { Loaded } from './load.ts';
 import { connect, verify } from './scratch.ts';
 import { seal, unseal } from './seal.ts';
+import { isPostgres } from './state-table.ts';
 import { openStore, type Store } from './store.ts';
 
 export interface BackupDeps {
@@ -43,7 +47,7 @@ export interface Made {
 
 /**
  * Makes a backup of both databases, puts it where backups are kept, restores it into a scratch database, and
- * removes those that are no longer wanted. A kill leaves a row without an end and at most a file and a
+ * removes its own that are no longer wanted. A kill leaves a row without an end and at most a file and a
  * scratch database, which the next backup removes; it begins from the start.
  * @throws BackupError, ConflictError if one is being made
  */
@@ -77,12 +81,13 @@ const LONGEST_ERROR = 2_000;
 async function make(deps: BackupDeps, store: Store, backupId: number): Promise<Made> {
   const folder = await newFolder(deps.dataDir);
   try {
+    const own = await readOwn(deps.database);
     const path = join(folder, 'backup.age');
     // Another one may seal by the end.
-    const { passphrase } = deps.keyring.sealing;
-    await writeFile(deps, passphrase, path);
-    const checked = await check(deps, passphrase, path);
-    const location = await store.put(newName(await modeOf(deps.database)), path);
+    const key = deps.keyring.sealing;
+    await writeFile(deps, key, path);
+    const checked = await check(deps, key, path);
+    const location = await store.put(newName(own), path);
     const { size: bytes } = await stat(path);
     const rows = checked?.rows ?? 0;
     await endRow(deps.database, backupId, {
@@ -91,7 +96,7 @@ async function make(deps: BackupDeps, store: Store, backupId: number): Promise<M
       row_count: checked === undefined ? null : rows,
       verified_at: checked === undefined ? null : sql<Date>`now()`,
     });
-    await removeOld(store, deps.backups.keep);
+    await removeOld(deps, store, own);
     return { backupId, location, bytes, rows, isVerified: checked !== undefined };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -111,13 +116,16 @@ const MAKING = 'making-';
 
 async function writeFile(
   { databaseUrl, stateUrl, backups }: BackupDeps,
-  passphrase: Secret,
+  key: Keyset,
   path: string,
 ): Promise<void> {
   const service = await connect(databaseUrl.reveal());
   const state = isPostgres(stateUrl) ? await connect(stateUrl.reveal()) : undefined;
   try {
-    const sealed = await seal(dump({ service, state }), { passphrase, recipients: backups.recipients });
+    const sealed = await seal(dump({ service, state }, key), {
+      passphrase: key.passphrase,
+      recipients: backups.recipients,
+    });
     await pipeline(Readable.from(sealed), createWriteStream(path, { mode: 0o600 }));
   } finally {
     await service.end();
@@ -125,31 +133,45 @@ async function writeFile(
   }
 }
 
-const isPostgres = (url: Secret) => /^postgres(ql)?:/.test(url.reveal());
-
 /** Restores it. One for recipients can be opened only by them. */
 async function check(
   { databaseUrl, backups }: BackupDeps,
-  passphrase: Secret,
+  key: Keyset,
   path: string,
 ): Promise<Loaded | undefined> {
   if (backups.recipients.length > 0) return undefined;
   return verify(
     databaseUrl,
-    await unseal(createReadStream(path), { passphrases: [passphrase], identities: [] }),
+    await unseal(createReadStream(path), { passphrases: [key.passphrase], identities: [] }),
+    key,
   );
 }
 
-async function removeOld(store: Store, keep: number): Promise<void> {
-  const names = await store.list();
-  for (const name of names.slice(0, Math.max(0, names.length - keep))) await store.remove(name);
+/**
+ * Only those of this installation: others may keep theirs in the same place. One that cannot be removed does
+ * not make the new one worse.
+ */
+async function removeOld({ backups, log }: BackupDeps, store: Store, own: Own): Promise<void> {
+  try {
+    const names = (await store.list()).filter((name) => name.startsWith(prefixOf(own)));
+    for (const name of names.slice(0, Math.max(0, names.length - backups.keep))) await store.remove(name);
+  } catch (error) {
+    log.warn(
+      { event: 'backup.old_kept', error: errorMessage(error) },
+      'a backup was made, and those that are no longer wanted could not be removed',
+    );
+  }
 }
 
-const newName = (mode: string) =>
-  `agent-stacks-${mode}-${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z-${randomBytes(4).toString('hex')}.age`;
+type Own = Pick<InstallationTable, 'mode'> & { installation_id: string };
 
-const modeOf = async (database: Database) =>
-  (await database.selectFrom('installation').select('mode').executeTakeFirstOrThrow()).mode;
+const prefixOf = ({ mode, installation_id: id }: Own) => `agent-stacks-${mode}-${id}-`;
+
+const newName = (own: Own) =>
+  `${prefixOf(own)}${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z-${randomBytes(4).toString('hex')}.age`;
+
+const readOwn = (database: Database): Promise<Own> =>
+  database.selectFrom('installation').select(['mode', 'installation_id']).executeTakeFirstOrThrow();
 
 async function beginRow(database: Database): Promise<number> {
   const { backup_id } = await database

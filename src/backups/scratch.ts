@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { createDatabase, createPool } from '../database/connect.ts';
 import { migrate } from '../database/migrations.ts';
+import type { SealingKey } from '../keys/sealed-text.ts';
 import { Secret } from '../secret.ts';
 import { type Loaded, load, openBackup } from './load.ts';
 import { ensureStateTable } from './state-table.ts';
@@ -13,7 +14,11 @@ import { clearTables } from './tables.ts';
  * are. Called by one process of an installation at a time.
  * @throws BackupError; Postgres's error if the login may not create databases
  */
-export async function verify(databaseUrl: Secret, chunks: AsyncIterable<Uint8Array>): Promise<Loaded> {
+export async function verify(
+  databaseUrl: Secret,
+  chunks: AsyncIterable<Uint8Array>,
+  key: SealingKey,
+): Promise<Loaded> {
   const admin = await connect(databaseUrl.reveal());
   try {
     const prefix = await prefixOf(admin);
@@ -23,7 +28,7 @@ export async function verify(databaseUrl: Secret, chunks: AsyncIterable<Uint8Arr
     try {
       const url = new URL(databaseUrl.reveal());
       url.pathname = `/${name}`;
-      return await loadInto(new Secret(url.href), chunks);
+      return await loadInto(new Secret(url.href), chunks, key);
     } finally {
       await admin.query(`drop database if exists "${name}" with (force)`);
     }
@@ -48,7 +53,7 @@ async function dropLeft(admin: pg.Client, prefix: string): Promise<void> {
   for (const { name } of rows) await admin.query(`drop database if exists "${name}" with (force)`);
 }
 
-async function loadInto(url: Secret, chunks: AsyncIterable<Uint8Array>): Promise<Loaded> {
+async function loadInto(url: Secret, chunks: AsyncIterable<Uint8Array>, key: SealingKey): Promise<Loaded> {
   const pool = createPool(url, 1, 'agent-stacks backup check', { queryTimeoutMs: 0 });
   await migrate(createDatabase(pool)).finally(() => pool.end());
   const client = await connect(url.reveal());
@@ -56,7 +61,7 @@ async function loadInto(url: Secret, chunks: AsyncIterable<Uint8Array>): Promise
     await ensureStateTable(client);
     await client.query('begin');
     await clearTables(client);
-    const loaded = await load({ service: client, state: client }, await openBackup(chunks));
+    const loaded = await load({ service: client, state: client }, await openBackup(chunks, [key]));
     await client.query('commit');
     return loaded;
   } finally {
@@ -66,6 +71,9 @@ async function loadInto(url: Secret, chunks: AsyncIterable<Uint8Array>): Promise
 
 export async function connect(connectionString: string): Promise<pg.Client> {
   const client = new pg.Client({ connectionString, application_name: 'agent-stacks backup' });
+  // Without a listener, a connection that is lost between two statements would end the process. The next
+  // statement fails.
+  client.on('error', () => {});
   await client.connect();
   return client;
 }

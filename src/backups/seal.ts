@@ -2,7 +2,7 @@ import { pipeline, Readable } from 'node:stream';
 import { createGunzip, createGzip } from 'node:zlib';
 import { Decrypter, Encrypter } from 'age-encryption';
 import type { Secret } from '../secret.ts';
-import { BackupError } from './load.ts';
+import { BackupError } from './backup-error.ts';
 
 /**
  * The library derives the key in this thread, which answers nothing meanwhile: a quarter of age's own effort

@@ -1,6 +1,10 @@
 import type pg from 'pg';
+import type { Secret } from '../secret.ts';
 
 export const STATE_TABLE = 'pulumi_state';
+
+/** Whether Pulumi's state is in Postgres: it can be elsewhere, and is backed up there then. */
+export const isPostgres = (url: Secret): boolean => /^postgres(ql)?:/.test(url.reveal());
 
 /** Makes the table of Pulumi's state as its CLI would at its first call. */
 export async function ensureStateTable(client: pg.Client): Promise<void> {

@@ -3,9 +3,9 @@ import { chmod, copyFile, mkdir, readdir, readFile, rename, rm } from 'node:fs/p
 import { join } from 'node:path';
 import { AwsClient } from 'aws4fetch';
 import type { BackupStore } from '../config/backups.ts';
-import { BackupError } from './load.ts';
+import { BackupError } from './backup-error.ts';
 
-/** Where backups are kept. Their names sort by the time at which they were made. */
+/** Where backups are kept. The names of an installation's sort by the time at which they were made. */
 export interface Store {
   /** Puts a file there, whole or not at all. @returns where it is, without credentials */
   put(name: string, path: string): Promise<string>;
@@ -15,7 +15,7 @@ export interface Store {
   remove(name: string): Promise<void>;
 }
 
-const NAME = /^agent-stacks-[a-z]+-\d{8}T\d{6}Z-[0-9a-f]{8}\.age$/;
+const NAME = /^agent-stacks-[a-z]+-[0-9a-f]{12}-\d{8}T\d{6}Z-[0-9a-f]{8}\.age$/;
 
 /** Whether a file is named as this service names backups: no other is ever removed. */
 export const isBackupName = (name: string): boolean => NAME.test(name);

@@ -58,3 +58,10 @@ export async function clearTables(client: pg.ClientBase): Promise<void> {
 
 /** A name as SQL has it. The names come from the catalogue or are checked by the format's schema. */
 export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+/** None where there is no such table yet. */
+export async function hasRows(client: pg.ClientBase | pg.Pool, table: string, where = ''): Promise<boolean> {
+  const known = await client.query('select to_regclass($1) as name', [`public.${table}`]);
+  if (known.rows[0]?.name === null) return false;
+  return (await client.query(`select from ${table} ${where} limit 1`)).rowCount === 1;
+}

@@ -5,6 +5,8 @@ import type { RecoveryState } from './recovery-tables.ts';
 
 export interface InstallationTable {
   singleton: Generated<boolean>;
+  /** Twelve hexadecimal digits; a restored backup has those of the installation that made it. */
+  installation_id: Generated<string>;
   mode: 'sandbox' | 'live' | 'rehearsal';
   /** Accounts as the configuration identifies them. */
   accounts: Json<Record<string, string>>;

@@ -38,6 +38,7 @@ import * as logLevels from './migrations/0038-log-levels.ts';
 import * as recovery from './migrations/0039-recovery.ts';
 import * as projects from './migrations/0040-projects.ts';
 import * as agentSnapshots from './migrations/0041-agent-snapshots.ts';
+import * as installationId from './migrations/0042-installation-id.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -77,6 +78,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0039-recovery': recovery,
   '0040-projects': projects,
   '0041-agent-snapshots': agentSnapshots,
+  '0042-installation-id': installationId,
 };
 
 /**

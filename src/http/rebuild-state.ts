@@ -25,10 +25,10 @@ export const rebuildStateRoute = endpoint({
     200: { description: 'What was found, and done about it', schema: rebuiltJson },
     409: { description: 'A rebuild is under way, or this service has no access to the clouds' },
   },
-  handle: async ({ body: wanted, request, response, deps: { rebuildState } }) => {
+  handle: async ({ body: wanted, request, response, deps: { rebuildState, missingKeys = [] } }) => {
     if (rebuildState === undefined)
       throw new ConflictError(
-        'This service has no access to the clouds: only the GitHub runners have the keys',
+        `This service has no access to the clouds: only the GitHub runners have the keys. Start it with ${missingKeys.join(' and ')}, do this again, and start it without afterwards`,
       );
     const actor = actorOf(request, response);
     response.json(await rebuildState({ actor, apply: wanted?.apply === true }));

@@ -7,8 +7,10 @@ import { type Repeating, repeatEvery } from '../processes/repeat.ts';
 
 export interface LostStateDeps {
   database: Database;
-  /** A client of each Hetzner project; none: this service has no access to Hetzner, and cannot know. */
+  /** A client of each Hetzner project; none: only the GitHub runners have the keys. */
   projects: readonly Pick<HetznerClient, 'serverPage' | 'sshKeyPage'>[];
+  /** Whether Pulumi's database has stacks, which is asked where Hetzner cannot be. */
+  hasStacks: () => Promise<boolean>;
   log: Log;
 }
 
@@ -21,8 +23,10 @@ const RETRY_SECONDS = 10;
 
 /**
  * Finds out whether a new database stands in for a lost one: a Hetzner project has servers or keys with our
- * labels then. Until that is known no worker begins anything, and the sweep removes nothing. Asked once in
- * the life of a database; while Hetzner does not answer, again every few seconds.
+ * labels then. Without access to Hetzner, Pulumi's stacks tell; if they are lost too, nothing does, and
+ * orders from before this database are ignored as on any first start (src/billing/record.ts). Until it is
+ * known no worker begins anything, and the sweep removes nothing. Asked once in the life of a database; while
+ * there is no answer, again every few seconds.
  */
 export function watchForLostState(deps: LostStateDeps): LostStateWatch {
   let isKnown = false;
@@ -53,13 +57,15 @@ async function tryToCheck(deps: LostStateDeps): Promise<boolean> {
   }
 }
 
-/** @throws what Hetzner's client throws */
-export async function checkLostState({ database, projects, log }: LostStateDeps): Promise<void> {
+/** @throws what Hetzner's client or Pulumi's database throws */
+export async function checkLostState({ database, projects, hasStacks, log }: LostStateDeps): Promise<void> {
   const { rows } = await sql<{ due: boolean }>`
     select exists (select 1 from installation where recovery = 'unchecked') as due`.execute(database);
   if (rows[0]?.due !== true) return;
-  const owning = await Promise.all(projects.map(hasOwnResources));
-  const isNeeded = owning.includes(true);
+  const isNeeded =
+    projects.length === 0
+      ? await hasStacks()
+      : (await Promise.all(projects.map(hasOwnResources))).includes(true);
   await database
     .updateTable('installation')
     .set({ recovery: isNeeded ? 'needed' : 'none' })
@@ -68,7 +74,7 @@ export async function checkLostState({ database, projects, log }: LostStateDeps)
   if (isNeeded)
     log.warn(
       { event: 'recovery.needed' },
-      'this database is new and the Hetzner project has servers of ours: nothing is made or removed before `agents rebuild-state` or `agents restore`',
+      'this database is new and an earlier one has made servers: nothing is made or removed before `agents rebuild-state` or `agents restore`',
     );
 }
 

@@ -41,27 +41,32 @@ export async function readBought({ stripe, mode, plans }: OrderDeps): Promise<Bo
 /**
  * Links the agents that exist again to their orders and subscriptions, so that both are followed as before.
  * An order whose subscription has ended and whose agent is gone keeps its agent's id from being used again.
+ * @param isNamed whether something at the clouds names an agent, so that it may exist without a row
  * @returns what is paid for and has no agent: its event may still come, and a person may know why
  */
 export async function restoreOrders(
   database: Database,
-  { orders, subscriptions }: Bought,
+  bought: Bought,
+  isNamed: (agentId: string) => boolean,
 ): Promise<{ restored: number; unclear: Unclear[] }> {
   let restored = 0;
   const unclear: Unclear[] = [];
-  for (const order of orders) {
-    const result = await database.transaction().execute((trx) => restoreOrder(trx, order, subscriptions));
+  const mayExist = (agentId: string) => isNamed(agentId) || isPaid(bought, agentId);
+  for (const order of bought.orders) {
+    const result = await database
+      .transaction()
+      .execute((trx) => restoreOrder(trx, order, { subscriptions: bought.subscriptions, mayExist }));
     if (result === 'restored') restored += 1;
     else if (result !== 'known') unclear.push(result);
   }
-  await linkOthers(database, subscriptions);
+  await linkOthers(database, bought.subscriptions);
   return { restored, unclear };
 }
 
 async function restoreOrder(
   trx: Transaction,
   { event, decision: { order, agent } }: Bought['orders'][number],
-  subscriptions: Bought['subscriptions'],
+  { subscriptions, mayExist }: Pick<Bought, 'subscriptions'> & { mayExist: (agentId: string) => boolean },
 ): Promise<'restored' | 'known' | Unclear> {
   const { sessionId, subscriptionId, customerId } = order;
   const known = await trx
@@ -75,6 +80,7 @@ async function restoreOrder(
   }
   const own = await findAgent(trx, agent.agentId);
   if (own === undefined && !isOver(subscriptionId, subscriptions)) return withoutAgent(order, agent.agentId);
+  if (own === undefined && mayExist(agent.agentId)) return notKnown(order, agent.agentId);
   if (own !== undefined && own.user_id !== agent.userId) return ofAnother(order, agent.agentId);
   if (own === undefined) await insertDestroyed(trx, agent);
   else if (subscriptionId !== undefined && own.status !== 'destroyed')
@@ -105,6 +111,19 @@ async function insertDestroyed(trx: Transaction, agent: NewAgent): Promise<void>
 function isOver(subscriptionId: string | undefined, subscriptions: Bought['subscriptions']): boolean {
   const status = subscriptions.get(subscriptionId ?? '')?.status;
   return status === 'canceled' || status === 'incomplete_expired';
+}
+
+/** Whether another order of the agent, or a subscription that names it, is still paid. */
+function isPaid({ orders, subscriptions }: Bought, agentId: string): boolean {
+  const isBilled = (subscriptionId: string | undefined) => !isOver(subscriptionId, subscriptions);
+  return (
+    orders.some(
+      ({ decision: { order, agent } }) => agent.agentId === agentId && isBilled(order.subscriptionId),
+    ) ||
+    [...subscriptions.values()].some(
+      ({ metadata, subscriptionId }) => metadata.agentId === agentId && isBilled(subscriptionId),
+    )
+  );
 }
 
 async function insertOrder(
@@ -146,8 +165,15 @@ const withoutAgent = (
 ): Unclear => ({
   key: `order ${sessionId}`,
   agentId: null,
-  cause: `Order ${sessionId} of agent ${agentId} is paid${subscriptionId === undefined ? '' : ` by ${subscriptionId}`}, and nothing of the agent exists.`,
-  cure: 'If its event was not answered yet, Stripe delivers it again and the agent is made. Otherwise create the agent by hand (npm run agents -- create), or cancel the subscription and refund it.',
+  cause: `Order ${sessionId} of agent ${agentId} is paid${subscriptionId === undefined ? '' : ` by ${subscriptionId}`}, and the agent was not found again.`,
+  cure: 'Look first whether its server is at Hetzner. If its event was not answered yet, Stripe delivers it again and the agent is made. Otherwise create the agent by hand (npm run agents -- create), or cancel the subscription and refund it.',
+});
+
+const notKnown = ({ sessionId }: { sessionId: string }, agentId: string): Unclear => ({
+  key: `order ${sessionId}`,
+  agentId: null,
+  cause: `Order ${sessionId} of agent ${agentId} has ended, and the agent may exist: something at the clouds names it, or it is paid by another order.`,
+  cure: 'Find out whether its server is at Hetzner. If so, restore a backup or adopt it with its key; otherwise cancel what is still paid and refund it.',
 });
 
 const ofAnother = ({ sessionId }: { sessionId: string }, agentId: string): Unclear => ({

@@ -14,7 +14,14 @@ import { type Bought, type OrderDeps, readBought, restoreOrders } from './orders
 import { type Found, type Plan, planRebuild, type Unclear } from './plan.ts';
 import { type Restored, restoreRows } from './restore-rows.ts';
 import { spareRecords } from './spare-records.ts';
-import { type Opened, openRecords, type Survey, type SurveyedClouds, takeSurvey } from './survey.ts';
+import {
+  nameFinder,
+  type Opened,
+  openRecords,
+  type Survey,
+  type SurveyedClouds,
+  takeSurvey,
+} from './survey.ts';
 
 export interface RebuildDeps {
   database: Database;
@@ -51,9 +58,10 @@ export async function rebuildState(
   const bought = deps.orders && (await readBought(deps.orders));
   const opened = await openRecords(deps.seal, survey.sshKeys);
   const plan = await knowSlots(deps.database, planRebuild(survey, opened));
+  const isNamed = nameFinder(survey, opened);
   if (!apply) return toProposal(plan);
   return withLock(deps.database, 'rebuild-state', {
-    work: () => applyPlan(deps, { actor, survey, opened, bought, plan }),
+    work: () => applyPlan(deps, { actor, survey, opened, isNamed, bought, plan }),
     taken: () => {
       throw new ConflictError('A rebuild is under way already');
     },
@@ -64,14 +72,13 @@ interface Surveyed {
   actor: string;
   survey: Survey;
   opened: readonly Opened[];
+  isNamed: (agentId: string) => boolean;
   bought: Bought | undefined;
   plan: KnownPlan;
 }
 
-async function applyPlan(
-  deps: RebuildDeps,
-  { actor, survey, opened, bought, plan }: Surveyed,
-): Promise<Rebuilt> {
+async function applyPlan(deps: RebuildDeps, surveyed: Surveyed): Promise<Rebuilt> {
+  const { actor, opened, isNamed, bought, plan } = surveyed;
   const overwrites = await isRecovering(deps.database);
   const rebuilt: Rebuilt = { applied: true, agents: [], slots: plan.slots, orders: 0, unclear: [] };
   const unclear = [...plan.unclear];
@@ -81,13 +88,13 @@ async function applyPlan(
   }
   if (overwrites) {
     await spareRecords(deps.database, listLeft(opened, rebuilt));
-    const gone = await destroyGone(deps, survey, actor);
+    const gone = await destroyGone(deps, surveyed, actor);
     for (const agentId of gone.destroyed)
       rebuilt.agents.push({ agentId, status: 'destroyed', action: 'destroyed' });
     unclear.push(...gone.unclear);
   }
   if (bought !== undefined) {
-    const { restored, unclear: others } = await restoreOrders(deps.database, bought);
+    const { restored, unclear: others } = await restoreOrders(deps.database, bought, isNamed);
     rebuilt.orders = restored;
     unclear.push(...others);
   }

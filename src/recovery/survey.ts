@@ -1,3 +1,4 @@
+import { agentName } from '../../stacks/inputs.ts';
 import { readLabels } from '../../stacks/labels.ts';
 import { type CloudRecord, openRecord } from '../agents/cloud-record.ts';
 import type { RecordSeal } from '../agents/record-seal.ts';
@@ -5,9 +6,15 @@ import { errorMessage } from '../errors.ts';
 import type { HetznerClient, Page, Server, Snapshot, SshKey } from '../hetzner/hetzner.ts';
 import type { TailnetDevice, TailscaleClient } from '../tailscale/tailscale.ts';
 
+/** Lists find what carries our labels; the other calls what has lost them. */
+export type SurveyedProject = Pick<
+  HetznerClient,
+  'serverPage' | 'sshKeyPage' | 'snapshotPage' | 'getServer' | 'findServer' | 'findSshKey' | 'getSnapshot'
+>;
+
 export interface SurveyedClouds {
   /** The Hetzner projects by name. */
-  projects: ReadonlyMap<string, Pick<HetznerClient, 'serverPage' | 'sshKeyPage' | 'snapshotPage'>>;
+  projects: ReadonlyMap<string, SurveyedProject>;
   tailscale: Pick<TailscaleClient, 'listDevices'>;
 }
 
@@ -78,3 +85,12 @@ const essence = (publicKey: string) => publicKey.trim().split(/\s+/).slice(0, 2)
 
 /** The owner that a resource's labels name. Anybody who can write to the project can set them. */
 export const labelledFor = ({ labels }: Pick<SshKey, 'labels'>): string | null => readLabels(labels).agentId;
+
+/** Whether something there names the agent: its record, a label, or its device on the tailnet. */
+export function nameFinder(survey: Survey, opened: readonly Opened[]): (agentId: string) => boolean {
+  const labelled = [...survey.servers, ...survey.sshKeys, ...survey.snapshots].map(labelledFor);
+  const ids = new Set(labelled);
+  for (const one of opened) if ('record' in one) ids.add(one.record.id);
+  const devices = new Set(survey.devices.map(({ name }) => name.split('.')[0]));
+  return (agentId) => ids.has(agentId) || devices.has(agentName(agentId));
+}

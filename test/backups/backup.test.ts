@@ -5,16 +5,21 @@ import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { readLines } from '../../src/backups/format.ts';
+import { hasStacks } from '../../src/backups/in-use.ts';
+import { createMac } from '../../src/backups/mac.ts';
 import { type BackupDeps, makeBackup } from '../../src/backups/make.ts';
 import { restore } from '../../src/backups/restore.ts';
 import { startBackups } from '../../src/backups/schedule.ts';
+import { connect } from '../../src/backups/scratch.ts';
 import { seal, unseal } from '../../src/backups/seal.ts';
 import { openStore } from '../../src/backups/store.ts';
 import type { BackupStore } from '../../src/config/backups.ts';
 import { createDatabase as createConnection, createPool } from '../../src/database/connect.ts';
 import { migrate, SCHEMA_VERSION } from '../../src/database/migrations.ts';
+import { whileNothingStarts, whileStarting } from '../../src/database/restore-lock.ts';
 import { checkStamp } from '../../src/database/stamp.ts';
-import { checkKeys } from '../../src/keys/check-keys.ts';
+import { checkKeys, sealCanary } from '../../src/keys/check-keys.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { insertOperation } from '../../src/operations/requests.ts';
 import { backupProbe, readBackups } from '../../src/reconcile/checks/backup-probe.ts';
@@ -133,6 +138,15 @@ async function migrateTo(url: string, version: string): Promise<void> {
   await database.destroy();
 }
 
+/** A backup's text with its end, as this installation or another one makes it. */
+function ended(text: string, rows: Record<string, number> = {}, keyring = KEYRING): string {
+  const mac = createMac(keyring.current).update(text).digest('hex');
+  return `${text}E${JSON.stringify({ rows, mac })}\n`;
+}
+
+const ADD_AGENT =
+  "insert into agents (agent_id, user_id, region, location, plan) values ('later', 'u', 'r', 'l', 'p')";
+
 const AGENTS =
   'select agent_id, user_id, secrets, created_at::text as at, search from agents order by agent_id';
 
@@ -141,7 +155,10 @@ vi.setConfig({ testTimeout: 120_000 });
 describe('a backup', () => {
   test('comes back whole in other databases, and waits there for a look at the clouds', async () => {
     const made = await makeBackup(deps());
-    expect(made).toMatchObject({ isVerified: true, location: expect.stringMatching(/agent-stacks-live-/) });
+    expect(made).toMatchObject({
+      isVerified: true,
+      location: expect.stringMatching(/agent-stacks-live-[0-9a-f]{12}-/),
+    });
     expect((await stat(made.location)).mode & 0o777).toBe(0o600);
     const targets = await openTargets();
     const loaded = await restore(targets.deps, await openFile(made.location), { force: false });
@@ -191,6 +208,35 @@ describe('a backup', () => {
     expect(rows.map(({ error, verified_at }) => [error, verified_at !== null])).toEqual(
       Array(2).fill([null, true]),
     );
+  });
+
+  test('removes only what this installation made, and is good if nothing can be removed', async () => {
+    const others = ['live-0123456789ab', 'rehearsal-0123456789ab'].map(
+      (name) => `agent-stacks-${name}-20200101T000000Z-00000000.age`,
+    );
+    for (const name of others) await writeFile(join(folder, name), '');
+    const recipients = [await identityToRecipient(await generateIdentity())];
+    const { location } = await makeBackup(deps({ keep: 1, recipients }));
+    // It cannot be removed as a file is.
+    const [prefix] = basename(location).split(/\d{8}T/);
+    const stuck = `${prefix}20200101T000000Z-00000000.age`;
+    await mkdir(join(folder, stuck));
+    const next = await makeBackup(deps({ keep: 1, recipients }));
+    const files = (await readdir(folder)).filter((name) => name.endsWith('.age'));
+    expect(files.sort()).toEqual([...others, stuck, basename(location), basename(next.location)].sort());
+    const errors = await at.database.selectFrom('backups').select('error').execute();
+    expect(errors).toEqual(Array(2).fill({ error: null }));
+    expect(at.logged).toContainEqual(expect.objectContaining({ event: 'backup.old_kept' }));
+    await rm(join(folder, stuck), { recursive: true });
+  });
+
+  test('fails, and the process lives on, if the database ends its connection', async () => {
+    const client = await connect(at.url);
+    const { rows } = await client.query('select pg_backend_pid() as pid');
+    const ended = new Promise((resolve) => client.once('end', resolve));
+    await query(at.url, 'select pg_terminate_backend($1)', [rows[0].pid]);
+    await ended;
+    await expect(client.query('select 1')).rejects.toThrow();
   });
 
   test('for recipients is opened by their key, with any program for age', async () => {
@@ -252,9 +298,7 @@ describe('a restore refuses', () => {
     const own = { databaseUrl: new Secret(at.url), stateUrl: new Secret(state.url), mode: 'live' as const };
     const target = { ...own, keyring: KEYRING };
     await expect(restore(target, await openFile(location), { force: false })).rejects.toThrow(/not empty/);
-    await sql`insert into agents (agent_id, user_id, region, location, plan) values ('later', 'u', 'r', 'l', 'p')`.execute(
-      at.database,
-    );
+    await query(at.url, ADD_AGENT);
     await restore(target, await openFile(location), { force: true });
     expect(await query(at.url, 'select agent_id from agents order by 1')).toEqual([
       { agent_id: 'a1' },
@@ -286,6 +330,94 @@ describe('a restore refuses', () => {
     await targets.drop();
   });
 
+  test('one that is damaged, and gives up nothing for what an earlier restore has left', async () => {
+    const targets = await openTargets('service');
+    const leave = `create schema before_restore; create table before_restore.former_kysely_migration (name text);
+      create table before_restore.former_kysely_migration_lock (id text)`;
+    await query(targets.service, `${leave}; ${ADD_AGENT}`);
+    await query(targets.service, "insert into installation (mode, accounts) values ('live', '{}')");
+    await expect(restore(targets.deps, await sealed(header()), { force: true })).rejects.toThrow(
+      /has no end/,
+    );
+    expect(await query(targets.service, 'select agent_id from agents')).toEqual([{ agent_id: 'later' }]);
+    expect(await query(targets.service, 'select recovery from installation')).toEqual([{ recovery: 'none' }]);
+    // A kill before anything was loaded leaves this: an empty database before the former tables.
+    await query(
+      targets.service,
+      `drop schema before_restore cascade; alter table kysely_migration rename to former_kysely_migration;
+       alter table kysely_migration_lock rename to former_kysely_migration_lock;
+       alter schema public rename to before_restore; create schema public`,
+    );
+    await expect(restore(targets.deps, await sealed(header()), { force: false })).rejects.toThrow(
+      /not empty/,
+    );
+    expect(await query(targets.service, 'select agent_id from agents')).toEqual([{ agent_id: 'later' }]);
+    await targets.drop();
+  });
+
+  test('to let anybody work between its two commits', async () => {
+    const identity = await generateIdentity();
+    const { location } = await makeBackup(deps({ recipients: [await identityToRecipient(identity)] }));
+    const open = () => openFile(location, { identities: [identity] });
+    const targets = await openTargets('service');
+    await query(
+      targets.service,
+      `${ADD_AGENT}; insert into installation (mode, accounts) values ('live', '{}')`,
+    );
+    expect(await hasStacks(targets.deps.stateUrl)).toBe(false);
+    // The service's commit fails, as if the process were killed before it.
+    await query(
+      targets.service,
+      `create function fail() returns trigger language plpgsql as $$ begin
+         if exists (select from agents where agent_id = 'a1') then raise 'cut off'; end if; return null; end $$;
+       create constraint trigger fail after update on installation deferrable initially deferred
+         for each row execute function fail()`,
+    );
+    const cut = restore(targets.deps, await open(), { force: true });
+    await expect(cut).rejects.toThrow(/cut off. Run it again with --force/);
+    expect(await query(targets.service, 'select agent_id from agents')).toEqual([{ agent_id: 'later' }]);
+    expect(await query(targets.service, 'select recovery from installation')).toEqual([
+      { recovery: 'needed' },
+    ]);
+    expect(await hasStacks(targets.deps.stateUrl)).toBe(true);
+    await query(targets.service, 'drop function fail cascade');
+    await restore(targets.deps, await open(), { force: true });
+    expect(await query(targets.service, AGENTS)).toEqual(await query(at.url, AGENTS));
+    await targets.drop();
+  });
+
+  test('to run while a process starts, as that does while it runs', async () => {
+    const { databaseUrl, stateUrl } = deps();
+    const target = { databaseUrl, stateUrl, mode: 'live' as const, keyring: KEYRING };
+    const backup = await sealed(header());
+    await whileStarting(at.database, async () => {
+      await whileStarting(at.database, async () => {});
+      await expect(restore(target, backup, { force: true })).rejects.toThrow(/process .* starts/);
+    });
+    await whileNothingStarts(
+      at.database,
+      async () => {
+        await expect(whileStarting(at.database, async () => {})).rejects.toThrow(/being restored/);
+      },
+      () => {
+        throw new Error('it is free');
+      },
+    );
+  });
+
+  test('a line that has no end', async () => {
+    const long = async function* () {
+      for (let count = 0; count < 3; count += 1) yield Buffer.from('12345\n67890');
+    };
+    const lines = async (longest: number) => {
+      const read: string[] = [];
+      for await (const line of readLines(long(), longest)) read.push(line);
+      return read;
+    };
+    expect(await lines(10)).toEqual(['12345', '6789012345', '6789012345', '67890']);
+    await expect(lines(9)).rejects.toThrow(/too long/);
+  });
+
   test('another passphrase, another installation, another mode', async () => {
     const { location } = await makeBackup(deps());
     await expect(openFile(location, { passphrase: new Secret('other') })).rejects.toThrow(/cannot be opened/);
@@ -297,8 +429,9 @@ describe('a restore refuses', () => {
     await expect(restore(sandbox, await openFile(location), { force: false })).rejects.toThrow(/live mode/);
   });
 
+  const CANARY = sealCanary(KEYRING.current).toString('base64');
   const header = (changes: object = {}) =>
-    `H${JSON.stringify({ kind: 'agent-stacks backup', format: 1, at: new Date(0).toISOString(), schema: SCHEMA_VERSION, mode: 'live', canary: null, stateDatabase: null, ...changes })}\n`;
+    `H${JSON.stringify({ kind: 'agent-stacks backup', format: 1, at: new Date(0).toISOString(), schema: SCHEMA_VERSION, mode: 'live', canary: CANARY, stateDatabase: null, ...changes })}\n`;
   const row =
     'R{"agent_id":"a1","user_id":"u","region":"r","location":"l","plan":"p","status":"requested","health":"unknown","project":"default","protected":false}\n';
   test.each([
@@ -308,13 +441,16 @@ describe('a restore refuses', () => {
     ['one that is cut', header(), /has no end/],
     [
       'one that lacks rows',
-      `${header()}T{"side":"service","table":"agents"}\nE{"rows":{"service agents":3}}\n`,
+      ended(`${header()}T{"side":"service","table":"agents"}\n`, { 'service agents': 3 }),
       /instead of 3/,
     ],
+    ['a table that is not known', ended(`${header()}T{"side":"service","table":"nope"}\n`), /not known here/],
+    ['one without a canary', header({ canary: null }), /does not say which passphrase/],
+    ['one that others made', ended(header(), {}, new Keyring(new Secret('theirs'))), /not made by this/],
     [
-      'a table that is not known',
-      `${header()}T{"side":"service","table":"nope"}\nE{"rows":{}}\n`,
-      /not known here/,
+      'one that others made longer',
+      `${ended(header())}T{"side":"service","table":"agents"}\n`,
+      /after its end/,
     ],
     ['a row without a table', `${header()}${row}`, /has no table/],
   ])('%s, and changes nothing', async (_, text, reason) => {

@@ -107,7 +107,7 @@ export const restore = defineCommand({
   brief: 'restore a backup into empty databases, while nothing of the installation runs',
   detail:
     'It needs the service’s own DATA_DIR, or in live mode its environment. Afterwards start the service and run rebuild-state, which finds what happened since.',
-  examples: ['restore /backups/agent-stacks-live-20261130T030000Z-1a2b3c4d.age'],
+  examples: ['restore /backups/agent-stacks-live-0a1b2c3d4e5f-20261130T030000Z-1a2b3c4d.age'],
   fields: {
     from: argument(string({ metavar: 'FILE' }), {
       description: toText('a path, or s3://BUCKET/PREFIX/NAME?endpoint=…'),
