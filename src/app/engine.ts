@@ -6,7 +6,6 @@ import type { Config } from '../config/config.ts';
 import type { PlanServers } from '../config/plans.ts';
 import { JOIN_SECONDS } from '../config/timing.ts';
 import { type EngineConnections, HEALTH_PORT, projectNamed } from '../connections/connections.ts';
-import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import type { Runbooks } from '../operations/attempt.ts';
 import type {
@@ -38,6 +37,7 @@ import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { configurationVersion } from './configuration-version.ts';
 import { type OpenHandOver, openHandOver } from './hand-over.ts';
+import { openProjects } from './open-projects.ts';
 import { createPlaybookKey } from './playbook-check.ts';
 
 const ANSIBLE_DIR = fileURLToPath(new URL('../../ansible', import.meta.url));
@@ -115,11 +115,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     sealNew: createSealNew(connections.pulumi.keyring),
     settings: provisionSettings(parts),
     ensureFoundation: (run, project) =>
-      ensureFoundation(
-        { foundations: parts.foundations, executor, hetzner: openProject(project) },
-        run,
-        project,
-      ),
+      ensureFoundation({ ...parts, executor, hetzner: openProject(project) }, run, project),
     recordInputs: parts.recordInputs,
     recordSnapshot: parts.recordSnapshot,
     ...{ ...parts.snapshots, ...(parts.images && { images: parts.images }) },
@@ -149,14 +145,6 @@ async function stopAll(started: {
   await started.pool.stop();
   await started.prepared?.stop();
   await started.node?.stop();
-}
-
-/** Returns what opens the client of a project, once for each. */
-function openProjects({ hcloud }: EngineConnections): NonNullable<RunbookParts['openProject']> {
-  const clients = new Map(
-    hcloud.projects.map((project) => [project.name, createHetznerClient(project)] as const),
-  );
-  return (name) => clients.get(projectNamed(hcloud.projects, name).name)!;
 }
 
 function provisionSettings(parts: EngineParts): ProvisionSettings {
