@@ -50,8 +50,10 @@ export function referencePage(document: ReferenceDocument): Html {
     a < b ? -1 : 1,
   );
   const schemas = Object.entries(document.components.schemas);
+  const shared = Object.entries(document.components.responses);
   const links = [
     ...groups.map(([tag, members]) => groupLink(`group-${tag}`, tag, members.length)),
+    groupLink('answers', 'Common answers', shared.length),
     groupLink('schemas', 'Schemas', schemas.length),
   ];
   return html`${homeCrumb()}<h1>The API</h1>
@@ -59,8 +61,10 @@ export function referencePage(document: ReferenceDocument): Html {
 <nav aria-label="Groups">${separated(links, ' · ')}</nav>
 ${groups.map(
   ([tag, members]) => html`<section aria-labelledby="group-${tag}"><h2 id="group-${tag}">${tag}</h2>
-${members.map((route) => routeSection(route, document))}</section>`,
+${members.map(routeSection)}</section>`,
 )}
+<section aria-labelledby="answers"><h2 id="answers">Common answers</h2>
+<dl class="facts">${shared.map(([name, answer]) => answerEntry(html`<span id="answer-${name}">${name}</span>`, answer))}</dl></section>
 <section aria-labelledby="schemas"><h2 id="schemas">Schemas</h2>
 ${schemas.map(([name, schema]) => schemaSection(name, schema))}</section>`;
 }
@@ -68,7 +72,7 @@ ${schemas.map(([name, schema]) => schemaSection(name, schema))}</section>`;
 const groupLink = (id: string, name: string, count: number) =>
   html`<a href="#${id}">${name}</a> <span class="muted">${count}</span>`;
 
-function routeSection({ method, path, operation }: Route, document: ReferenceDocument): Html {
+function routeSection({ method, path, operation }: Route): Html {
   const {
     operationId,
     summary,
@@ -79,22 +83,23 @@ function routeSection({ method, path, operation }: Route, document: ReferenceDoc
     responses,
   } = operation;
   const [body] = Object.values(requestBody?.content ?? {});
-  const answers = Object.entries(responses).map(
-    ([status, answer]) => [status, resolve(answer, document)] as const,
-  );
+  const answers = Object.entries(responses);
+  const own = answers.filter(([, answer]) => answer.$ref === undefined);
+  const shared = answers.filter(([, answer]) => answer.$ref !== undefined);
   return html`<section class="route" aria-labelledby="${operationId}">
 <h3 id="${operationId}"><a href="#${operationId}"><code>${method} ${path}</code></a></h3>
 <p>${summary}.<span class="muted">${security === undefined ? ' No token.' : ` Role: ${least}.`}</span></p>
 ${parameters.length > 0 && parameterTable(parameters, operationId)}
 ${body !== undefined && html`<p>Body${requestBody?.required !== true && ' (optional)'}: ${typeText(body.schema)}</p>`}
 <details><summary>Answers: ${answers.map(([status]) => status).join(', ')}</summary>
-<dl class="facts">${answers.map(([status, answer]) => answerEntry(status, answer))}</dl></details></section>`;
+<dl class="facts">${own.map(([status, answer]) => answerEntry(status, answer))}</dl>
+${shared.length > 0 && html`<p>As elsewhere: ${separated(shared.map(sharedLink), ', ')}</p>`}</details></section>`;
 }
 
-const resolve = (answer: Answer, { components }: ReferenceDocument): Answer =>
-  answer.$ref === undefined ? answer : (components.responses[answer.$ref.split('/').at(-1)!] ?? answer);
+const sharedLink = ([status, { $ref = '' }]: [string, Answer]) =>
+  html`<a href="#answer-${$ref.split('/').at(-1)!}">${status}</a>`;
 
-function answerEntry(status: string, { description, content, headers }: Answer): Html {
+function answerEntry(status: string | Html, { description, content, headers }: Answer): Html {
   const [schema] = Object.values(content ?? {});
   const names = Object.keys(headers ?? {});
   return html`<div><dt>${status}</dt><dd>${withCode(description)}${
