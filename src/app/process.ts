@@ -8,7 +8,6 @@ import { openConnections } from '../connections/rehearsal.ts';
 import { createDatabase, createPool, type Database } from '../database/connect.ts';
 import { migrateDatabase } from '../database/migrations.ts';
 import { whileStarting } from '../database/restore-lock.ts';
-import { createHetznerClient } from '../hetzner/hetzner.ts';
 import { openWebServer } from '../http/web-server.ts';
 import { applyLimits } from '../limits/apply-limits.ts';
 import { createLog, type Log } from '../log.ts';
@@ -28,6 +27,7 @@ import { openClock } from './clock.ts';
 import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { openKeyFollowing } from './keys.ts';
 import { observeDatabasePool } from './observed.ts';
+import { clientsOf } from './open-projects.ts';
 import { startReloading } from './reload.ts';
 import { serveHttp, type WebServers } from './serve.ts';
 import { Shutdown } from './shutdown.ts';
@@ -148,7 +148,7 @@ async function start(parts: StartParts): Promise<void> {
 
 /** None where only the GitHub runners have the keys. */
 const openProjects = ({ missingKeys, hcloud }: Connections) =>
-  missingKeys.length === 0 ? hcloud.projects.map((project) => createHetznerClient(project)) : [];
+  missingKeys.length === 0 ? [...clientsOf(hcloud.projects).values()] : [];
 
 function wantsDemoOrder(config: Config): boolean {
   return config.mode === 'sandbox' && config.sandbox.demoOrder === 'on';

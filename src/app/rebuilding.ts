@@ -4,7 +4,6 @@ import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents } from '../connections/rehearsal.ts';
 import type { Database } from '../database/connect.ts';
-import { createHetznerClient } from '../hetzner/hetzner.ts';
 import type { HttpDeps } from '../http/deps.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../processes/clock.ts';
@@ -13,6 +12,7 @@ import type { Queue } from '../queue/queue.ts';
 import { startKeepingRecords } from '../reconcile/records.ts';
 import { type RebuildDeps, rebuildState } from '../recovery/rebuild-state.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
+import { clientsOf } from './open-projects.ts';
 
 interface Deps {
   config: Config;
@@ -44,9 +44,6 @@ export function openRebuilding({
   };
   return (request) => rebuildState(deps, request);
 }
-
-const clientsOf = (projects: Connections['hcloud']['projects']) =>
-  new Map(projects.map((project) => [project.name, createHetznerClient(project)]));
 
 /** Undefined where Stripe cannot be asked: a rehearsal's key is known only to its sandbox. */
 function orderDeps(config: Config, { stripe }: Connections): RebuildDeps['orders'] {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Transaction } from '../database/connect.ts';
+import { agentsIn } from '../projects/placement.ts';
 import { withdrawSlot } from './withdraw-slot.ts';
 
 /**
@@ -12,7 +13,7 @@ export async function withdrawOverfull(trx: Transaction): Promise<number> {
     select slot_id as "slotId", status from (
       select s.slot_id, s.status, p.most_servers, row_number() over (partition by p.name
           order by (s.status = 'making'), s.created_at desc, s.slot_id)
-        + (select count(*) from agents a where a.project = p.name and a.status not in ('destroyed', 'failed')) as nth
+        + ${agentsIn} as nth
       from hetzner_projects p join slots s on s.project = p.name and s.status in ('making', 'ready')
       where p.most_servers is not null) numbered
     where nth > most_servers`.execute(trx);

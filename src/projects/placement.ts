@@ -15,11 +15,15 @@ export const admits = (location: string): RawBuilder<boolean> =>
     and (p.locations is null or ${location}::text = any(p.locations)))`;
 
 /**
- * The servers that are or will be in the project `p`, in SQL. A hibernated agent counts: its wake needs its
- * place again. A failed one does not: its rollback frees everything.
+ * The agents that have or will have a server in the project `p`, in SQL. A hibernated one counts: its wake
+ * needs its place again. A failed one does not: its rollback frees everything.
  */
+export const agentsIn: RawBuilder<number> = sql<number>`
+  (select count(*) from agents a where a.project = p.name and a.status not in ('destroyed', 'failed'))`;
+
+/** The servers that are or will be in the project `p`, in SQL. */
 export const serversIn: RawBuilder<number> = sql<number>`(
-  (select count(*) from agents a where a.project = p.name and a.status not in ('destroyed', 'failed'))
+  ${agentsIn}
   + (select count(*) from slots s where s.project = p.name and s.status in ('making', 'ready', 'removing')))::int`;
 
 /**
@@ -29,7 +33,7 @@ export const serversIn: RawBuilder<number> = sql<number>`(
  */
 const taken = sql<number>`case when p.most_servers is not null
   or (select count(*) from hetzner_projects where rank is not null) > 1
-  then (select count(*) from agents a where a.project = p.name and a.status not in ('destroyed', 'failed')) else 0 end`;
+  then ${agentsIn} else 0 end`;
 
 /** Whether a worker finds that the token of the project `p` is refused, or is another one's, in SQL. */
 const isAway = sql<boolean>`exists (select 1 from checks c join workers w using (worker_id)
