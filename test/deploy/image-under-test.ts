@@ -62,10 +62,47 @@ function copyContext(): string {
 /** @throws Error with the end of the output */
 function buildah(...args: string[]): string {
   if ('missing' in imageTools) throw new Error(imageTools.missing);
+  return run('buildah', [...imageTools.storage, ...args], args[0]);
+}
+
+/** As `buildah`, while no other run of the tests on this machine does the same. */
+function buildahAlone(...args: string[]): string {
+  if ('missing' in imageTools) throw new Error(imageTools.missing);
+  const lock = join(imageTools.cache, 'images', 'lock');
+  return run('flock', [lock, 'buildah', ...imageTools.storage, ...args], args[0]);
+}
+
+function run(command: string, args: string[], what = ''): string {
   const options = { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024, cwd: root } as const;
-  const { status, stdout, stderr } = spawnSync('buildah', [...imageTools.storage, ...args], options);
-  if (status !== 0) throw new Error(`buildah ${args[0]}: ${(stdout + stderr).slice(-4_000)}`);
+  const { status, stdout, stderr } = spawnSync(command, args, options);
+  if (status !== 0) throw new Error(`buildah ${what}: ${(stdout + stderr).slice(-4_000)}`);
   return stdout.trim();
+}
+
+const CONTAINER_PREFIX = 'agent-stacks-test-';
+const containersSchema = z.array(z.object({ id: z.string(), containername: z.string() })).nullable();
+
+/**
+ * Removes what runs that were killed have left. Builds run under the lock and have ended when it is free, so
+ * a build's own container is always left over here; a test's has its process in its name.
+ */
+function removeLeftovers(): void {
+  const containers = containersSchema.parse(JSON.parse(buildahAlone('containers', '--all', '--json')));
+  for (const { id, containername } of containers ?? []) {
+    const pid = new RegExp(`^${CONTAINER_PREFIX}(\\d+)-`).exec(containername)?.[1];
+    if (pid !== undefined && existsSync(`/proc/${pid}`)) continue;
+    // Another run may just have removed it.
+    tolerate(/container not known/, () => buildahAlone('rm', id));
+  }
+}
+
+/** @throws what `action` throws, unless it matches `expected` */
+function tolerate(expected: RegExp, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!expected.test(String(error))) throw error;
+  }
 }
 
 /**
@@ -88,7 +125,7 @@ export function buildImage(): void {
   const context = copyContext();
   const values = { DEBIAN_IMAGE: debian, NODE_IMAGE: node, PROVIDERS: 'none' };
   const build = (...what: string[]) =>
-    buildah(
+    buildahAlone(
       ...['build', '--layers', '--isolation', 'chroot', '--format', 'docker', ...what],
       ...['--file', join(context, 'deploy/image/Containerfile')],
       ...['--ignorefile', join(context, 'deploy/image/Containerfile.dockerignore')],
@@ -97,9 +134,11 @@ export function buildImage(): void {
       ...['--volume', `${cache}:/var/cache/agent-stacks:ro`, context],
     );
   try {
+    removeLeftovers();
     build('--target', 'build', '--tag', PACKAGES_IMAGE);
     build('--tag', IMAGE);
-    buildah('rmi', '--prune');
+    // Another run may test an image that has meanwhile lost its name; the next run removes it.
+    tolerate(/image is in use by a container/, () => buildahAlone('rmi', '--prune'));
   } finally {
     rmSync(context, { recursive: true });
   }
@@ -107,7 +146,7 @@ export function buildImage(): void {
 
 /** A container of the image. */
 export class Container {
-  readonly #name = `agent-stacks-test-${randomUUID().slice(0, 8)}`;
+  readonly #name = `${CONTAINER_PREFIX}${process.pid}-${randomUUID().slice(0, 8)}`;
   readonly #tag = `AGENT_STACKS_CONTAINER=${this.#name}`;
 
   constructor() {

@@ -36,6 +36,8 @@ async function create(agentId: string): Promise<string> {
 }
 
 const agents = (sql: string, parameters: unknown[] = []) => service.query(sql, parameters);
+const status = async (agentId: string): Promise<string> =>
+  (await agents('select status from agents where agent_id = $1', [agentId]))[0].status;
 const untilFailed = (agentId: string) => service.untilAgent(agentId, 'failed', 60);
 
 async function untilQueued(operationId: string, reason: RegExp): Promise<void> {
@@ -78,7 +80,14 @@ const FAULTS: Fault[] = [
       const [row] = await agents("select operation_id from operations where agent_id = 'hangs'");
       const answer = await service.ask(`/operations/${row.operation_id}/cancel`, { method: 'POST' });
       expect(answer.status).toBe(200);
-      await untilFailed('hangs');
+      // It may come to its end before it is asked to stop.
+      await eventually(
+        'the operation has ended',
+        async () => /^(failed|running)$/.test(await status('hangs')),
+        {
+          withinSeconds: 60,
+        },
+      );
     },
   },
   {
@@ -98,6 +107,8 @@ const FAULTS: Fault[] = [
     mend: async () => {
       await clouds.mend();
       await agents("update operations set created_at = now() where agent_id = 'waits'");
+      // Or its next attempt would meet the next fault.
+      await service.untilAgent('waits', 'running', 60);
     },
   },
   {
