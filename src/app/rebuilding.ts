@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents } from '../connections/rehearsal.ts';
 import type { Database } from '../database/connect.ts';
+import type { SshKey } from '../hetzner/hetzner.ts';
 import type { HttpDeps } from '../http/deps.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../processes/clock.ts';
@@ -43,6 +44,18 @@ export function openRebuilding({
     orders: orderDeps(config, connections),
   };
   return (request) => rebuildState(deps, request);
+}
+
+/** Recognizes the SSH keys whose record is sealed under this installation's passphrase. */
+export function recognizeOwn({
+  pulumi,
+}: Pick<Connections, 'pulumi'>): (key: Pick<SshKey, 'name' | 'labels'>) => Promise<boolean> {
+  const seal = createRecordSeal(pulumi.keyring);
+  return ({ name, labels }) =>
+    seal.open(name, labels).then(
+      (text) => text !== undefined,
+      () => false,
+    );
 }
 
 /** Undefined where Stripe cannot be asked: a rehearsal's key is known only to its sandbox. */
