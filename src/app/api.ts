@@ -41,7 +41,7 @@ import { showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
 import { drainProject, listProjects, undrainProject } from '../http/projects.ts';
 import { createProposal, listProposals } from '../http/proposals.ts';
-import { rebuildStateRoute } from '../http/rebuild-state.ts';
+import { acceptStateRoute, rebuildStateRoute } from '../http/rebuild-state.ts';
 import { showRekey } from '../http/rekey.ts';
 import { claimRoute } from '../http/runner/claim.ts';
 import { recordRoute } from '../http/runner/record.ts';
@@ -91,6 +91,7 @@ const OPERATOR_ROUTES = [
   buildImage,
   removeImages,
   rebuildStateRoute,
+  acceptStateRoute,
   showBackups,
   createBackup,
   listNotices,

@@ -2,7 +2,7 @@ import type { SandboxInstallation } from '../../sandbox/host/installation.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config } from '../config/config.ts';
 import { toConsoles } from '../config/consoles.ts';
-import type { Connections } from '../connections/connections.ts';
+import { type Connections, toWatched } from '../connections/connections.ts';
 import { actsOnTestEvents } from '../connections/rehearsal.ts';
 import type { Database } from '../database/connect.ts';
 import type { WebServer } from '../http/web-server.ts';
@@ -89,6 +89,7 @@ function openHttpDeps(
     webhookSecrets: connections.stripe.webhookSecrets,
     remote,
     missingKeys: connections.missingKeys,
+    watched: toWatched(connections),
     mode: actsOnTestEvents(config) ? 'sandbox' : 'live',
     actsOnPast: actsOnPast(config),
     plans: config.billing.plans,

@@ -51,6 +51,7 @@ const ANSWERS: Record<string, z.ZodType> = {
   'POST /api/canary': canaryJson,
   'GET /api/rekey': rekeyJson,
   'POST /api/rebuild-state': rebuiltJson,
+  'POST /api/rebuild-state/accept': z.object({ accepted: z.literal(true) }),
   'GET /api/backups': backupsJson,
   'POST /api/backups': backupJson,
   'GET /api/proposals': pageOf(proposalJson),

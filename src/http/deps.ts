@@ -3,6 +3,7 @@ import type { Consoles } from '../config/consoles.ts';
 import type { TrustedProxies } from '../config/fields.ts';
 import type { PlanRules } from '../config/plans.ts';
 import type { SignInConfig } from '../config/sign-in.ts';
+import type { Watched } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -40,6 +41,8 @@ export interface HttpDeps {
   remote?: RemoteDeps | undefined;
   /** Cloud keys that only the runners have; without them this service does not sweep the clouds. */
   missingKeys?: readonly string[] | undefined;
+  /** What it watches; default: everything. */
+  watched?: Watched | undefined;
   mode: 'sandbox' | 'live';
   /** Whether a checkout's metadata may name the plan; default: yes. */
   plans?: Pick<PlanRules, 'metadata'> | undefined;

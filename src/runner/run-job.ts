@@ -13,6 +13,7 @@ import { limitSeconds } from '../operations/registry.ts';
 import type {
   AgentSnapshotParts,
   LastSnapshotParts,
+  ProjectParts,
   RecordInputs,
   RecordSnapshot,
   SlotParts,
@@ -32,6 +33,7 @@ import { type Claimed, readClaim } from './claimed.ts';
 import type { RunnerConfig } from './config.ts';
 import { refuseOtherProject } from './hetzner-project.ts';
 import { createRemoteFoundations } from './remote-foundations.ts';
+import { createRemoteProjects } from './remote-projects.ts';
 import { createRemoteSlots } from './remote-slots.ts';
 import { createRemoteSnapshots } from './remote-snapshots.ts';
 import { createReporter, type Reporter } from './reporter.ts';
@@ -48,6 +50,7 @@ export type OpenEngine = (parts: {
   recordSnapshot: RecordSnapshot;
   snapshots: { lastSnapshots: LastSnapshotParts; agentSnapshots: AgentSnapshotParts };
   slots: () => SlotParts;
+  projects?: ProjectParts;
   planServers: PlanServers;
   processTags: Record<string, string>;
   idle: number;
@@ -152,6 +155,7 @@ async function followRunbook({
     ...createRemoteRecorders(reporter),
     snapshots: createRemoteSnapshots(reporter),
     slots: () => createRemoteSlots(slotId),
+    ...(claimed.movesProjects && { projects: createRemoteProjects(reporter, projectsOf(config)) }),
     planServers,
     processTags,
     idle: 1,
@@ -179,6 +183,8 @@ function limitTime(kind: OperationKind, controller: AbortController): NodeJS.Tim
 }
 
 /** Records by the reporter what a worker writes into the rows. */
+const projectsOf = ({ connections }: RunnerConfig) => connections.hcloud.projects.map(({ name }) => name);
+
 function createRemoteRecorders(
   reporter: Reporter,
 ): Pick<Parameters<OpenEngine>[0], 'recordInputs' | 'recordSnapshot'> {

@@ -8,6 +8,7 @@ import { type Installation, makeSite, type Site, type StartCommand, startCommand
 import { deliver } from './stripe-events.ts';
 
 const START_SECONDS = 120;
+export const PASSPHRASE = 'the passphrase of the rehearsal';
 export const API_TOKEN = 'operator-token-of-the-rehearsal';
 const WEBHOOK_SECRET = 'whsec_rehearsal00000000000000';
 
@@ -27,6 +28,7 @@ export interface Rehearsal {
 }
 
 export interface RunningRehearsal {
+  url: string;
   said(): string;
   // biome-ignore lint/suspicious/noExplicitAny: answers are judged by the tests' expectations.
   ask(path: string, init?: RequestInit): Promise<{ status: number; body: any }>;
@@ -54,7 +56,7 @@ export async function makeRehearsal(sandbox: Installation): Promise<Rehearsal> {
     PORT: '0',
     DATABASE_URL: url.href,
     API_TOKEN,
-    PULUMI_CONFIG_PASSPHRASE: 'the passphrase of the rehearsal',
+    PULUMI_CONFIG_PASSPHRASE: PASSPHRASE,
     STRIPE_SECRET_KEY: secrets.sandboxTokens.stripeSecretKey,
     STRIPE_WEBHOOK_SECRET: WEBHOOK_SECRET,
     HCLOUD_TOKEN: connection.hcloudToken,
@@ -105,6 +107,7 @@ async function running(command: StartCommand): Promise<RunningRehearsal> {
   const ask: RunningRehearsal['ask'] = (path, init = {}) =>
     askWith(path, { ...init, headers: { ...init.headers, authorization: `Bearer ${API_TOKEN}` } });
   return {
+    url,
     said: command.said,
     ask,
     askOpenly: (path) => askWith(path, {}),
