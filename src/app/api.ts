@@ -37,7 +37,7 @@ import { listOrders } from '../http/orders.ts';
 import { addPerson, changePerson, listPeople, removePerson } from '../http/people/people.ts';
 import { endSession, listSessions } from '../http/people/sessions.ts';
 import { createToken, listTokens, revokeToken } from '../http/people/tokens.ts';
-import { showPool } from '../http/pool.ts';
+import { removeSlot, showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
 import { drainProject, listProjects, undrainProject } from '../http/projects.ts';
 import { createProposal, listProposals } from '../http/proposals.ts';
@@ -83,6 +83,7 @@ const OPERATOR_ROUTES = [
   showDrills,
   showLedger,
   showPool,
+  removeSlot,
   showImages,
   listProjects,
   drainProject,

@@ -14,7 +14,7 @@ import { createApp, createOperatorApp, createPublicApp, type HttpDeps } from './
 import { openBackups } from './backing-up.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
 import { versionOf } from './engine.ts';
-import { openRebuilding } from './rebuilding.ts';
+import { openRecovery } from './rebuilding.ts';
 import { openRemote } from './runner-api.ts';
 import type { Shutdown } from './shutdown.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -101,7 +101,7 @@ function openHttpDeps(
     signIn: config.signIn,
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
-    rebuildState: openRebuilding(parts),
+    ...openRecovery(parts),
     makeBackup: openBackups(parts),
     ...pageSettings(parts),
     stopping,

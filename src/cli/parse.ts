@@ -15,6 +15,7 @@ import { list, orders } from './commands/lists.ts';
 import { mcp } from './commands/mcp.ts';
 import { cancel, operationCommands, retry } from './commands/operations.ts';
 import { people } from './commands/people.ts';
+import { pool } from './commands/pool.ts';
 import { projects } from './commands/projects.ts';
 import { audit, notices, open, receipt } from './commands/records.ts';
 import { backup, rebuildState, restore } from './commands/recovery.ts';
@@ -27,6 +28,24 @@ import { watch } from './commands/watch.ts';
 import { UsageError } from './connection.ts';
 
 const NO_CANDIDATES: Candidates = { agents: async () => [], operations: async () => [] };
+
+/** The commands that are about no agent. */
+const INSTALLATION: readonly Command[] = [
+  image,
+  projects,
+  pool,
+  init,
+  doctor,
+  canary,
+  rekey,
+  people,
+  tokens,
+  sessions,
+  backup,
+  restore,
+  rebuildState,
+  mcp,
+];
 
 /** Every command, in the order of the help. */
 function createCommands(candidates: Candidates): Command[] {
@@ -54,19 +73,7 @@ function createCommands(candidates: Candidates): Command[] {
     audit(shared),
     receipt(shared),
     snapshots(shared),
-    image,
-    projects,
-    init,
-    doctor,
-    canary,
-    rekey,
-    people,
-    tokens,
-    sessions,
-    backup,
-    restore,
-    rebuildState,
-    mcp,
+    ...INSTALLATION,
   ];
 }
 

@@ -12,6 +12,7 @@ import type { EventHub } from '../operations/events/event-hub.ts';
 import type { SharedFeed } from '../operations/events/shared-feed.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { SlotRemoval } from '../recovery/remove-slot.ts';
 import type { Rebuilt } from '../recovery/rebuild-state.ts';
 import type { Secret } from '../secret.ts';
 
@@ -66,6 +67,8 @@ export interface HttpDeps {
   makeBackup?: (() => Promise<{ backupId: number }>) | undefined;
   /** Rebuilds rows from what is in the clouds; undefined: they cannot be asked from here. */
   rebuildState?: ((request: { actor: string; apply: boolean }) => Promise<Rebuilt>) | undefined;
+  /** Removes a server of the pool that has lost its row; undefined: as above. */
+  removeSlot?: ((request: { slotId: string; actor: string }) => Promise<SlotRemoval>) | undefined;
   /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */
   trustedProxies?: TrustedProxies | undefined;
   /** The sandbox's checkout page, linked from the dashboard. */
