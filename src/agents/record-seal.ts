@@ -81,6 +81,17 @@ export function createRecordSeal(keys: Secret | Keyring): RecordSeal {
   };
 }
 
+/** Whether there is a record in the labels that one of the passphrases opens. */
+export const canOpen = (
+  seal: RecordSeal,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+): Promise<boolean> =>
+  seal.open(name, labels).then(
+    (text) => text !== undefined,
+    () => false,
+  );
+
 const unpack = (packed: Buffer): string =>
   inflateRawSync(packed, { dictionary: DICTIONARY, maxOutputLength: LONGEST_TEXT }).toString();
 

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { unwatchedNotice } from '../../src/dashboard/overview/overview-page.ts';
+import { monitoringNotice } from '../../src/dashboard/overview/overview-page.ts';
 import { CURES_BY_CODE } from '../../src/operations/cures.ts';
 import { readProvisionFigures } from '../../src/operations/figures.ts';
 import { listNeeds } from '../../src/reconcile/needs.ts';
@@ -281,7 +281,7 @@ test.each([
     'orphaned resources are not removed, and agents’ health is not checked between operations.',
   ],
 ])('says that %s is not monitored for want of keys', (_, given, words) => {
-  expect(textOf(String(unwatchedNotice(given)))).toContain(words);
+  expect(textOf(String(monitoringNotice(given)))).toContain(words);
 });
 
 function swept(projects: Record<string, boolean>) {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { siblingUrl } from '../../src/config/database-url.ts';
 import { createEnvironment } from './commands.ts';
 import { type Installation, ROOT } from './installation.ts';
-import { PASSPHRASE, type Rehearsal } from './rehearsal.ts';
+import type { Rehearsal } from './rehearsal.ts';
 import { makeCheckout, optionsFor } from './sandbox-github.ts';
 import { scriptsFolder, workflowUrl } from './workflow.ts';
 
@@ -31,7 +31,7 @@ export async function projectWorkflow(
       CALLBACK_SECRET,
       TAILSCALE_API_KEY: connection.tailscaleApiKey,
       PULUMI_BACKEND_URL: backend.href,
-      PULUMI_CONFIG_PASSPHRASE: PASSPHRASE,
+      PULUMI_CONFIG_PASSPHRASE: rehearsal.passphrase,
     },
     variables: { HCLOUD_ENDPOINT: hcloudEndpoint, TAILSCALE_BASE_URL: connection.tailscaleBaseUrl },
   });

@@ -10,7 +10,7 @@ import { HETZNER_ENDPOINT } from '../../connections/connections.ts';
 import { readHetznerAccess } from '../../hetzner/access.ts';
 import { hetznerAccessProbe } from '../../reconcile/checks/hetzner-probes.ts';
 import { Secret } from '../../secret.ts';
-import type { Answers, Question } from './questions.ts';
+import type { Answers, Question } from './question.ts';
 
 const PROJECTS_WHERE =
   `One project for the agents alone is enough: ${ONE_PROJECT}. Several, each with the places of its agents and maybe a number of ` +

@@ -11,7 +11,8 @@ import { CommandError } from '../connection.ts';
 import type { Asker } from './asker.ts';
 import { tidyProjects } from './hetzner-questions.ts';
 import { ensurePolicy } from './policy.ts';
-import { type Answers, findProblem, QUESTIONS, type Question } from './questions.ts';
+import type { Answers, Question } from './question.ts';
+import { findProblem, QUESTIONS } from './questions.ts';
 import { remainingSteps } from './remaining.ts';
 import { ensureWebhook } from './webhook.ts';
 

@@ -1,9 +1,8 @@
-import type { z } from 'zod';
 import type { TailscaleAccount } from '../../config/accounts.ts';
 import { oneWord } from '../../config/environment-reader.ts';
 import { httpUrl, postgresUrl, stripeKey } from '../../config/fields.ts';
 import { databaseProbe, poolerProbe, privilegesProbe } from '../../reconcile/checks/database-probes.ts';
-import { type Probe, runProbe } from '../../reconcile/checks/probe.ts';
+import { runProbe } from '../../reconcile/checks/probe.ts';
 import { stripeProbe, tailscaleProbe } from '../../reconcile/checks/probes.ts';
 import { stripeAccessProbe } from '../../reconcile/checks/stripe-probes.ts';
 import { scopesProbe } from '../../reconcile/checks/tailscale-probes.ts';
@@ -11,25 +10,7 @@ import { Secret } from '../../secret.ts';
 import { findMissingScopes } from '../../tailscale/scopes.ts';
 import { createTailscaleClient } from '../../tailscale/tailscale.ts';
 import { projectsQuestion } from './hetzner-questions.ts';
-
-/** What is known so far, by variable. */
-export type Answers = Record<string, string>;
-
-/** One thing that live mode needs and only a person knows. */
-export interface Question {
-  variable: string;
-  title: string;
-  /** Where it is found, in which console. */
-  where: string;
-  isSecret: boolean;
-  /** Offered where nothing is known. */
-  initial?: string;
-  schema: z.ZodType;
-  /** Calls that only read, which an answer of the right form has to pass. */
-  probes(answers: Answers): Probe[];
-  /** The questions that follow from the answer. */
-  further?(answers: Answers): Question[];
-}
+import type { Answers, Question } from './question.ts';
 
 const DATABASE_WHERE = `PostgreSQL 15 or newer. As its superuser:
     CREATE ROLE agents LOGIN CREATEROLE CREATEDB PASSWORD '…';

@@ -35,7 +35,7 @@ export function overviewPage(page: OverviewPage): Html {
     checkoutUrl !== undefined &&
     html`<a class="button" href="${checkoutUrl}">Buy one in the sandbox’s checkout</a>`;
   return html`<div class="title"><h1>Overview</h1>${buy}</div>
-${unwatchedNotice(page)}
+${monitoringNotice(page)}
 <div id="needs" data-live>${needsSection(needs, { isEmptyFleet: agents.length === 0, role })}</div>
 <div id="fleet" data-live><h2>Fleet</h2>${fleetTiles(fleet)}</div>
 <div id="queue" data-live>${queueSection(waiting, figures.workforce)}</div>
@@ -46,7 +46,7 @@ ${agents.length > 0 && html`<p><a href="/agents">All agents</a></p>`}</div>`;
 }
 
 /** Says what is not monitored for want of keys: everything, or some of several Hetzner projects. */
-export function unwatchedNotice({
+export function monitoringNotice({
   missingKeys = [],
   watched,
 }: Pick<OverviewPage, 'missingKeys' | 'watched'>): Html | false {

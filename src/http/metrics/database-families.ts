@@ -43,14 +43,7 @@ export async function readDatabaseFamilies({
     steps,
     ...pools,
     ...images,
-    gauge(
-      'clouds_watched',
-      'Whether this service has the keys to sweep what is in the Hetzner project',
-      (watched?.projects ?? []).map(({ project, isSwept }) => ({
-        labels: { project },
-        value: isSwept ? 1 : 0,
-      })),
-    ),
+    watchedFamily(watched),
     ...breakers,
     ...canary,
     ...backups,
@@ -58,6 +51,16 @@ export async function readDatabaseFamilies({
     ...snapshots,
   ];
 }
+
+const watchedFamily = (watched: Watched | undefined): Family =>
+  gauge(
+    'clouds_watched',
+    'Whether this service has the keys to sweep what is in the Hetzner project',
+    (watched?.projects ?? []).map(({ project, isSwept }) => ({
+      labels: { project },
+      value: isSwept ? 1 : 0,
+    })),
+  );
 
 /** How the last canary ended, and how long ago one succeeded; nothing while there was none. */
 async function canaryFamilies(database: Database): Promise<Family[]> {

@@ -96,7 +96,7 @@ it('limits wrong tokens, and no right ones', async () => {
   const url = `http://127.0.0.1:${await server.port}/metrics`;
   const ask = (token: string) => fetch(url, { headers: { authorization: `Bearer ${token}` } });
   const statuses: number[] = [];
-  for (let time = 0; time < 11; time += 1) statuses.push((await ask('a guess')).status);
+  for (let time = 0; time < 11; time += 1) statuses.push((await ask('a-guess')).status);
   expect(statuses).toEqual([...Array(10).fill(401), 429]);
   expect(Number((await ask('a-guess')).headers.get('retry-after'))).toBeGreaterThan(0);
   for (const token of [apiToken, viewerToken]) expect((await ask(token.reveal())).status).toBe(200);
