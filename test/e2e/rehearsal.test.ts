@@ -236,6 +236,8 @@ it('takes new credentials over at SIGHUP, and what is under way goes on', async 
   const service = findInstallationProcesses(rehearsal.site.dataDir).find(({ command }) =>
     /src\/main\.ts/.test(command),
   );
+  const [underWay] = (await running.ask('/api/agents/reloaded-1/operations')).body.items;
+  expect(underWay.status).toBe('active');
   process.kill(service!.pid, 'SIGHUP');
   await expect.poll(() => running!.said(), { timeout: 30_000 }).toMatch(/credentials\.(reloaded|refused)/);
   expect(running.said()).toMatch(
