@@ -12,8 +12,8 @@ import type { EventHub } from '../operations/events/event-hub.ts';
 import type { SharedFeed } from '../operations/events/shared-feed.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
-import type { SlotRemoval } from '../recovery/remove-slot.ts';
 import type { Rebuilt } from '../recovery/rebuild-state.ts';
+import type { SlotRemoval } from '../recovery/remove-slot.ts';
 import type { Secret } from '../secret.ts';
 
 export { type BuyerPage, type BuyerTexts, NO_BUYER_PAGE } from '../config/buyer-page.ts';
