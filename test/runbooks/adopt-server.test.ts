@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { getAgent } from '../../src/agents/store.ts';
 import { ConflictError, InvalidInputError, PermanentError, ShortageError } from '../../src/errors.ts';
@@ -21,6 +22,7 @@ import {
   type RunbookFixture,
   server,
 } from '../support/runbook-fixture.ts';
+import { stampAsNew } from '../support/stamp.ts';
 
 let at: OperationsFixture;
 let fixture: RunbookFixture;
@@ -142,31 +144,41 @@ test('waits until its owner has let the service in, and touches nothing meanwhil
   expect([fixture.sshKeys, fixture.tailnetKeys]).toEqual([[], []]);
 });
 
-test('an attempt after a kill goes on from what it finds', async () => {
-  fixture.answers.healthy = [new Error('killed')];
+/** What breaks an attempt, each just before or at the call. */
+const BREAKS: [string, (error: Error) => void][] = [
+  ['the tailnet’s key is created', (error) => (fixture.answers['create key'] = [error])],
+  ['the server is let in', (error) => (admissionErrors.admit = error)],
+  ['its SSH key is uploaded', (error) => (fixture.answers['create ssh key'] = [error])],
+  ['it is renamed', (error) => (fixture.answers['name server'] = [error])],
+  ['the firewall is applied', (error) => (fixture.answers.firewall = [error])],
+  ['it is imported', (error) => (fixture.answers['import agent'] = [error])],
+  ['the playbook runs', (error) => (fixture.answers['up agent'] = [error])],
+  ['it answers', (error) => (fixture.answers.healthy = [error])],
+];
+
+test.each(BREAKS)('an attempt after a kill while %s ends as the first would have', async (_, break_) => {
+  break_(new Error('killed'));
   const { ending, row } = await adopt();
   await expect(ending).rejects.toThrow('killed');
-  const calls = fixture.calls.length;
+  admissionErrors = {};
   const again = await prepareAttempt(at, { ...row, attempt: 2 }, fixture);
-  await adoptServer.run(fixture.deps)(again.run);
-  const repeated = fixture.calls
-    .slice(calls)
-    .filter((call) => !/^(step|up|refresh|import|healthy)/.test(call));
-  expect(repeated).toEqual([]);
+  const effect = await adoptServer.run(fixture.deps)(again.run);
+  expect(effect).toMatchObject({ kind: 'server-adopted' });
+  const { inputs } = await getAgent(at.database, 'ada');
+  expect(web1()).toMatchObject({
+    name: inputs?.serverName,
+    labels: { 'agent-id': 'ada' },
+    firewallIds: [77],
+  });
+  expect([fixture.servers, fixture.sshKeys, fixture.devices].map(({ length }) => length)).toEqual([1, 1, 1]);
+  expect(fixture.tailnetKeys.length).toBeLessThanOrEqual(1);
+  // The playbook has run since the state last said so.
+  expect(inputs?.configuredBy).toBe(row.operation_id);
 });
 
-describe.each<[string, () => void]>([
-  ['the tailnet refuses a key', () => (fixture.answers['create key'] = [new PermanentError('no')])],
-  ['the server refuses', () => (admissionErrors.admit = new PermanentError('no'))],
-  ['its SSH key is not uploaded', () => (fixture.answers['create ssh key'] = [new PermanentError('no')])],
-  ['it is not renamed', () => (fixture.answers['name server'] = [new PermanentError('no')])],
-  ['the firewall is not applied', () => (fixture.answers.firewall = [new PermanentError('no')])],
-  ['the import fails', () => (fixture.answers['import agent'] = [new PermanentError('no')])],
-  ['the playbook fails', () => (fixture.answers['up agent'] = [new PermanentError('no')])],
-  ['it does not become healthy', () => (fixture.answers.healthy = [new PermanentError('no')])],
-])('after the last failure, because %s,', (_, break_) => {
+describe.each(BREAKS)('after the last failure, while %s,', (_, break_) => {
   test.each(['rollback', 'destroy'] as const)('a %s gives the server back as it was', async (kind) => {
-    break_();
+    break_(new PermanentError('no'));
     const { ending, own } = await adopt();
     expect(await fail(own, await ending.catch((error) => error))).toBe('failed');
     if (kind === 'destroy') await ask(at, 'ada', 'destroy');
@@ -204,6 +216,17 @@ test('a server that does not answer is given back at Hetzner all the same, and i
   expect(web1()).toMatchObject({ name: 'web1', firewallIds: [] });
 });
 
+test('a machine at its address that shows another host key is left alone, and the rest is given back', async () => {
+  fixture.answers.healthy = [new PermanentError('no')];
+  const { ending, own } = await adopt();
+  await fail(own, await ending.catch((error) => error));
+  admissionErrors.undo = new PermanentError('shows another host key');
+  const { run, lines } = await begin();
+  await rollback.run(fixture.deps)(run);
+  expect(lines.join('\n')).toMatch(/stays, because.*another host key/);
+  expect(web1()).toMatchObject({ name: 'web1', firewallIds: [] });
+});
+
 test('what became somebody else’s meanwhile is left alone', async () => {
   await request();
   web1()!.labels = { 'managed-by': 'terraform' };
@@ -228,6 +251,13 @@ describe('a request', () => {
   test('reserves the server: no second agent gets it', async () => {
     await request();
     await expect(request({ agentId: 'bob' })).rejects.toThrow(/is that of agent ada/);
+  });
+
+  test('is refused where GitHub’s runners carry operations out, and leaves nothing', async () => {
+    await stampAsNew(at.database);
+    await sql`update installation set executor = 'github-actions'`.execute(at.database);
+    await expect(request()).rejects.toThrow(/adopt no servers/);
+    expect(await at.database.selectFrom('agents').select('agent_id').execute()).toEqual([]);
   });
 
   test('is refused for an id that was used, for a server of ours, and without a host key', async () => {

@@ -1,7 +1,7 @@
 import type { Adopting } from '../../../stacks/inputs.ts';
 import { toLabels } from '../../../stacks/labels.ts';
 import type { Evidence } from '../../agents/receipts.ts';
-import { errorMessage } from '../../errors.ts';
+import { errorMessage, PermanentError } from '../../errors.ts';
 import type { Server } from '../../hetzner/hetzner.ts';
 import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
@@ -59,7 +59,9 @@ async function undoOnServer(parts: RunbookParts, attempt: Attempt, adopting: Ado
   } catch (error) {
     attempt.signal.throwIfAborted();
     if (error instanceof AccessError && error.isRefused) return;
-    if (operation.attempt < TRIES) throw error;
+    // Another machine may have its address by now.
+    const isFinal = error instanceof PermanentError || operation.attempt >= TRIES;
+    if (!isFinal) throw error;
     attempt.log(
       `What was configured on the server stays, because it could not be reached: ${errorMessage(error)}`,
     );
