@@ -15,8 +15,8 @@ const body = z.object({ authKey: z.string().max(300), hostname: z.string().max(6
 const isClosed = ({ labels }: { labels: Record<string, string> }) => labels.access === 'closed';
 
 /**
- * What the service does by SSH to a real machine that was made by hand: sees that it is let in (GET), lets the
- * machine join the tailnet (PUT), and undoes that (DELETE). Mount it under `/sandbox`.
+ * What the service does by SSH to a real machine that was made by hand: sees that it is let in (GET), lets
+ * the machine join the tailnet (PUT), and undoes that (DELETE). Mount it under `/sandbox`.
  */
 export function createHandMadeRouter({ database, joinTailnet }: Dependencies): express.Router {
   const router = express.Router();

@@ -12,7 +12,7 @@ interface Deps {
   queue: Queue;
 }
 
-/** What adopts servers that were made by hand; undefined where only the GitHub runners have the clouds' keys. */
+/** What adopts servers that were made by hand; undefined where only the GitHub runners have the keys. */
 export function openAdopting({ connections, database, queue }: Deps): HttpDeps['adoptions'] {
   const { missingKeys, hcloud, pulumi } = connections;
   if (missingKeys.length > 0) return undefined;

@@ -29,6 +29,8 @@ import { UsageError } from './connection.ts';
 
 const NO_CANDIDATES: Candidates = { agents: async () => [], operations: async () => [] };
 
+const RECOVERY = [backup, restore, rebuildState];
+
 /** Every command, in the order of the help. */
 function createCommands(candidates: Candidates): Command[] {
   const shared = createArguments(candidates);
@@ -65,9 +67,7 @@ function createCommands(candidates: Candidates): Command[] {
     people,
     tokens,
     sessions,
-    backup,
-    restore,
-    rebuildState,
+    ...RECOVERY,
     mcp,
   ];
 }

@@ -9,7 +9,7 @@ export interface AdoptionTable {
   agent_id: string;
   project: string;
   server_id: string;
-  /** `pending`: the server is still its owner's; `adopted`: it is the agent's; `given-back`: it never became so. */
+  /** `pending`: the server is its owner's; `adopted`: it is the agent's; `given-back`: it never was. */
   status: Defaulted<'pending' | 'adopted' | 'given-back'>;
   begun_at: DefaultTimestamp;
   ended_at: Timestamp | null;

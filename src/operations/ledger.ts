@@ -4,8 +4,8 @@ import type { OperationRow } from './claims.ts';
 import { readSteps, timeline } from './events/events.ts';
 
 /**
- * `cold`: the server was created for the agent. `warm`: a server that waited was taken over. `adopted`: it was
- * made by hand.
+ * `cold`: the server was created for the agent. `warm`: a server that waited was taken over. `adopted`: it
+ * was made by hand.
  */
 export const WAYS = ['cold', 'warm', 'adopted'] as const;
 /** The ways of provisions. */

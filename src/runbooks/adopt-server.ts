@@ -23,8 +23,8 @@ const effect = z.object({ kind: z.literal('server-adopted'), outputs: agentOutpu
 
 /**
  * Makes a server that was made by hand an agent's: lets it join the tailnet, gives it the agent's labels,
- * imports its stack and configures it. It is never made again or deleted: until the end it is its owner's, and
- * what follows a failure gives it back (`steps/give-server-back.ts`). Each attempt starts at the top.
+ * imports its stack and configures it. It is never made again or deleted: until the end it is its owner's,
+ * and what follows a failure gives it back (`steps/give-server-back.ts`). Each attempt starts at the top.
  */
 export const adoptServer = defineOperation<z.infer<typeof effect>>({
   kind: 'adopt-server',

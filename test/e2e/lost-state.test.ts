@@ -66,16 +66,19 @@ async function orderByHand(name: string): Promise<void> {
 
 it('adopts a server that was made by hand', async () => {
   await orderByHand('web1');
-  const words = ['adopt', 'adopted', '--server', 'web1', '--user-id', 'eve'];
-  await eventually('it can be adopted', async () => (await cli(...words, '--dry-run')).code === 0, {
+  const words = ['agents', '--', 'adopt', 'adopted', '--server', 'web1', '--user-id', 'eve'];
+  const run = (...more: string[]) => installation.run([...words, ...more]);
+  const json = { server: 'web1', userId: 'eve' };
+  const refusals = async () => (await installation.ask('/api/agents/adopted/adopt', { json })).body.refusals;
+  await eventually('it runs', async () => (await refusals()).length === 0, {
     withinSeconds: 60,
     describe: installation.terminal,
   });
-  const planned = await cli(...words, '--dry-run');
+  const planned = await run('--dry-run');
   expect(planned.stdout).toMatch(/Is imported:\n- server web1 \(\d+\), cx23, debian 12: as it is/);
   expect(planned.stdout).toMatch(/Never happens:\n- the server is not made again, deleted/);
   const hostKey = `ssh-ed25519 ${'A'.repeat(68)} root@web1`;
-  const adopted = await cli(...words, '--host-key', hostKey, '--yes', '--wait');
+  const adopted = await run('--host-key', hostKey, '--yes', '--wait');
   expect(adopted.code, adopted.stdout + adopted.stderr).toBe(0);
   expect(adopted.stdout).toMatch(/^ssh root@[\d.]+ sh -s <<'END'\nOPS_KEY='ssh-ed25519 /m);
   expect(adopted.stdout).toMatch(/adopt-server succeeded/);
@@ -84,8 +87,8 @@ it('adopts a server that was made by hand', async () => {
   const { servers } = await listHoldings(installation.connection);
   expect(servers.map(({ name }) => name)).toContain(serverName);
   expect((await installation.ask('/api/agents/adopted/ledger')).body).toMatchObject({ way: 'adopted' });
-  const again = await cli(...words, '--dry-run');
-  expect([again.code, again.stdout]).toEqual([1, expect.stringContaining('It cannot be adopted')]);
+  const again = await installation.ask('/api/agents/other/adopt', { json: { ...json, server: serverName } });
+  expect(again.body.refusals).toContainEqual(expect.stringContaining('is that of agent adopted'));
 }, 180_000);
 
 it('begins with agents that run, are stopped and held, and a slot', async () => {

@@ -24,33 +24,20 @@ export interface Adoption extends Prepared {
 export async function prepareAdoption(parts: RunbookParts, attempt: Attempt): Promise<Adoption> {
   const { agent, operation } = attempt;
   const { adopting, configuredBy: _, ...recorded } = agent.inputs ?? {};
-  const { agent_id: agentId, location, plan } = agent;
+  const { agent_id: agentId } = agent;
   if (adopting === undefined || recorded.serverName === undefined)
     throw new PermanentError(`Agent ${agentId} has no server to adopt`);
   const keys = agent.secrets === null ? generateAgentKeys(agentId) : parts.vault.open(agentId, agent.secrets);
+  const { sshPublicKey, hostPublicKey } = keys;
   const firewallId = await parts.ensureFoundation(attempt, agent.project);
   const keyGeneration = recorded.keyGeneration ?? 1;
-  const { settings } = parts;
   const inputs: AgentInputs = {
-    agentId,
-    serverName: recorded.serverName,
-    operationId: operation.operation_id,
-    project: agent.project,
-    location,
-    ...serverFor(plan, location),
-    ...(recorded.serverType !== undefined && { serverType: recorded.serverType }),
-    ...(recorded.image !== undefined && { image: recorded.image }),
-    firewallId,
-    sshPublicKey: keys.sshPublicKey,
-    hostPublicKey: keys.hostPublicKey,
-    keyGeneration,
+    ...serverFor(agent.plan, agent.location),
+    ...recorded,
+    ...{ agentId, operationId: operation.operation_id, project: agent.project, location: agent.location },
+    ...{ firewallId, sshPublicKey, hostPublicKey, keyGeneration, adopting },
     joinName: recorded.joinName ?? parts.vault.joinName(agentId, keyGeneration),
-    healthPort: settings.healthPort,
-    configurationVersion: settings.configurationVersion,
-    joinTimeoutSeconds: settings.joinTimeoutSeconds,
-    adopting,
-    ...(settings.pollInterval === undefined ? {} : { pollInterval: settings.pollInterval }),
-    ...(settings.loginServer === undefined ? {} : { loginServer: settings.loginServer }),
+    ...settingsOf(parts),
   };
   await record(parts, attempt, { inputs, keys });
   const secrets = parts.vault.seal(agentId, keys);
@@ -60,6 +47,16 @@ export async function prepareAdoption(parts: RunbookParts, attempt: Attempt): Pr
     isKeyNew: agent.secrets === null || operation.attempt === 1,
     inputs,
     keys,
+  };
+}
+
+/** What is the same for all agents of this installation. */
+function settingsOf({ settings }: RunbookParts) {
+  const { healthPort, configurationVersion, joinTimeoutSeconds, pollInterval, loginServer } = settings;
+  return {
+    ...{ healthPort, configurationVersion, joinTimeoutSeconds },
+    ...(pollInterval === undefined ? {} : { pollInterval }),
+    ...(loginServer === undefined ? {} : { loginServer }),
   };
 }
 

@@ -6,9 +6,9 @@ import { assertHeld } from './recovery.ts';
 import { whyUnfit } from './unfit-server.ts';
 
 /**
- * Gives the server what every agent's has: an SSH key of its name at Hetzner, the agent's labels and name, and
- * the shared firewall. All of it is undone by `giveServerBack`, which runs after a kill too, because the row
- * that says whose the server is was there before.
+ * Gives the server what every agent's has: an SSH key of its name at Hetzner, the agent's labels and name,
+ * and the shared firewall. All of it is undone by `giveServerBack`, which runs after a kill too, because the
+ * row that says whose the server is was there before.
  * @throws PermanentError if it is gone, or has become somebody else's since it was looked at
  */
 export async function markServer(

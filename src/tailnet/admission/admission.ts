@@ -13,7 +13,7 @@ export interface AdmittedServer extends ScriptTarget {
   isOnTailnet: boolean;
 }
 
-/** How servers that were made by hand come into the tailnet, and out of it again. Each call may be repeated. */
+/** How servers that were made by hand join the tailnet, and leave it. Each call may be repeated. */
 export interface Admission {
   /** Whether the service may log in. @throws AccessError, PermanentError */
   check(server: AdmittedServer, signal: AbortSignal): Promise<void>;
@@ -42,7 +42,7 @@ export function createSshAdmission({
   };
 }
 
-/** Simulated machines have no SSH: the sandbox is asked to let them join. `address`: of a machine's health. */
+/** Simulated machines have no SSH: the sandbox lets them join. `address`: of a machine's health. */
 export function createSimulatedAdmission(address: (tailnetIp: string) => string): Admission {
   const ask = async (method: string, { serverId }: AdmittedServer, signal: AbortSignal, body?: object) => {
     const url = new URL(`../servers/${serverId}/tailnet`, address('0.0.0.0'));
@@ -54,7 +54,7 @@ export function createSimulatedAdmission(address: (tailnetIp: string) => string)
     const { error = '' } = (await answer.json().catch(() => ({}))) as { error?: string };
     if (answer.ok) return;
     const text = `The machine of server ${serverId} answered ${answer.status}: ${error}`;
-    if (answer.status === 403) throw new AccessError(text, { isRefused: true });
+    if ([403, 503].includes(answer.status)) throw new AccessError(text, { isRefused: answer.status === 403 });
     throw answer.status === 409 ? new PermanentError(text) : new RetryableError(text);
   };
   return {

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prepares a server that was made by hand for joining the tailnet: run as root, and repeatable. Exit code 3: it
-# cannot become an agent's, and stderr says why. JOIN_NAME: the hostname under which it joins. HEALTH_PORT: where
-# its agent will answer. HOST_PRIVATE_KEY, HOST_PUBLIC_KEY: the host key that it shows from now on.
+# Prepares a server that was made by hand for joining the tailnet: run as root, and repeatable. Exit code 3:
+# it cannot become an agent's, and stderr says why. JOIN_NAME: the hostname under which it joins. HEALTH_PORT:
+# where its agent will answer. HOST_PRIVATE_KEY, HOST_PUBLIC_KEY: the host key that it shows from now on.
 set -eu
 umask 077
 
@@ -10,6 +10,7 @@ refuse() {
   exit 3
 }
 
+# shellcheck source=/dev/null
 . /etc/os-release
 case "$ID $VERSION_ID" in
   'debian 12' | 'debian 13' | 'ubuntu 24.04') ;;

@@ -13,7 +13,8 @@ if ! command -v sudo >/dev/null; then
   exit 1
 fi
 id ops >/dev/null 2>&1 || useradd --create-home --shell /bin/bash ops
-mkdir -p -m 0700 /home/ops/.ssh
+mkdir -p /home/ops/.ssh
+chmod 0700 /home/ops/.ssh
 printf '%s\n' "$OPS_KEY" >/home/ops/.ssh/authorized_keys
 chmod 0600 /home/ops/.ssh/authorized_keys
 chown -R ops: /home/ops/.ssh

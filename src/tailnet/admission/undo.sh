@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gives a server back to its owner whose adoption has failed: its own host key, firewall and settings, and no way
-# in for this service. Run as root; repeatable, as long as the service can log in. Packages stay.
+# Gives a server back to its owner whose adoption has failed: its own host key, firewall and settings, and no
+# way in for this service. Run as root; repeatable, as long as the service can log in. Packages stay.
 set -eu
 
 before=/var/lib/agent-adoption

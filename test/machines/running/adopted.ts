@@ -17,7 +17,7 @@ interface ByHand {
   public_net: { ipv4: { ip: string }; firewalls: unknown[] };
 }
 
-/** Orders a server as a person does in Hetzner's console, with a file of its own on it, and waits for sshd. */
+/** Orders a server as a person does in Hetzner's console, waits for sshd, and puts a file on it. */
 async function makeByHand({ fleet }: Deps, name: string) {
   const order = { name, server_type: 'cx23', image: 'debian-12', location: 'nbg1', labels: { team: 'shop' } };
   const { server } = await fleet.hetzner<{ server: ByHand }>('POST', '/servers', order);
