@@ -1646,6 +1646,8 @@ export interface components {
                 action: "known" | "unclear";
                 slotId: string;
             }[];
+            /** @description Snapshots of agents that have their rows again */
+            snapshots: number;
             /** @description What a person has to decide; also under /api/attention */
             unclear: {
                 agentId: string | null;
@@ -2741,7 +2743,7 @@ export interface operations {
             403: components["responses"]["ForbiddenOrApprovalRequired"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
-            /** @description The agent’s status does not allow it, a hold keeps it switched off, or a conflicting operation is unfinished */
+            /** @description The agent’s status does not allow it, a hold keeps it switched off, it has no such snapshot, or a conflicting operation is unfinished */
             409: {
                 headers: {
                     [name: string]: unknown;

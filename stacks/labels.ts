@@ -42,18 +42,37 @@ export function toImageLabels(
 
 /** The label that names an agent's snapshot: what is kept off its server, beside the server. */
 const AGENT_SNAPSHOT = 'agent-snapshot';
+const REASON = 'made-for';
+/** The label that names the tailnet device whose identity is on a snapshot's disk. */
+const DEVICE = 'tailnet-node';
+/** @see https://docs.hetzner.cloud/reference/cloud#labels */
+const LABEL_VALUE = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 
-/** Returns the labels of an agent's snapshot. `why` is for people in Hetzner's console. */
+/** What an agent's snapshot says of itself: after the loss of the database its row is made of it again. */
+export interface SnapshotFacts {
+  snapshotId: string;
+  why: string;
+  tailnetNodeId: string | null;
+}
+
+/** Returns the labels of an agent's snapshot. */
 export function toAgentSnapshotLabels(
   owner: Owner,
-  { snapshotId, why }: { snapshotId: string; why: string },
+  { snapshotId, why, tailnetNodeId }: SnapshotFacts,
 ): Record<string, string> {
-  return { ...toLabels(owner), [AGENT_SNAPSHOT]: snapshotId, 'made-for': why };
+  const device = LABEL_VALUE.test(tailnetNodeId ?? '') ? { [DEVICE]: tailnetNodeId! } : {};
+  return { ...toLabels(owner), [AGENT_SNAPSHOT]: snapshotId, [REASON]: why, ...device };
 }
 
 /** Reads the id of an agent's snapshot from its labels. */
 export const readAgentSnapshot = (labels: Record<string, string>): string | null =>
   labels[AGENT_SNAPSHOT] || null;
+
+/** Reads why an agent's snapshot was made from its labels. */
+export const readReason = (labels: Record<string, string>): string | null => labels[REASON] || null;
+
+/** Reads the tailnet device on the disk of an agent's snapshot from its labels. */
+export const readDevice = (labels: Record<string, string>): string | null => labels[DEVICE] || null;
 
 /** Reads the hibernation that made a snapshot from its labels. */
 export const readHibernation = (labels: Record<string, string>): string | null => labels[HIBERNATION] || null;

@@ -71,6 +71,16 @@ export function findLastSnapshot(database: Database, agentId: string): Promise<A
     .executeTakeFirst();
 }
 
+/** The ids of an agent's complete snapshots. */
+export async function listCompleteIds(database: Database, agentId: string): Promise<string[]> {
+  const rows = await database
+    .selectFrom('agent_snapshots')
+    .select('snapshot_id')
+    .where((row) => row.and({ agent_id: agentId, status: 'available' }))
+    .execute();
+  return rows.map((row) => row.snapshot_id);
+}
+
 /** An agent's complete snapshot. */
 export function findCompleteSnapshot(
   database: Database,

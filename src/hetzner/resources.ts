@@ -153,6 +153,8 @@ export interface Snapshot {
   labels: Record<string, string>;
   /** Whether a person has protected it from delete. */
   isProtected: boolean;
+  /** When its making began. */
+  createdAt: Date;
 }
 
 export const snapshotSchema = z
@@ -164,9 +166,10 @@ export const snapshotSchema = z
     created_from: z.object({ id: z.number() }).nullable(),
     labels,
     protection: z.object({ delete: z.boolean() }),
+    created: z.string(),
   })
   .transform(
-    ({ id, description, status, image_size, created_from, labels, protection }): Snapshot => ({
+    ({ id, description, status, image_size, created_from, labels, protection, created }): Snapshot => ({
       id: String(id),
       name: description,
       status,
@@ -174,5 +177,6 @@ export const snapshotSchema = z
       serverId: created_from === null ? null : String(created_from.id),
       labels,
       isProtected: protection.delete,
+      createdAt: new Date(created),
     }),
   );

@@ -12,6 +12,7 @@ export const rebuiltJson = z
     slots: z
       .array(z.object({ slotId: z.string(), action: z.enum(['known', 'unclear']) }))
       .meta({ description: 'By their records. One without a row becomes none: it may be an agent’s by now' }),
+    snapshots: z.number().meta({ description: 'Snapshots of agents that have their rows again' }),
     orders: z.number().meta({ description: 'Orders that were linked to their agents again' }),
     unclear: z
       .array(z.object({ agentId: z.string().nullable(), cause: z.string(), cure: z.string() }))

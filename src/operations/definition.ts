@@ -80,6 +80,8 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
    * slots, so that nothing else waits for it.
    */
   runsBeside?: boolean;
+  /** Its parameter `snapshot` names a complete snapshot of the agent: without one it is refused. */
+  needsSnapshot?: boolean;
   /** Whether it needs a network route to the agent's machine; default true. */
   needsRoute?: boolean;
   /** Its parameters: the route's body, the command's options and the form's fields. */

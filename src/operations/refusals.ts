@@ -1,4 +1,5 @@
 import { findStoppingHolds, type Hold, stopsAgent } from '../agents/holds.ts';
+import { type AgentSnapshotRow, listCompleteIds } from '../agents/snapshots.ts';
 import type { AgentStatus } from '../agents/states.ts';
 import type { AgentRow } from '../agents/store.ts';
 import type { Transaction } from '../database/connect.ts';
@@ -31,6 +32,29 @@ export async function refuseHeld(
   );
 }
 
+/**
+ * Refuses what needs a snapshot of the agent that is not there. The attempt looks again: it may be removed
+ * meanwhile.
+ * @throws ConflictError
+ */
+export async function refuseWithoutSnapshot(
+  trx: Transaction,
+  { kind, needsSnapshot = false }: OperationDefinition,
+  { agentId, parameters }: { agentId: string; parameters?: OperationParameters | undefined },
+): Promise<void> {
+  if (!needsSnapshot) return;
+  const ids = await listCompleteIds(trx, agentId);
+  if (ids.length === 0)
+    throw new ConflictError(
+      `Agent ${agentId} has no complete snapshot; a ${kind} is possible once it has one`,
+    );
+  const wanted = String(parameters?.snapshot);
+  if (!ids.includes(wanted.toLowerCase()))
+    throw new ConflictError(
+      `Agent ${agentId} has no complete snapshot ${wanted}; \`snapshots list\` shows those that it has`,
+    );
+}
+
 /** How an agent stands, as far as that decides what may be requested on it. */
 export interface Standing {
   status: AgentStatus;
@@ -38,6 +62,8 @@ export interface Standing {
   holds: readonly Pick<Hold, 'reason'>[];
   /** Its unfinished operations; default: not known, so only the request itself finds what is in the way. */
   unfinished?: readonly OperationRow[];
+  /** Its snapshots; default: not known. */
+  snapshots?: readonly Pick<AgentSnapshotRow, 'status'>[];
 }
 
 /**
@@ -45,11 +71,13 @@ export interface Standing {
  * request checks the same again, under the agent's lock.
  */
 export function whyNotNow(definition: Requestable, standing: Standing): string | undefined {
-  const { kind, from, runsAgent = false, removesAgent = false } = definition;
+  const { kind, from, runsAgent = false, removesAgent = false, needsSnapshot = false } = definition;
   if (!from.includes(standing.status)) return `Possible while it is ${listWords(from)}.`;
   if (removesAgent && standing.protected) return 'It is protected: press Unprotect first.';
   const held = standing.holds.filter(({ reason }) => stopsAgent(reason)).map(({ reason }) => reason);
   if (runsAgent && held.length > 0) return `It is held (${held.join(', ')}): possible once nothing holds it.`;
+  const hasNone = standing.snapshots?.every(({ status }) => status !== 'available');
+  if (needsSnapshot && hasNone === true) return 'It has no complete snapshot: press Snapshot first.';
   const other = findDouble(standing.unfinished ?? [], { kind });
   return other && `A ${other.kind} is already under way.`;
 }

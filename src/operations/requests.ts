@@ -7,7 +7,7 @@ import type { Queue } from '../queue/queue.ts';
 import type { OperationDefinition } from './definition.ts';
 import { givesWayTo, lockExclusive, overtake } from './give-way.ts';
 import { insertOperations, type NewOperation } from './insert.ts';
-import { type Asked, findDouble, mayOvertake, refuseHeld } from './refusals.ts';
+import { type Asked, findDouble, mayOvertake, refuseHeld, refuseWithoutSnapshot } from './refusals.ts';
 import { exclusiveKinds, findOperation, findRequestable } from './registry.ts';
 import type { OperationRow } from './rows.ts';
 import type { OperationKind } from './states.ts';
@@ -108,6 +108,7 @@ export async function refuseImpossible(
     );
   }
   await refuseDouble(trx, request);
+  await refuseWithoutSnapshot(trx, definition, request);
   const refusal = definition.refusal?.(agent, parameters ?? {});
   if (refusal !== undefined) throw new ConflictError(refusal);
   return definition;

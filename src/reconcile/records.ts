@@ -17,7 +17,7 @@ import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Log } from '../log.ts';
 import { type Repeating, repeatEvery } from '../processes/repeat.ts';
-import { isOwnKey } from '../runbooks/steps/own-server.ts';
+import { isLabelled, isOwnKey, ownLabels } from '../runbooks/steps/own-server.ts';
 import { toSlotRecord } from '../slots/slot-record.ts';
 import { getSlot, isSlot } from '../slots/slots.ts';
 
@@ -132,13 +132,15 @@ async function writeRecord({ database, projects, seal }: RecordDeps, record: Clo
   const name = toServerName(inputs);
   const key = await hetzner.findSshKey(name);
   if (key === undefined) throw new Error(`There is no SSH key ${name} at Hetzner to keep the record at`);
-  if (!isOwnKey(key, { agent_id: id, server_id: null, inputs }))
-    throw new Error(`The SSH key ${name} at Hetzner is not that of ${id}`);
-  if (!hasRecord(key.labels, labels)) {
+  const owner = { agent_id: id, server_id: null, inputs };
+  if (!isOwnKey(key, owner)) throw new Error(`The SSH key ${name} at Hetzner is not that of ${id}`);
+  if (!hasRecord(key.labels, labels) || !isLabelled(key, id)) {
     // A restore may have begun meanwhile.
     if (await isRecovering(database))
       throw new Error('The record at Hetzner may be newer than the row: rebuild-state has to read it first');
-    await hetzner.setSshKeyLabels(key.id, withRecord(key.labels, labels));
+    // All labels are set at once. Those that name the owner may have changed since they were read: an
+    // adoption gives the key to its agent.
+    await hetzner.setSshKeyLabels(key.id, { ...withRecord(key.labels, labels), ...ownLabels(owner) });
   }
   return digestOf(labels);
 }

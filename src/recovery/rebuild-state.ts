@@ -13,6 +13,7 @@ import { destroyGone } from './gone.ts';
 import { type Bought, type OrderDeps, readBought, restoreOrders } from './orders.ts';
 import { type Found, type Plan, planRebuild, type Unclear } from './plan.ts';
 import { type Restored, restoreRows } from './restore-rows.ts';
+import { planSnapshots, restoreSnapshots } from './snapshots.ts';
 import { spareRecords } from './spare-records.ts';
 import {
   nameFinder,
@@ -40,6 +41,8 @@ export interface Rebuilt {
   applied: boolean;
   agents: { agentId: string; status: string; action: Restored | 'destroyed' | 'unclear' }[];
   slots: { slotId: string; action: 'known' | 'unclear' }[];
+  /** Agents' snapshots that have their rows again. */
+  snapshots: number;
   /** Orders that their agents have again. */
   orders: number;
   unclear: Pick<Unclear, 'agentId' | 'cause' | 'cure'>[];
@@ -78,9 +81,9 @@ interface Surveyed {
 }
 
 async function applyPlan(deps: RebuildDeps, surveyed: Surveyed): Promise<Rebuilt> {
-  const { actor, opened, isNamed, bought, plan } = surveyed;
+  const { actor, survey, opened, isNamed, bought, plan } = surveyed;
   const overwrites = await isRecovering(deps.database);
-  const rebuilt: Rebuilt = { applied: true, agents: [], slots: plan.slots, orders: 0, unclear: [] };
+  const rebuilt: Rebuilt = { applied: true, agents: [], slots: plan.slots, ...NONE, unclear: [] };
   const unclear = [...plan.unclear];
   for (const found of plan.found) {
     const action = await tryToRestore({ ...deps, actor, overwrites }, found, unclear);
@@ -93,6 +96,7 @@ async function applyPlan(deps: RebuildDeps, surveyed: Surveyed): Promise<Rebuilt
       rebuilt.agents.push({ agentId, status: 'destroyed', action: 'destroyed' });
     unclear.push(...gone.unclear);
   }
+  rebuilt.snapshots = await tellSnapshots(deps.database, survey, unclear);
   if (bought !== undefined) {
     const { restored, unclear: others } = await restoreOrders(deps.database, bought, isNamed);
     rebuilt.orders = restored;
@@ -101,6 +105,16 @@ async function applyPlan(deps: RebuildDeps, surveyed: Surveyed): Promise<Rebuilt
   await finish(deps, actor, unclear);
   return { ...rebuilt, unclear: unclear.map(({ agentId, cause, cure }) => ({ agentId, cause, cure })) };
 }
+
+/** After the agents' rows, which theirs belong to. */
+async function tellSnapshots(database: Database, survey: Survey, unclear: Unclear[]): Promise<number> {
+  const planned = planSnapshots(survey.snapshots);
+  const { restored, unclear: others } = await restoreSnapshots(database, planned.found);
+  unclear.push(...planned.unclear, ...others);
+  return restored;
+}
+
+const NONE = { snapshots: 0, orders: 0 };
 
 type KnownPlan = Pick<Plan, 'found' | 'unclear'> & Pick<Rebuilt, 'slots'>;
 
@@ -153,7 +167,7 @@ function tell(rebuilt: Rebuilt, found: Found, action: Restored | 'unclear'): voi
 }
 
 function toProposal({ found, slots, unclear }: KnownPlan): Rebuilt {
-  const rebuilt: Rebuilt = { applied: false, agents: [], slots, orders: 0, unclear: [...unclear] };
+  const rebuilt: Rebuilt = { applied: false, agents: [], slots, ...NONE, unclear: [...unclear] };
   for (const one of found) tell(rebuilt, one, one.kind === 'unfinished' ? 'resumed' : 'rebuilt');
   return rebuilt;
 }

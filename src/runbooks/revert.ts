@@ -38,6 +38,7 @@ export const revert = defineOperation<z.infer<typeof effect>>({
   runsAgent: true,
   takesFromCustomer: true,
   waitsUntouched: true,
+  needsSnapshot: true,
   limitSeconds: 30 * 60,
   parameters,
   effect,
@@ -52,8 +53,7 @@ export const revert = defineOperation<z.infer<typeof effect>>({
     loses: 'and lose everything since that snapshot',
     explain: () =>
       'This deletes its server and makes another one from the snapshot. Everything on its disk since then is lost, its ' +
-      'public addresses change, and it is away for some minutes. The snapshot stays. Its id stands under Snapshots on ' +
-      'the agent’s page.',
+      'public addresses change, and it is away for some minutes. The snapshot stays.',
   },
   run: (parts) => async (attempt) => {
     attempt.step('preparing');
@@ -98,7 +98,7 @@ async function findTarget(parts: RunbookParts, attempt: Attempt): Promise<Target
   const hasOldDevice = known.tailnetNodeId !== agent.tailnet_node_id;
   if (hasOldDevice && known.secrets === undefined)
     throw new PermanentError(
-      'The agent was rebuilt since this snapshot, and a runner has no keys of before: use a worker with EXECUTOR=local. Nothing was touched',
+      'The agent has other keys than the disk of this snapshot, which are not known here: a runner has none (use a worker with EXECUTOR=local), nor has a database that was rebuilt from the clouds. Nothing was touched',
     );
   const keys = known.secrets && parts.vault.open(agent.agent_id, known.secrets);
   return { snapshotId: snapshot.id, keys, hasOldDevice };

@@ -73,7 +73,7 @@ async function judge(
     return fails(
       drill.ran_at === null
         ? `Its server did not start within ${LONGEST_MINUTES} minutes${drill.error === null ? '' : `: ${drill.error}`}`
-        : `Its server did not switch itself off within ${LONGEST_MINUTES} minutes: its system has not booted, or the agent's files are not on the disk`,
+        : `Its server did not switch itself off within ${LONGEST_MINUTES} minutes: its system has not booted, the agent's files are not on the disk, or the agent is not healthy there`,
     );
   return server === undefined ? order(trx, deps, drill) : watch(trx, deps, { drill, server });
 }

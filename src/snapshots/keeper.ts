@@ -36,7 +36,9 @@ export async function expireSnapshots(database: Database, policy: SnapshotPolicy
   await sql`
     update agent_snapshots set status = 'removing', run_after = now()
     where status = 'available' and delete_after <= business_now()
-      and not exists (select from agents a where a.snapshot_id = hetzner_id)`.execute(database);
+      and not exists (select from agents a where a.snapshot_id = agent_snapshots.hetzner_id)`.execute(
+    database,
+  );
   await sql`
     with ranked as (select snapshot_id, agent_id,
         row_number() over (partition by agent_id order by made_at desc, snapshot_id) as position

@@ -8,7 +8,7 @@ import { startDueDrill } from './drills.ts';
 import { expireSnapshots, type KeeperDeps, removeNext } from './keeper.ts';
 import { queueDueSnapshots } from './schedule.ts';
 
-const LOOK_SECONDS = 15;
+const LOOK_SECONDS = 5;
 const DRILL_SECONDS = 5;
 /** Of a fleet that is destroyed; the rest follows at the next look. */
 const MOST_REMOVALS = 20;

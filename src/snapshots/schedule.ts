@@ -18,7 +18,7 @@ export const rulesTable = (policy: SnapshotPolicy) => {
 export const isScheduled = (policy: SnapshotPolicy): boolean =>
   Object.values(policy).some(({ everyMs }) => everyMs !== undefined);
 
-/** After a failure an agent comes again after this share of its pause. */
+/** After a failure, or the loss of one, an agent comes again after this share of its pause. */
 const AGAIN_SHARE = 0.1;
 
 /**
@@ -52,7 +52,10 @@ async function findDue(trx: Transaction, policy: SnapshotPolicy): Promise<string
       where rules.every_seconds is not null and a.status in ('running', 'stopped') and a.server_id is not null
         and not exists (select from operations o where o.agent_id = a.agent_id and o.status in ('queued', 'active'))
         and not exists (select from operations o where o.agent_id = a.agent_id and o.kind = 'snapshot'
-          and o.created_at > now() - make_interval(secs => rules.every_seconds * ${AGAIN_SHARE})))
+          and o.status <> 'succeeded'
+          and o.created_at > now() - make_interval(secs => rules.every_seconds * ${AGAIN_SHARE}))
+        and not exists (select from agent_snapshots l where l.agent_id = a.agent_id and l.status = 'lost'
+          and l.ended_at > now() - make_interval(secs => rules.every_seconds * ${AGAIN_SHARE})))
     select a.agent_id as "agentId" from due join agents a using (agent_id)
     where due.since < business_now() - make_interval(secs => due.every_seconds)
     order by due.since, agent_id limit greatest(0, (select room.left from room))

@@ -34,6 +34,7 @@ test('what is not possible is shown with the reason', async () => {
     Start: 'Possible while it is stopped.',
     Wake: 'Possible while it is hibernated.',
     Hibernate: 'Possible while it is suspended.',
+    Revert: 'It has no complete snapshot: press Snapshot first.',
   });
   await sql`update agents set protected = true where agent_id = ${agentId}`.execute(service.database);
   expect(reasons(await page(agentId))).toMatchObject({
@@ -60,9 +61,41 @@ test('a hold is named where it stands in the way', async () => {
 test('each reason is one for which the request is refused', async () => {
   const { agentId } = await running();
   for (const verb of Object.keys(reasons(await page(agentId)))) {
-    const response = await service.ask(`/api/agents/${agentId}/${verb.toLowerCase()}`, { method: 'POST' });
+    const json = verb === 'Revert' ? { snapshot: SNAPSHOT } : {};
+    const response = await service.ask(`/api/agents/${agentId}/${verb.toLowerCase()}`, { json });
     expect([verb, response.status]).toEqual([verb, 409]);
   }
+});
+
+const SNAPSHOT = '11111111-1111-4111-8111-111111111111';
+
+test('a revert is offered once there is a complete snapshot, and refused for any other', async () => {
+  const { agentId } = await running();
+  const revert = async (snapshot: string) =>
+    (await (await service.ask(`/api/agents/${agentId}/revert`, { json: { snapshot } })).json()) as object;
+  expect(await revert(SNAPSHOT)).toMatchObject({
+    detail: `Agent ${agentId} has no complete snapshot; a revert is possible once it has one`,
+  });
+  await service.database
+    .insertInto('agent_snapshots')
+    .values({ snapshot_id: SNAPSHOT, agent_id: agentId, why: 'by-hand' })
+    .execute();
+  expect(reasons(await page(agentId))).toHaveProperty('Revert');
+  await sql`update agent_snapshots set status = 'available', hetzner_id = '7', size_gb = 1`.execute(
+    service.database,
+  );
+  expect(reasons(await page(agentId))).not.toHaveProperty('Revert');
+  expect(await page(`${agentId}/revert`)).toMatch(
+    new RegExp(
+      `<select name="snapshot"><option value="${SNAPSHOT}">[-0-9: ]+ UTC, by hand, 1.00 GB</option></select>`,
+    ),
+  );
+  const other = '22222222-2222-4222-8222-222222222222';
+  expect(await revert(other)).toMatchObject({
+    status: 409,
+    detail: `Agent ${agentId} has no complete snapshot ${other}; \`snapshots list\` shows those that it has`,
+  });
+  expect(await revert(SNAPSHOT)).toMatchObject({ kind: 'revert', status: 'queued' });
 });
 
 test('resources with what a refresh found different, escaped', async () => {

@@ -1,8 +1,10 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { traceIdFor } from '../../src/log.ts';
 import { clearFaults, getHoldings, orderFault } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+import { type Collector, secondsBySteps, startCollector } from '../support/otlp-collector.ts';
 import { act, noAct } from '../support/sandbox-github.ts';
 import { paidCheckout } from '../support/stripe-events.ts';
 import { killRun, latestOperation, runLog, serviceLog, workflowRun } from '../support/workflow-runs.ts';
@@ -12,16 +14,19 @@ const event = paidCheckout({ agentId, userId: 'user-1', region: 'eu-central' });
 
 let site: Site | undefined;
 let installation: Installation;
+let collector: Collector | undefined;
 
 beforeAll(async () => {
   if (act === undefined) return;
-  site = await makeSite({ EXECUTOR: 'github-actions' });
+  collector = await startCollector();
+  site = await makeSite({ EXECUTOR: 'github-actions', OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint });
   installation = await startInstallation(site);
 }, 180_000);
 
 afterAll(async () => {
   await installation?.stop();
   await site?.remove();
+  await collector?.close();
 }, 90_000);
 
 /** Posts a body to `POST /api/webhooks/github`, by default with a valid signature. */
@@ -75,6 +80,22 @@ describe('an order executed by a runner', () => {
       stripe_event_id: event.id,
       last_heartbeat_at: expect.any(Date),
     });
+  }, 40_000);
+
+  it('is one trace, with what the runner saw', async () => {
+    const { operationId, workflowRunId } = await provision();
+    const traceId = traceIdFor(operationId);
+    const own = () => collector!.spans.filter((span) => span.traceId === traceId);
+    await expect.poll(() => own().length, { timeout: 30_000 }).toBeGreaterThan(8);
+    const names = own().map(({ name }) => name);
+    for (const name of ['POST /api/webhooks/stripe', 'POST /api/runner/claim', 'POST /api/webhooks/github'])
+      expect(names).toContain(name);
+    expect(names).toContain('pulumi up');
+    expect(names.filter((name) => name.startsWith('create '))).not.toEqual([]);
+    const { body: ledger } = await installation.ask(`/api/agents/${agentId}/ledger`);
+    const total = Object.values(secondsBySteps(own())).reduce((sum, seconds) => sum + seconds, 0);
+    expect(Math.abs(total - ledger.seconds)).toBeLessThan(0.01 * ledger.seconds);
+    expect(runLog(installation, workflowRunId)).toContain(`operation ${operationId}, trace ${traceId}`);
   }, 40_000);
 
   it('is not executed again when Stripe sends the event again', async () => {

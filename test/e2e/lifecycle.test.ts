@@ -1,17 +1,22 @@
 import { randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { getHoldings } from '../support/clouds.ts';
 import type { Installation } from '../support/installation.ts';
 import { useInstallation } from '../support/use-installation.ts';
+import { testLastSnapshot, testSnapshots } from './lifecycle/snapshots.ts';
 
 const agentId = `life-${randomUUID().slice(0, 8)}`;
 const stack = `agent-${agentId}`;
 
 let installation: Installation;
 
-useInstallation((started) => {
-  installation = started;
-});
+useInstallation(
+  (started) => {
+    installation = started;
+  },
+  { BILLING_PLANS: fileURLToPath(new URL('lifecycle/plans.json', import.meta.url)) },
+);
 
 /** Runs an operator's command that waits for its operation. @returns what it printed */
 async function agents(...words: string[]): Promise<string> {
@@ -165,6 +170,9 @@ describe('an agent between its provision and its end', () => {
     await protect(false);
   }, 120_000);
 
+  const kept = () => ({ installation, agentId, agents, expectNoChanges });
+  testSnapshots(kept);
+
   it('is gone without a trace in the end', async () => {
     await agents('destroy', agentId, '--yes');
     expect(await getHoldings(installation.connection, agentId)).toEqual({
@@ -174,6 +182,8 @@ describe('an agent between its provision and its end', () => {
       devices: [],
     });
   }, 240_000);
+
+  testLastSnapshot(kept);
 });
 
 async function devices(): Promise<{ id: string; addresses: string[] }[]> {

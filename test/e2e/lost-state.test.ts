@@ -98,6 +98,7 @@ it('begins with agents that run, are stopped and held, and a slot', async () => 
   for (const agentId of ['paid', 'stopped', 'held', 'plain'])
     await installation.untilAgent(agentId, 'running', 120);
   await installation.ask('/api/agents/stopped/stop', { json: {} });
+  expect(await cli('snapshots', 'make', 'plain', '--wait')).toMatchObject({ code: 0 });
   await installation.ask('/api/agents/held/hold', { json: { reason: 'abuse', note: 'mines coins' } });
   await installation.ask('/api/agents/paid', { method: 'PATCH', ...patch({ protected: true }) });
   await untilStatus('stopped', 'stopped');
@@ -145,10 +146,10 @@ it('finds everything again, and imports it without touching a server', async () 
   expect((await installation.ask('/api/agents')).body.items).toEqual([]);
   const rebuilt = await cli('rebuild-state', '--yes', '--json');
   expect(rebuilt.code, rebuilt.stderr).toBe(0);
-  const { agents, slots, orders, unclear } = JSON.parse(rebuilt.stdout);
+  const { agents, slots, ...others } = JSON.parse(rebuilt.stdout);
   expect(agents.map((one: { action: string }) => one.action)).toEqual(Array(5).fill('rebuilt'));
   expect(slots).toEqual([{ slotId: expect.stringMatching(/^slot-/), action: 'unclear' }]);
-  expect({ orders, unclear }).toMatchObject({ orders: 1, unclear: leftSlot });
+  expect(others).toMatchObject({ snapshots: 1, orders: 1, unclear: leftSlot });
   await eventually(
     'every stack is imported',
     async () =>

@@ -4,6 +4,7 @@ import { getHoldings, orderFault } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
 import type { Installation } from '../support/installation.ts';
 import { paidCheckout } from '../support/stripe-events.ts';
+import { sweepInstallation } from '../support/sweep-now.ts';
 import { useInstallation } from '../support/use-installation.ts';
 
 let installation: Installation;
@@ -72,6 +73,7 @@ describe('a server that waits', () => {
 
   it('is replaced by another one, and the agent is destroyed like any other', async () => {
     await untilReady(2);
+    expect((await sweepInstallation(installation.connection)).findings).toEqual([]);
     const destroyed = await installation.run(['agents', '--', 'destroy', first, '--yes', '--wait']);
     expect(destroyed.stdout).toMatch(/destroy succeeded/);
     expect(await getHoldings(installation.connection, first)).toEqual({

@@ -53,6 +53,7 @@ test('a snapshot maps to the service’s own fields, while it is made and afterw
     created_from: { id: 4711, name: 'agent-a1' },
     labels: { 'agent-id': 'a1' },
     protection: { delete: false },
+    created: '2026-11-30T12:00:00+00:00',
   };
   const snapshot = {
     id: '9001',
@@ -62,6 +63,7 @@ test('a snapshot maps to the service’s own fields, while it is made and afterw
     serverId: '4711',
     labels: { 'agent-id': 'a1' },
     isProtected: false,
+    createdAt: new Date('2026-11-30T12:00:00Z'),
   };
   expect(snapshotSchema.parse(image)).toEqual(snapshot);
   const made = { ...image, status: 'available', image_size: 0.4, protection: { delete: true } };

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import { createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 
@@ -35,6 +36,21 @@ async function changeHold(agentId: string, verb: 'hold' | 'release'): Promise<vo
     json: { reason: 'operator' },
   });
   expect(status, JSON.stringify(body)).toBe(202);
+}
+
+/** Waits until Hetzner has nothing more of the drill's server. @returns how the drill ended */
+async function drill(): Promise<{ status: string; error: string | null }> {
+  const begun = await installation.ask(`/api/agents/${agentId}/snapshot-drill`, { method: 'POST' });
+  expect(begun.status, JSON.stringify(begun.body)).toBe(202);
+  const find = async () =>
+    (await installation.ask('/api/snapshot-drills')).body.items.find(
+      ({ drillId }: { drillId: string }) => drillId === begun.body.drillId,
+    );
+  await eventually('the drill has ended', async () => (await find()).status !== 'running', {
+    withinSeconds: 300,
+    describe: installation.terminal,
+  });
+  return find();
 }
 
 describeWithMachines('hibernation on real machines', () => {
@@ -107,4 +123,36 @@ describeWithMachines('hibernation on real machines', () => {
     expect(await billed(agentId)).toEqual({ servers: [after.serverId], images: [] });
     await expectNoChanges(agentId);
   }, 600_000);
+
+  it('a snapshot boots closed off with a healthy agent, and brings back a file that was ruined', async () => {
+    const before = await installation.untilAgent(agentId, 'running', 60);
+    const screen = fleet.screen(before.serverId);
+    await screen.say('echo good >/var/lib/kept; sync');
+    const { operationId: snapshot } = await fleet.succeed(agentId, 'snapshot', 240);
+    await screen.say('echo ruined >/var/lib/kept; sync');
+
+    expect(await drill()).toMatchObject({ status: 'succeeded', error: null });
+    const { servers } = await fleet.hetzner<{ servers: { id: number }[] }>('GET', '/servers');
+    expect(servers.map(({ id }) => String(id))).toEqual([before.serverId]);
+    expect(await fleet.devicesOf(agentId)).toHaveLength(1);
+    expect(await screen.say('cat /var/lib/kept')).toBe('ruined');
+
+    const asked = await installation.ask(`/api/agents/${agentId}/revert`, { json: { snapshot } });
+    expect(asked.status, JSON.stringify(asked.body)).toBe(202);
+    await eventually(
+      'it runs on another server',
+      async () => {
+        const { status, serverId } = await fleet.agent(agentId);
+        return status === 'running' && serverId !== before.serverId;
+      },
+      { withinSeconds: 300, describe: installation.terminal },
+    );
+    const after = await fleet.agent(agentId);
+    const { tailnetName, tailnetIp } = before;
+    expect(after).toMatchObject({ health: 'healthy', tailnetName, tailnetIp });
+    expect(await fleet.screen(after.serverId).say('cat /var/lib/kept')).toBe('good');
+    expect(await fleet.health(tailnetIp)).toContain(`"agentId": "${agentId}"`);
+    expect((await billed(agentId)).servers).toEqual([after.serverId]);
+    await expectNoChanges(agentId);
+  }, 900_000);
 });

@@ -36,9 +36,7 @@ beforeEach(async () => {
   const recorded = { ...agentInputs('a1'), serverName: SERVER, sshPublicKey, hostPublicKey };
   await sql`update agents set status = 'running', step = 'running', server_id = '1', server_name = ${SERVER},
     ipv4 = '192.0.2.1', ipv6 = '2001:db8::1', tailnet_ip = '100.64.0.1', tailnet_name = 'a1.tail.ts.net',
-    inputs = ${JSON.stringify(recorded)}, secrets = ${createVault(oldKeys).seal('a1', keys)}`.execute(
-    at.database,
-  );
+    inputs = ${JSON.stringify(recorded)}, secrets = ${oldSeals.vault.seal('a1', keys)}`.execute(at.database);
   sshKey = { id: '1', name: SERVER, labels: { 'agent-id': 'a1' }, publicKey: sshPublicKey };
   writes = 0;
 });
@@ -50,15 +48,20 @@ const hetzner = {
     sshKey = { ...sshKey!, labels };
   },
 };
-const deps = (keyring = oldKeys): RecordDeps => ({
-  database: at.database,
-  log: at.log,
+/** Of each keyring once: a new one derives its keys again, which is slow on purpose. */
+const sealsOf = (keyring: Keyring) => ({
   keyring,
   vault: createVault(keyring),
   seal: createRecordSeal(keyring),
+});
+const [oldSeals, bothSeals] = [sealsOf(oldKeys), sealsOf(bothKeys)];
+const deps = (seals = oldSeals): RecordDeps => ({
+  ...seals,
+  database: at.database,
+  log: at.log,
   projects: new Map([['default', hetzner]]),
 });
-const readAtHetzner = (keyring: Keyring) => openRecord(createRecordSeal(keyring), SERVER, sshKey!.labels);
+const readAtHetzner = ({ seal }: Pick<RecordDeps, 'seal'>) => openRecord(seal, SERVER, sshKey!.labels);
 const row = () => at.database.selectFrom('cloud_records').selectAll().executeTakeFirst();
 const countLeft = () =>
   listSealedPlaces({ database: at.database, keyring: bothKeys })
@@ -75,8 +78,20 @@ test('a record is written once, and again when what it says has changed', async 
       placeHold(trx, { agentId: 'a1', reason: 'abuse', by: 'ada', at: new Date(), note: 'x' }),
     );
   expect(await keepRecords(deps())).toBe(1);
-  expect(await readAtHetzner(oldKeys)).toMatchObject({ id: 'a1', holds: [{ reason: 'abuse', by: 'ada' }] });
+  expect(await readAtHetzner(oldSeals)).toMatchObject({ id: 'a1', holds: [{ reason: 'abuse', by: 'ada' }] });
   expect(writes).toBe(2);
+});
+
+test('a key that an adoption gives to the agent meanwhile keeps the agent’s labels', async () => {
+  const ofSlot = { 'agent-id': 'slot-0123456789abcdef01234567', 'managed-by': 'agents' };
+  sshKey = { ...sshKey!, labels: ofSlot };
+  const findSshKey = async () => {
+    const read = sshKey;
+    sshKey = { ...sshKey!, labels: { ...ofSlot, 'agent-id': 'a1' } };
+    return read;
+  };
+  await keepRecords({ ...deps(), projects: new Map([['default', { ...hetzner, findSshKey }]]) });
+  expect(sshKey.labels).toMatchObject({ 'agent-id': 'a1', 'record-0': expect.any(String) });
 });
 
 test('labels that somebody has changed are written again once the sweep has seen them', async () => {
@@ -85,7 +100,7 @@ test('labels that somebody has changed are written again once the sweep has seen
   sshKey = { ...sshKey!, labels: changed };
   await forgetChangedRecords(at.database, [{ ownerId: 'a1', digest: digestOf(changed) }]);
   expect(await keepRecords(deps())).toBe(1);
-  expect(await readAtHetzner(oldKeys)).toMatchObject({ id: 'a1' });
+  expect(await readAtHetzner(oldSeals)).toMatchObject({ id: 'a1' });
 });
 
 test('until a rebuild has read the records, none is written over, not even one that was begun before', async () => {
@@ -133,9 +148,9 @@ test('a change of the passphrase writes each again, and does not wait for agents
   await keepRecords(deps());
   expect(await countLeft()).toBe(1);
   bothKeys.sealWith(bothKeys.current.id);
-  expect(await keepRecords(deps(bothKeys))).toBe(1);
+  expect(await keepRecords(deps(bothSeals))).toBe(1);
   expect(await countLeft()).toBe(0);
-  expect(await readAtHetzner(new Keyring(NEW))).toMatchObject({ id: 'a1' });
+  expect(await readAtHetzner(sealsOf(new Keyring(NEW)))).toMatchObject({ id: 'a1' });
   await sql`update cloud_records set key_id = ${oldKeys.current.id}`.execute(at.database);
   expect(await countLeft()).toBe(1);
   await at.database.transaction().execute((trx) => markDestroying(trx, 'a1'));

@@ -89,6 +89,7 @@ const snapshot: Placed<Snapshot> = {
   serverId: '7',
   labels: {},
   isProtected: false,
+  createdAt: new Date(0),
 };
 const key: Placed<SshKey> = {
   project: 'default',

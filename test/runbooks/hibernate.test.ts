@@ -1,10 +1,8 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { findReceipt } from '../../src/agents/receipts.ts';
-import { recordInputs } from '../../src/agents/record-inputs.ts';
-import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { getAgent } from '../../src/agents/store.ts';
-import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
+import { LostError, PermanentError, RetryableError } from '../../src/errors.ts';
 import {
   type RunnerRecord,
   recordForRunner,
@@ -12,34 +10,22 @@ import {
 } from '../../src/executors/github-actions/record.ts';
 import type { Attempt } from '../../src/operations/attempt.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
-import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import { NotJoinedError } from '../../src/pulumi/errors.ts';
-import { destroy } from '../../src/runbooks/destroy.ts';
-import { hibernate } from '../../src/runbooks/hibernate.ts';
-import { resume } from '../../src/runbooks/resume.ts';
 import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
-import { suspend } from '../../src/runbooks/suspend.ts';
-import { wake } from '../../src/runbooks/wake.ts';
 import { Secret } from '../../src/secret.ts';
 import { toSnapshotLabels } from '../../stacks/labels.ts';
 import type { AgentProgram } from '../../stacks/program.ts';
 import { hold, release } from '../support/holds.ts';
 import { agentInputs } from '../support/inputs.ts';
 import {
-  ask,
-  claim,
-  type OperationsFixture,
-  OUTPUTS,
-  openOperations,
-  order,
-  waitOver,
-} from '../support/operations-fixture.ts';
-import {
-  createRunbookFixture,
-  prepareAttempt,
-  type RunbookFixture,
-  server,
-} from '../support/runbook-fixture.ts';
+  drain as drainAll,
+  interrupting as interruptingNth,
+  lose,
+  nothingIsLost as nothingLost,
+} from '../support/interrupted-attempts.ts';
+import { ask, type OperationsFixture, OUTPUTS, openOperations } from '../support/operations-fixture.ts';
+import { type AttemptOptions, agentDevice, attemptNext, runningAgent } from '../support/runbook-attempts.ts';
+import { createRunbookFixture, type RunbookFixture, server } from '../support/runbook-fixture.ts';
 
 let at: OperationsFixture;
 let fixture: RunbookFixture;
@@ -48,9 +34,8 @@ beforeAll(async () => {
 });
 afterAll(() => at.close());
 
-const RUNBOOKS = { suspend, resume, hibernate, wake, destroy };
 const agent = () => getAgent(at.database, 'a1');
-const error = new RetryableError('Hetzner answered 500');
+const refused = new RetryableError('Hetzner answered 500');
 
 beforeEach(begin);
 
@@ -58,20 +43,7 @@ beforeEach(begin);
 async function begin(): Promise<void> {
   await at.empty();
   fixture = createRunbookFixture(at);
-  await order(at, 'a1');
-  const { claim: mine } = await claim(at);
-  await at.database.transaction().execute((trx) =>
-    recordInputs(trx, 'a1', {
-      inputs: agentInputs('a1'),
-      secrets: fixture.vault.seal('a1', generateAgentKeys('a1')),
-    }),
-  );
-  const outputs = { ...OUTPUTS, serverId: '42', tailnetNodeId: 'n1' };
-  await succeed(at, mine, { kind: 'running', outputs });
-  fixture.servers.push(server('a1', 42));
-  const addresses = [OUTPUTS.tailnetIp];
-  const name = OUTPUTS.tailnetName;
-  fixture.devices.push({ nodeId: 'n1', name, hostname: 'agent-a1', addresses, tags: ['tag:agent'] });
+  await runningAgent(at, fixture);
   await hold(at, 'a1');
   await attempt();
   expect(await agent()).toMatchObject({ status: 'suspended' });
@@ -96,48 +68,18 @@ function recordingAsRunner(): Pick<RunbookParts, 'recordInputs' | 'recordSnapsho
 
 const request = (kind: 'hibernate' | 'wake' | 'destroy') => ask(at, 'a1', kind);
 
-interface Attempted {
-  kind: string;
-  calls: string[];
-  thrown: unknown;
-}
-
 /** Runs an attempt of the next operation as a worker does, and settles it. */
-async function attempt(wrap: (parts: RunbookParts, abort: Abort) => RunbookParts = (parts) => parts) {
-  await waitOver(at);
-  const { row, claim: mine } = await claim(at);
-  fixture.calls.length = 0;
-  const { run, controller } = await prepareAttempt(at, row, fixture);
-  let thrown: unknown;
-  const parts = wrap(fixture.deps, () => controller.abort(new CancelledError('Cancelled')));
-  try {
-    await succeed(at, mine, await RUNBOOKS[row.kind as keyof typeof RUNBOOKS].run(parts)(run));
-  } catch (failure) {
-    thrown = controller.signal.aborted ? controller.signal.reason : failure;
-    await settleFailure(at, mine, { error: thrown, step: 'queued' });
-  }
-  return { kind: row.kind, calls: [...fixture.calls], thrown } satisfies Attempted;
-}
+const attempt = (wrap: Wrap = (parts) => parts) => attemptNext(at, fixture, { wrap });
 
-type Abort = () => void;
+type Wrap = NonNullable<AttemptOptions['wrap']>;
 
 async function hibernated(): Promise<void> {
   await request('hibernate');
-  expect((await attempt()).thrown).toBeUndefined();
+  expect((await attempt()).error).toBeUndefined();
   expect(await agent()).toMatchObject({ status: 'hibernated' });
 }
 
-/** Runs attempts until nothing is queued; waits between attempts are skipped. */
-async function drain(): Promise<string[]> {
-  const kinds: string[] = [];
-  for (;;) {
-    const { rows } = await sql`select 1 from operations
-      where status = 'queued' and run_after < now() + interval '5 minutes'`.execute(at.database);
-    if (rows.length === 0) return kinds;
-    expect(kinds.length).toBeLessThan(10);
-    kinds.push((await attempt()).kind);
-  }
-}
+const drain = () => drainAll(at, fixture);
 
 test('a hibernation, and then the destroy, leave a receipt of what Hetzner listed and no longer lists', async () => {
   await hibernated();
@@ -152,7 +94,7 @@ test('a hibernation, and then the destroy, leave a receipt of what Hetzner liste
   });
   const { snapshot_id: id } = await agent();
   await request('destroy');
-  expect((await attempt()).thrown).toBeUndefined();
+  expect((await attempt()).error).toBeUndefined();
   const evidence = { removed: expect.arrayContaining([expect.objectContaining({ kind: 'snapshot', id })]) };
   expect(await body()).toMatchObject({ kind: 'destroy', evidence });
 });
@@ -178,62 +120,14 @@ const WAKE = [
   'delete snapshot 9001',
 ];
 
-/** There is one server of the agent, or the recorded snapshot is complete; never two servers. */
-async function nothingIsLost(): Promise<void> {
-  const { snapshot_id: recorded, status } = await agent();
-  const kept = fixture.snapshots.find(({ id }) => id === recorded)?.status === 'available';
-  const state = JSON.stringify({ status, recorded, servers: fixture.servers, snapshots: fixture.snapshots });
-  expect(fixture.servers.length === 1 || (fixture.servers.length === 0 && kept), state).toBe(true);
-}
-
-/** What changes a cloud, the stack or the row. Between two looks, a kill makes no difference. */
-const CHANGES = /^(up|refresh|record\w+|part|(create|await|delete)\w+|shutDown|power\w+|untilHealthy)$/;
-
-/** Calls `interrupt` around the nth change, and checks after each change that nothing is lost. */
-function interrupting(nth: number, when: 'before' | 'after', interrupt: () => Promise<void>) {
-  const seen = { calls: 0 };
-  const wrapped = <T extends object>(target: T): T =>
-    new Proxy(target, {
-      get: (object, key) => {
-        const value: unknown = Reflect.get(object, key);
-        if (typeof value !== 'function') return value;
-        if (!CHANGES.test(String(key))) return value;
-        return async (...args: unknown[]) => {
-          seen.calls += 1;
-          const isNth = seen.calls === nth;
-          if (isNth && when === 'before') await interrupt();
-          const answer: unknown = await Reflect.apply(value, object, args);
-          await nothingIsLost();
-          if (isNth && when === 'after') await interrupt();
-          return answer;
-        };
-      },
-    });
-  return {
-    seen,
-    wrap: (parts: RunbookParts): RunbookParts => ({
-      ...wrapped(parts),
-      ...Object.fromEntries(
-        Object.entries(parts).map(([name, part]) => [
-          name,
-          typeof part === 'function'
-            ? wrapped({ part }).part
-            : typeof part === 'object'
-              ? wrapped(part as object)
-              : part,
-        ]),
-      ),
-      settings: parts.settings,
-    }),
-  };
-}
-
-const lose = () => Promise.reject(new LostError('killed'));
+const nothingIsLost = () => nothingLost(at, fixture);
+const interrupting = (nth: number, when: 'before' | 'after', interrupt: () => Promise<void>) =>
+  interruptingNth({ nth, when, interrupt, check: nothingIsLost });
 
 describe('hibernate', () => {
   test('keeps a verified, recorded snapshot, and only then deletes the server; the device stays', async () => {
     await request('hibernate');
-    expect(await attempt()).toMatchObject({ calls: HIBERNATE, thrown: undefined });
+    expect(await attempt()).toMatchObject({ calls: HIBERNATE, error: undefined });
     expect(await agent()).toMatchObject({
       status: 'hibernated',
       snapshot_id: '9001',
@@ -267,17 +161,17 @@ describe('hibernate', () => {
   test('touches nothing if the server is protected at Hetzner', async () => {
     fixture.servers[0]!.isProtected = true;
     await request('hibernate');
-    const { calls, thrown } = await attempt();
-    expect(thrown).toBeInstanceOf(PermanentError);
+    const { calls, error } = await attempt();
+    expect(error).toBeInstanceOf(PermanentError);
     expect(calls).toEqual(['step preparing', 'refresh agent']);
     expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: null });
     expect((await agent()).error).toContain('protected at Hetzner');
   });
 
   test('waits for the snapshot that a killed attempt has begun, and makes no second one', async () => {
-    fixture.answers.snapshot = [error];
+    fixture.answers.snapshot = [refused];
     await request('hibernate');
-    expect((await attempt()).thrown).toBe(error);
+    expect((await attempt()).error).toBe(refused);
     expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: null });
     const { calls } = await attempt();
     expect(calls).toContain('await snapshot 9001');
@@ -286,9 +180,16 @@ describe('hibernate', () => {
   });
 
   test('uses no snapshot of another hibernate, or from before the server ran again, and removes them', async () => {
-    const old = { name: 'agent-a1', status: 'available', sizeGb: 1, serverId: '42', isProtected: false };
+    const old = {
+      name: 'agent-a1',
+      status: 'available',
+      sizeGb: 1,
+      serverId: '42',
+      isProtected: false,
+      createdAt: new Date(),
+    };
     fixture.snapshots.push({ id: '7', ...old, labels: toSnapshotLabels({ agentId: 'a1' }, 'another') });
-    fixture.answers['up agent'] = [error];
+    fixture.answers['up agent'] = [refused];
     await request('hibernate');
     await attempt();
     expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: '9002' });
@@ -309,25 +210,34 @@ describe('hibernate', () => {
   });
 
   test('keeps the snapshot while Hetzner still deletes the server', async () => {
-    fixture.answers['up agent'] = [error];
+    fixture.answers['up agent'] = [refused];
     await request('hibernate');
-    expect((await attempt()).thrown).toBe(error);
+    expect((await attempt()).error).toBe(refused);
     expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: '9001' });
     fixture.servers[0]!.status = 'deleting';
-    const { calls, thrown } = await attempt();
-    expect(thrown).toBeUndefined();
+    const { calls, error } = await attempt();
+    expect(error).toBeUndefined();
     expect(calls.filter((call) => /snapshot/.test(call))).toEqual([]);
     expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
   });
 
   test('an incomplete snapshot never replaces the server', async () => {
     fixture.deps.hetzner.createSnapshot = async (serverId, { name, labels }) => {
-      const made = { id: '9001', name, labels, status: 'available', sizeGb: 0, serverId, isProtected: false };
+      const made = {
+        id: '9001',
+        name,
+        labels,
+        status: 'available',
+        sizeGb: 0,
+        serverId,
+        isProtected: false,
+        createdAt: new Date(),
+      };
       fixture.snapshots.push(made);
       return made;
     };
     await request('hibernate');
-    expect((await attempt()).thrown).toBeInstanceOf(RetryableError);
+    expect((await attempt()).error).toBeInstanceOf(RetryableError);
     expect(fixture.servers).toHaveLength(1);
     expect(await agent()).toMatchObject({ status: 'suspended', snapshot_id: null });
   });
@@ -341,7 +251,7 @@ describe('hibernate', () => {
       snapshot_id: '9001',
       error: 'the stack is broken',
     });
-    expect(await attempt()).toMatchObject({ kind: 'hibernate', thrown: undefined });
+    expect(await attempt()).toMatchObject({ kind: 'hibernate', error: undefined });
     expect(fixture.servers).toEqual([]);
     expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001', error: null });
   });
@@ -349,7 +259,7 @@ describe('hibernate', () => {
   test('without a server and without a recorded snapshot it fails for good and says so', async () => {
     fixture.servers.length = 0;
     await request('hibernate');
-    expect((await attempt()).thrown).toBeInstanceOf(PermanentError);
+    expect((await attempt()).error).toBeInstanceOf(PermanentError);
     expect((await agent()).error).toContain('no snapshot of it was recorded');
   });
 
@@ -362,10 +272,10 @@ describe('hibernate', () => {
         const { seen, wrap } = interrupting(nth, when, lose);
         fixture.servers[0]!.status = 'running';
         await request('hibernate');
-        const { thrown } = await attempt(wrap);
+        const { error } = await attempt(wrap);
         await nothingIsLost();
         if (seen.calls < nth) {
-          expect(thrown).toBeUndefined();
+          expect(error).toBeUndefined();
           expect(nth).toBeGreaterThan(4);
           return;
         }
@@ -411,7 +321,7 @@ describe('wake', () => {
 
   test('makes a server from the snapshot, waits until it answers as the same device, and removes the snapshot', async () => {
     await release(at, 'a1');
-    expect(await attempt()).toMatchObject({ kind: 'wake', calls: WAKE, thrown: undefined });
+    expect(await attempt()).toMatchObject({ kind: 'wake', calls: WAKE, error: undefined });
     expect(await agent()).toMatchObject({
       status: 'running',
       health: 'healthy',
@@ -437,8 +347,8 @@ describe('wake', () => {
   test('without its snapshot fails for good, and no empty server is made', async () => {
     fixture.snapshots.length = 0;
     await release(at, 'a1');
-    const { calls, thrown } = await attempt();
-    expect(thrown).toBeInstanceOf(PermanentError);
+    const { calls, error } = await attempt();
+    expect(error).toBeInstanceOf(PermanentError);
     expect(calls).toEqual(['step preparing', 'refresh agent']);
     expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
     expect((await agent()).error).toContain('cannot be restored');
@@ -475,7 +385,7 @@ describe('wake', () => {
       await release(at, 'a1');
       expect(await attempt()).toMatchObject({
         kind: 'wake',
-        thrown: undefined,
+        error: undefined,
         calls: ['step preparing', 'refresh agent', 'step renewing_key', 'delete key k1', ...WAKE.slice(2)],
       });
       expect(await agent()).toMatchObject({ ...JOINED, tailnet_name: OUTPUTS.tailnetName });
@@ -512,7 +422,7 @@ describe('wake', () => {
     /** The server is made from the snapshot, and runs, but never joins. */
     async function notJoined(): Promise<void> {
       await release(at, 'a1');
-      const { thrown } = await attempt((parts) => ({
+      const { error } = await attempt((parts) => ({
         ...parts,
         executor: {
           ...parts.executor,
@@ -523,7 +433,7 @@ describe('wake', () => {
           },
         },
       }));
-      expect(thrown).toBeInstanceOf(NotJoinedError);
+      expect(error).toBeInstanceOf(NotJoinedError);
     }
 
     test.each(['before', 'after'] as const)(
@@ -570,8 +480,8 @@ describe('wake', () => {
     test('replaces its server on a runner too, which records by callbacks', async () => {
       fixture.servers.push({ ...server('a1', 77), imageId: '9001' });
       await release(at, 'a1');
-      const { thrown, calls } = await attempt((parts) => ({ ...parts, ...recordingAsRunner() }));
-      expect(thrown).toBeUndefined();
+      const { error, calls } = await attempt((parts) => ({ ...parts, ...recordingAsRunner() }));
+      expect(error).toBeUndefined();
       expect(calls).toContain('delete server 77');
       expect(await agent()).toMatchObject(JOINED);
       await joinedAnew('9002');
@@ -582,9 +492,9 @@ describe('wake', () => {
         ...{ nodeId: 'n1', name: OUTPUTS.tailnetName, hostname: 'agent-a1' },
         ...{ addresses: [OUTPUTS.tailnetIp], tags: ['tag:agent'] },
       });
-      fixture.answers.healthy = [error];
+      fixture.answers.healthy = [refused];
       await release(at, 'a1');
-      expect((await attempt()).thrown).toBe(error);
+      expect((await attempt()).error).toBe(refused);
       fixture.devices.length = 0;
       expect((await attempt()).calls).toContain('snapshot 2');
       expect(await agent()).toMatchObject(JOINED);
@@ -619,9 +529,9 @@ describe('wake', () => {
           fixture.tailnetKeys.push({ id: 'k1', description: 'agent-a1 1' });
           const { seen, wrap } = interrupting(nth, when, lose);
           await release(at, 'a1');
-          const { thrown } = await attempt(wrap);
+          const { error } = await attempt(wrap);
           if (seen.calls < nth) {
-            expect(thrown).toBeUndefined();
+            expect(error).toBeUndefined();
             expect(nth).toBeGreaterThan(6);
             return;
           }
@@ -641,7 +551,7 @@ describe('wake', () => {
     /** It fails for good, and nothing joins beside the old device. */
     async function refuses(why: string): Promise<void> {
       await release(at, 'a1');
-      expect((await attempt()).thrown).toBeInstanceOf(PermanentError);
+      expect((await attempt()).error).toBeInstanceOf(PermanentError);
       expect((await agent()).error).toContain(why);
       expect(fixture.servers).toEqual([]);
       expect(fixture.devices.map(({ nodeId }) => nodeId)).toEqual(['n1']);
@@ -649,7 +559,7 @@ describe('wake', () => {
 
     test('finds the device by its address', async () => {
       await release(at, 'a1');
-      expect((await attempt()).thrown).toBeUndefined();
+      expect((await attempt()).error).toBeUndefined();
       expect(await agent()).toMatchObject({ status: 'running', tailnet_node_id: 'n1' });
     });
 
@@ -669,7 +579,7 @@ describe('wake', () => {
     test('joins as a new one if no device has its address', async () => {
       fixture.devices.length = 0;
       await release(at, 'a1');
-      expect((await attempt()).thrown).toBeUndefined();
+      expect((await attempt()).error).toBeUndefined();
       expect(await agent()).toMatchObject(JOINED);
       await joinedAnew('9001');
     });
@@ -678,20 +588,20 @@ describe('wake', () => {
   test('leaves another server of its name alone', async () => {
     fixture.servers.push({ ...server('a1', 77), imageId: '114690387' });
     await release(at, 'a1');
-    const { thrown } = await attempt();
-    expect(thrown).toBeInstanceOf(PermanentError);
+    const { error } = await attempt();
+    expect(error).toBeInstanceOf(PermanentError);
     expect((await agent()).error).toContain('was not made from');
     expect(fixture.servers).toHaveLength(1);
   });
 
   test('replaces a copy that Hetzner could not start', async () => {
-    fixture.answers.healthy = [error];
+    fixture.answers.healthy = [refused];
     await release(at, 'a1');
     await attempt();
     expect(fixture.servers).toMatchObject([{ id: '2', imageId: '9001' }]);
     fixture.failedServers.add('2');
-    const { calls, thrown } = await attempt();
-    expect(thrown).toBeUndefined();
+    const { calls, error } = await attempt();
+    expect(error).toBeUndefined();
     // The state knows of the delete before `up`.
     expect(calls.slice(calls.indexOf('delete server 2'))).toEqual([
       'delete server 2',
@@ -702,9 +612,9 @@ describe('wake', () => {
   });
 
   test('a hold while it fails leads back to the snapshot alone', async () => {
-    fixture.answers.healthy = [error];
+    fixture.answers.healthy = [refused];
     await release(at, 'a1');
-    expect((await attempt()).thrown).toBe(error);
+    expect((await attempt()).error).toBe(refused);
     expect(fixture.servers).toHaveLength(1);
     await hold(at, 'a1');
     // What it has written since is in a new snapshot.
@@ -725,19 +635,16 @@ describe('wake', () => {
     // As the killed attempt has left it: the server was woken, and its snapshot was outdated.
     fixture.servers[0]!.status = 'running';
     fixture.snapshots.length = 0;
-    expect(await attempt()).toMatchObject({ kind: 'wake', thrown: undefined });
+    expect(await attempt()).toMatchObject({ kind: 'wake', error: undefined });
     expect(await agent()).toMatchObject({ status: 'running', server_id: '42', snapshot_id: null });
   });
 
   describe('of a server that the hibernate had not deleted, and that has run since', () => {
-    const device = () => ({
-      ...{ nodeId: 'n1', name: OUTPUTS.tailnetName, hostname: 'agent-a1' },
-      ...{ addresses: [OUTPUTS.tailnetIp], tags: ['tag:agent'] },
-    });
+    const device = () => agentDevice('a1', 'n1');
     /** Hetzner refuses to begin a snapshot. */
     const withoutSnapshot = (parts: RunbookParts): RunbookParts => ({
       ...parts,
-      hetzner: { ...parts.hetzner, createSnapshot: () => Promise.reject(error) },
+      hetzner: { ...parts.hetzner, createSnapshot: () => Promise.reject(refused) },
     });
 
     /** It was switched on, wrote data, and did not answer. Its snapshot 9001 is from before. */
@@ -747,7 +654,7 @@ describe('wake', () => {
       await request('hibernate');
       await attempt();
       fixture.servers[0]!.imageId = '114690387';
-      fixture.answers.healthy = [error];
+      fixture.answers.healthy = [refused];
       await release(at, 'a1');
       expect((await attempt()).calls).toContain('power on 42');
       expect(fixture.servers).toMatchObject([{ id: '42', status: 'running' }]);
@@ -755,7 +662,7 @@ describe('wake', () => {
 
     test('a hibernate keeps what it has written, also if its first attempt makes no snapshot', async () => {
       await hold(at, 'a1');
-      expect((await attempt(withoutSnapshot)).thrown).toBe(error);
+      expect((await attempt(withoutSnapshot)).error).toBe(refused);
       expect(fixture.servers).toMatchObject([{ id: '42', status: 'off' }]);
       const { calls } = await attempt();
       expect(calls).toContain('snapshot 42');
@@ -773,13 +680,13 @@ describe('wake', () => {
         hetzner: { ...parts.hetzner, createSnapshot: () => Promise.reject(failure) },
       }));
       expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001' });
-      expect(await attempt()).toMatchObject({ kind: 'hibernate', thrown: undefined });
+      expect(await attempt()).toMatchObject({ kind: 'hibernate', error: undefined });
       expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9002' });
     });
 
     test('a wake that has to replace it does too', async () => {
       fixture.devices.length = 0;
-      expect((await attempt(withoutSnapshot)).thrown).toBe(error);
+      expect((await attempt(withoutSnapshot)).error).toBe(refused);
       expect(fixture.servers).toMatchObject([{ id: '42', status: 'off' }]);
       expect((await attempt()).calls).toContain('snapshot 42');
       expect(fixture.servers).toMatchObject([{ imageId: '9002', status: 'running' }]);
@@ -804,9 +711,9 @@ describe('wake', () => {
   });
 
   test('is not undone by a snapshot that Hetzner does not delete', async () => {
-    fixture.deps.hetzner.deleteSnapshot = () => Promise.reject(error);
+    fixture.deps.hetzner.deleteSnapshot = () => Promise.reject(refused);
     await release(at, 'a1');
-    expect(await attempt()).toMatchObject({ kind: 'wake', thrown: undefined });
+    expect(await attempt()).toMatchObject({ kind: 'wake', error: undefined });
     expect(await agent()).toMatchObject({ status: 'running', snapshot_id: null });
   });
 
@@ -821,9 +728,9 @@ describe('wake', () => {
         }
         const { seen, wrap } = interrupting(nth, when, lose);
         await release(at, 'a1');
-        const { thrown } = await attempt(wrap);
+        const { error } = await attempt(wrap);
         if (seen.calls < nth) {
-          expect(thrown).toBeUndefined();
+          expect(error).toBeUndefined();
           expect(nth).toBeGreaterThan(4);
           return;
         }
@@ -841,7 +748,7 @@ test('a destroy of a hibernated agent removes its snapshots and its device', asy
   const other = { ...fixture.snapshots[0]!, id: '8', status: 'unavailable' };
   fixture.snapshots.push(other, { ...other, id: '7', name: 'theirs', labels: {} });
   await request('destroy');
-  expect(await attempt()).toMatchObject({ kind: 'destroy', thrown: undefined });
+  expect(await attempt()).toMatchObject({ kind: 'destroy', error: undefined });
   expect(fixture.snapshots.map(({ id }) => id)).toEqual(['7']);
   expect(fixture.devices).toEqual([]);
   expect(await agent()).toMatchObject({ status: 'destroyed', snapshot_id: null, inputs: null });

@@ -2,24 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { getAgent } from '../../src/agents/store.ts';
 import { LostError, PermanentError, RetryableError } from '../../src/errors.ts';
 import { reportedEffect } from '../../src/operations/effects.ts';
-import { settleFailure, succeed } from '../../src/operations/settle.ts';
-import { resume } from '../../src/runbooks/resume.ts';
-import { suspend } from '../../src/runbooks/suspend.ts';
 import { hold, release } from '../support/holds.ts';
-import {
-  claim,
-  type OperationsFixture,
-  OUTPUTS,
-  openOperations,
-  order,
-  waitOver,
-} from '../support/operations-fixture.ts';
-import {
-  createRunbookFixture,
-  prepareAttempt,
-  type RunbookFixture,
-  server,
-} from '../support/runbook-fixture.ts';
+import { type OperationsFixture, OUTPUTS, openOperations } from '../support/operations-fixture.ts';
+import { attemptNext, runningAgent } from '../support/runbook-attempts.ts';
+import { createRunbookFixture, type RunbookFixture } from '../support/runbook-fixture.ts';
 
 let at: OperationsFixture;
 let fixture: RunbookFixture;
@@ -30,41 +16,17 @@ afterAll(() => at.close());
 beforeEach(async () => {
   await at.empty();
   fixture = createRunbookFixture(at);
-  await order(at, 'a1');
-  const { claim: mine } = await claim(at);
-  const outputs = { ...OUTPUTS, serverId: '42', tailnetNodeId: 'n1' };
-  await succeed(at, mine, { kind: 'running', outputs });
-  fixture.servers.push(server('a1', 42));
-  fixture.devices.push({
-    nodeId: 'n1',
-    name: OUTPUTS.tailnetName,
-    hostname: 'agent-a1',
-    addresses: [OUTPUTS.tailnetIp],
-    tags: ['tag:agent'],
-  });
+  await runningAgent(at, fixture);
 });
 
-const RUNBOOKS = { suspend, resume };
 const agent = () => getAgent(at.database, 'a1');
 
-/**
- * Runs an attempt of the next operation as a worker does, and settles it. With `isLost`, its worker dies
- * after all the work, before anything of it is recorded.
- */
-async function attempt(kind: keyof typeof RUNBOOKS, { isLost = false } = {}): Promise<string[]> {
-  await waitOver(at);
-  const { row, claim: mine } = await claim(at);
-  expect(row.kind).toBe(kind);
-  fixture.calls.length = 0;
-  const { run } = await prepareAttempt(at, row, fixture);
-  try {
-    const effect = await RUNBOOKS[kind].run(fixture.deps)(run);
-    if (isLost) throw new LostError('The process of worker w1 is gone');
-    await succeed(at, mine, effect);
-  } catch (error) {
-    await settleFailure(at, mine, { error, step: 'queued' });
-  }
-  return [...fixture.calls];
+/** @returns what the next attempt, which is of this kind, has called */
+async function attempt(kind: 'suspend' | 'resume', { isLost = false } = {}): Promise<string[]> {
+  const lost = isLost ? { lost: new LostError('The process of worker w1 is gone') } : {};
+  const attempted = await attemptNext(at, fixture, lost);
+  expect(attempted.kind).toBe(kind);
+  return attempted.calls;
 }
 
 async function suspended(): Promise<void> {

@@ -158,7 +158,7 @@ test('one runs at a time, none without a snapshot, and the schedule takes the ag
   await expect(start()).rejects.toThrow('has no complete snapshot');
 });
 
-test('the copy loses the tailnet’s identity, and checks for the agent’s host key', () => {
+test('the copy loses the tailnet’s identity, checks for the agent’s host key, and asks the agent for its health', () => {
   const text = renderDrillUserData({
     hostname: 'drill-1',
     hostPublicKeys: [keys.nextHostPublicKey, 'x $(evil)'],
@@ -166,4 +166,5 @@ test('the copy loses the tailnet’s identity, and checks for the agent’s host
   expect(text).toContain('mv /var/lib/tailscale/tailscaled.state');
   expect(text).toContain(`grep -qF -e ${keys.nextHostPublicKey.split(' ')[1]} /etc/ssh/`);
   expect(text).not.toContain('evil');
+  expect(text).toMatch(/systemctl start agent[\s\S]*"http:\/\/\$host:\$port\/health"[\s\S]*\n {4}poweroff\n/);
 });

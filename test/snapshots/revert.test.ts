@@ -1,34 +1,23 @@
 import { sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { type AgentKeys, generateAgentKeys } from '../../src/agents/secrets.ts';
 import { listSnapshots, requestSnapshotRemoval } from '../../src/agents/snapshots.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import { PermanentError, ShortageError } from '../../src/errors.ts';
 import { requestOperation } from '../../src/operations/requests.ts';
-import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import { createAgentSnapshots } from '../../src/operations/snapshot-parts.ts';
-import { revert } from '../../src/runbooks/revert.ts';
-import { snapshot } from '../../src/runbooks/snapshot.ts';
-import { wake } from '../../src/runbooks/wake.ts';
 import { lookAfterSnapshots } from '../../src/snapshots/loop.ts';
 import { agentInputs } from '../support/inputs.ts';
+import { drain, interrupting, lose, nothingIsLost } from '../support/interrupted-attempts.ts';
 import {
   ask,
-  claim,
   listOperations,
   type OperationsFixture,
-  OUTPUTS,
   openOperations,
-  order,
-  waitOver,
 } from '../support/operations-fixture.ts';
-import {
-  createRunbookFixture,
-  prepareAttempt,
-  type RunbookFixture,
-  server,
-} from '../support/runbook-fixture.ts';
+import { agentDevice, attemptNext, runningAgent } from '../support/runbook-attempts.ts';
+import { createRunbookFixture, type RunbookFixture } from '../support/runbook-fixture.ts';
 
 let at: OperationsFixture;
 let fixture: RunbookFixture;
@@ -39,30 +28,20 @@ beforeAll(async () => {
   at = await openOperations();
 });
 afterAll(() => at.close());
-beforeEach(async () => {
+beforeEach(begin);
+
+/** A running agent with a snapshot. */
+async function begin(): Promise<void> {
   await at.empty();
   fixture = createRunbookFixture(at);
   fixture.deps.agentSnapshots = createAgentSnapshots(at.database);
-  keys = generateAgentKeys('a1');
-  await order(at, 'a1');
-  const { claim: mine } = await claim(at);
-  const secrets = fixture.vault.seal('a1', keys);
-  const inputs = agentInputs('a1');
-  await at.database.transaction().execute((trx) => recordInputs(trx, 'a1', { inputs, secrets }));
-  await succeed(at, mine, { kind: 'running', outputs: { ...OUTPUTS, serverId: '42', tailnetNodeId: 'n1' } });
-  fixture.servers.push(server('a1', 42));
-  joined('n1');
+  keys = await runningAgent(at, fixture);
   await ask(at, 'a1', 'snapshot');
   await attempt();
   id = (await listSnapshots(at.database, 'a1'))[0]!.snapshot_id;
-});
-
-const agent = () => getAgent(at.database, 'a1');
-function joined(nodeId: string): void {
-  const device = { name: OUTPUTS.tailnetName, hostname: 'agent-a1', tags: ['tag:agent'] };
-  fixture.devices.push({ ...device, nodeId, addresses: [OUTPUTS.tailnetIp] });
 }
 
+const agent = () => getAgent(at.database, 'a1');
 const request = (wanted = id) =>
   at.database.transaction().execute((trx) =>
     requestOperation(trx, at.queue, {
@@ -71,20 +50,7 @@ const request = (wanted = id) =>
     }),
   );
 
-const RUNBOOKS = { snapshot, revert, wake };
-async function attempt() {
-  await waitOver(at);
-  const { row, claim: mine } = await claim(at);
-  fixture.calls.length = 0;
-  const { run, steps } = await prepareAttempt(at, row, fixture);
-  try {
-    await succeed(at, mine, await RUNBOOKS[row.kind as keyof typeof RUNBOOKS].run(fixture.deps)(run));
-    return { kind: row.kind, error: undefined };
-  } catch (error) {
-    await settleFailure(at, mine, { error, step: steps.at(-1) ?? 'queued' });
-    return { kind: row.kind, error };
-  }
-}
+const attempt = () => attemptNext(at, fixture);
 
 const look = () => {
   const rules = { everyMs: undefined, keep: 1, lastMs: undefined };
@@ -94,12 +60,12 @@ const look = () => {
 
 test('the server is off before it is deleted, and a wake makes one from the snapshot, which stays', async () => {
   await request();
-  expect(await attempt()).toEqual({ kind: 'revert', error: undefined });
+  expect(await attempt()).toMatchObject({ kind: 'revert', error: undefined });
   const order = ['shut down 42', 'record snapshot 9001', 'up agent'];
   expect(fixture.calls.filter((call) => order.includes(call))).toEqual(order);
   expect(fixture.servers).toEqual([]);
   expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001', server_id: null });
-  expect(await attempt()).toEqual({ kind: 'wake', error: undefined });
+  expect(await attempt()).toMatchObject({ kind: 'wake', error: undefined });
   expect(fixture.servers).toMatchObject([{ imageId: '9001' }]);
   expect(await agent()).toMatchObject({
     ...{ status: 'running', health: 'healthy', snapshot_id: null },
@@ -110,14 +76,19 @@ test('the server is off before it is deleted, and a wake makes one from the snap
   expect(await listSnapshots(at.database, 'a1')).toMatchObject([{ status: 'available' }]);
 });
 
-test('an agent that was rebuilt since gets the keys of then, and joins as another device', async () => {
+/** It has other keys since the snapshot, and has joined as another device. */
+async function rebuiltSince(): Promise<void> {
   const later = generateAgentKeys('a1');
   const secrets = fixture.vault.seal('a1', later);
   const inputs = { ...agentInputs('a1'), keyGeneration: 2, hostPublicKey: later.hostPublicKey };
   await at.database.transaction().execute((trx) => recordInputs(trx, 'a1', { inputs, secrets }));
   await sql`update agents set tailnet_node_id = 'n2'`.execute(at.database);
   fixture.devices.length = 0;
-  joined('n2');
+  fixture.devices.push(agentDevice('a1', 'n2'));
+}
+
+test('an agent that was rebuilt since gets the keys of then, and joins as another device', async () => {
+  await rebuiltSince();
   await request();
   expect((await attempt()).error).toBeUndefined();
   expect(fixture.calls).toContain('delete device n2');
@@ -142,11 +113,15 @@ test('a runner refuses that before it touches anything: it gets no keys of then'
 });
 
 test.each([
-  ['no snapshot of the agent', '00000000-0000-4000-8000-000000000000', /has no complete snapshot/],
-  ['one that Hetzner no longer has', undefined, /no longer at Hetzner/],
-] as const)('%s: nothing is touched', async (_what, other, message) => {
-  fixture.snapshots.length = 0;
-  await request(other ?? id);
+  [
+    'that is being removed',
+    () => sql`update agent_snapshots set status = 'removing'`.execute(at.database),
+    /has no complete snapshot/,
+  ],
+  ['that Hetzner no longer has', async () => fixture.snapshots.splice(0), /no longer at Hetzner/],
+] as const)('one %s by now: nothing is touched', async (_what, lose, message) => {
+  await request();
+  await lose();
   expect((await attempt()).error).toBeInstanceOf(PermanentError);
   expect((await agent()).error).toMatch(message);
   expect(fixture.servers).toMatchObject([{ id: '42', status: 'running' }]);
@@ -168,7 +143,7 @@ test('one that fails after the record leaves the agent hibernated, and a wake ge
   expect((await attempt()).error).toMatchObject({ message: 'Pulumi failed' });
   expect(await agent()).toMatchObject({ status: 'hibernated', snapshot_id: '9001', error: 'Pulumi failed' });
   expect(fixture.servers).toMatchObject([{ id: '42', status: 'off' }]);
-  expect(await attempt()).toEqual({ kind: 'wake', error: undefined });
+  expect(await attempt()).toMatchObject({ kind: 'wake', error: undefined });
   expect(await agent()).toMatchObject({ status: 'running', server_id: '42' });
   expect(fixture.snapshots.map((one) => one.id)).toEqual(['9001']);
 });
@@ -181,4 +156,46 @@ test('the snapshot in place of the server is not removed, whoever wants it', asy
   await sql`update agent_snapshots set delete_after = now() - interval '1 day'`.execute(at.database);
   await look();
   expect(fixture.snapshots.map((one) => one.id)).toEqual(['9001']);
+});
+
+describe.each([
+  ['the agent as it was', async () => {}],
+  ['an agent that was rebuilt since', rebuiltSince],
+] as const)('of %s', (_what, since) => {
+  test.each([
+    ['revert', 'before'],
+    ['revert', 'after'],
+    ['wake', 'after'],
+  ] as const)(
+    'a kill of the %s, %s any change, leaves the server or the snapshot, and in the end one server with its disk',
+    { timeout: 60_000 },
+    async (kind, when) => {
+      const check = () => nothingIsLost(at, fixture);
+      for (let nth = 1; ; nth += 1) {
+        if (nth > 1) await begin();
+        await since();
+        await request();
+        if (kind === 'wake') await attempt();
+        const { seen, wrap } = interrupting({ nth, when, interrupt: lose, check });
+        const { error } = await attemptNext(at, fixture, { wrap });
+        await check();
+        if (seen.calls < nth) {
+          expect(error).toBeUndefined();
+          expect(nth).toBeGreaterThan(3);
+          return;
+        }
+        await drain(at, fixture);
+        expect(fixture.servers, `call ${nth}`).toMatchObject([{ imageId: '9001', status: 'running' }]);
+        expect(fixture.snapshots.map((one) => one.id)).toEqual(['9001']);
+        const row = await agent();
+        expect(row).toMatchObject({
+          status: 'running',
+          server_id: fixture.servers[0]!.id,
+          snapshot_id: null,
+        });
+        expect(fixture.vault.open('a1', row.secrets!)).toEqual(keys);
+        expect(fixture.devices).toHaveLength(1);
+      }
+    },
+  );
 });

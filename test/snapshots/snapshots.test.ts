@@ -1,37 +1,26 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { recordInputs } from '../../src/agents/record-inputs.ts';
-import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { listSnapshots, requestSnapshotRemoval } from '../../src/agents/snapshots.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import type { SnapshotPolicy } from '../../src/config/snapshots.ts';
 import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
 import { recordForRunner, recordSchema } from '../../src/executors/github-actions/record.ts';
-import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import { createLastSnapshots } from '../../src/operations/snapshot-parts.ts';
 import { listAttention } from '../../src/reconcile/attention.ts';
 import { destroy } from '../../src/runbooks/destroy.ts';
-import { snapshot } from '../../src/runbooks/snapshot.ts';
 import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
 import { Secret } from '../../src/secret.ts';
 import { lookAfterSnapshots } from '../../src/snapshots/loop.ts';
-import { agentInputs } from '../support/inputs.ts';
 import {
   ask,
   claim,
   listOperations,
   type OperationsFixture,
-  OUTPUTS,
   openOperations,
   order,
-  waitOver,
 } from '../support/operations-fixture.ts';
-import {
-  createRunbookFixture,
-  prepareAttempt,
-  type RunbookFixture,
-  server,
-} from '../support/runbook-fixture.ts';
+import { attemptNext, runningAgent } from '../support/runbook-attempts.ts';
+import { createRunbookFixture, prepareAttempt, type RunbookFixture } from '../support/runbook-fixture.ts';
 
 let at: OperationsFixture;
 let fixture: RunbookFixture;
@@ -46,18 +35,8 @@ beforeEach(async () => {
 });
 
 async function running(agentId: string, serverId: number): Promise<void> {
-  await order(at, agentId);
-  const { claim: mine } = await claim(at);
-  const secrets = fixture.vault.seal(agentId, generateAgentKeys(agentId));
-  await at.database
-    .transaction()
-    .execute((trx) => recordInputs(trx, agentId, { inputs: agentInputs(agentId), secrets }));
-  const tailnet = { tailnetIp: `100.64.0.${serverId}`, tailnetNodeId: `n${serverId}` };
-  await succeed(at, mine, {
-    kind: 'running',
-    outputs: { ...OUTPUTS, ...tailnet, serverId: String(serverId) },
-  });
-  fixture.servers.push(server(agentId, serverId));
+  const device = { tailnetIp: `100.64.0.${serverId}`, tailnetNodeId: `n${serverId}` };
+  await runningAgent(at, fixture, { agentId, serverId, ...device });
   await at.database
     .updateTable('agents')
     .set({ created_at: new Date('2026-01-01') })
@@ -74,21 +53,7 @@ const DAILY = toPolicy({ everyMs: DAY });
 const look = (policy = toPolicy()) =>
   lookAfterSnapshots({ database: at.database, openProject: () => fixture.deps.hetzner, policy });
 
-const RUNBOOKS = { snapshot, destroy };
-/** Runs an attempt of the next operation as a worker does, and settles it. */
-async function attempt(abort?: Error) {
-  await waitOver(at);
-  const { row, claim: mine } = await claim(at);
-  const { run, controller } = await prepareAttempt(at, row, fixture);
-  if (abort !== undefined) controller.abort(abort);
-  try {
-    await succeed(at, mine, await RUNBOOKS[row.kind as keyof typeof RUNBOOKS].run(fixture.deps)(run));
-  } catch (error) {
-    await settleFailure(at, mine, { error, step: 'queued' });
-    return { row, error };
-  }
-  return { row, error: undefined };
-}
+const attempt = (abort?: Error) => attemptNext(at, fixture, { ...(abort && { abort }) });
 
 async function made(): Promise<void> {
   await ask(at, 'a1', 'snapshot');
@@ -217,11 +182,24 @@ describe('the schedule', () => {
     expect(await kinds()).toHaveLength(3);
   });
 
+  test('makes another one for one that is lost, but not at once', async () => {
+    await look(DAILY);
+    await attempt();
+    await sql`update agent_snapshots set status = 'lost', ended_at = now(), secrets = null`.execute(
+      at.database,
+    );
+    await look(DAILY);
+    expect(await kinds()).toEqual(['provision', 'snapshot']);
+    await sql`update agent_snapshots set ended_at = now() - interval '1 day'`.execute(at.database);
+    await look(DAILY);
+    expect(await kinds()).toEqual(['provision', 'snapshot', 'snapshot']);
+  });
+
   test('keeps so many of its own, and all that a person has made', async () => {
     await made();
     for (let number = 0; number < 4; number += 1) {
+      // Business time: a clock that was moved leaves the operations' own times behind.
       await age(2);
-      await forgetOperations();
       await look(DAILY);
       await attempt();
     }
@@ -349,7 +327,14 @@ describe('a destroy', () => {
 
   test('of a hibernated agent keeps the snapshot in whose place its server was deleted', async () => {
     const own = { id: '77', name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } };
-    fixture.snapshots.push({ ...own, status: 'available', sizeGb: 2, serverId: '42', isProtected: false });
+    fixture.snapshots.push({
+      ...own,
+      status: 'available',
+      sizeGb: 2,
+      serverId: '42',
+      isProtected: false,
+      createdAt: new Date(),
+    });
     fixture.servers.length = 0;
     await sql`update agents set status = 'hibernated', snapshot_id = '77', server_id = null, server_name = null,
       ipv4 = null, ipv6 = null, health = 'unknown'`.execute(at.database);

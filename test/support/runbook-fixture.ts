@@ -215,7 +215,16 @@ export function createRunbookFixture(at: OperationsFixture) {
         while (given.has(number)) number += 1;
         given.add(number);
         const id = String(number);
-        const made = { id, name, status: 'creating', sizeGb: null, serverId, labels, isProtected: false };
+        const made = {
+          id,
+          name,
+          status: 'creating',
+          sizeGb: null,
+          serverId,
+          labels,
+          isProtected: false,
+          createdAt: new Date(),
+        };
         snapshots.push(made);
         await reach(`snapshot ${serverId}`, 'snapshot');
         return Object.assign(made, { status: 'available', sizeGb: 0.4 });

@@ -1,4 +1,5 @@
 import type { CloudSnapshot } from './clouds.ts';
+import { keptAs } from './kept-snapshots.ts';
 import type { AgentRecord, Snapshot } from './snapshot.ts';
 import { type Violation, violated } from './violation.ts';
 
@@ -47,7 +48,10 @@ export function checkAgent(
 type Belongings = ReturnType<typeof belongings>;
 
 /** Everything of one agent in the clouds and in Pulumi's table. */
-export function belongings({ clouds, state, joinNames, serverNames }: Snapshot, agentId: string) {
+export function belongings(
+  { clouds, state, joinNames, serverNames, agents, kept }: Snapshot,
+  agentId: string,
+) {
   const name = agentName(agentId);
   const own = serverNames.filter((row) => row.agent_id === agentId).map((row) => row.name);
   const names = new Set([name, ...own]);
@@ -58,9 +62,13 @@ export function belongings({ clouds, state, joinNames, serverNames }: Snapshot, 
     (device) => device.name.split('.')[0] === name || hostnames.has(device.hostname),
   );
   const keys = clouds.keys.filter((key) => names.has(key.description.replace(/ \d+$/, '')));
-  const snapshots = clouds.snapshots.filter(
+  const inPlace = agents.find((row) => row.agent_id === agentId)?.snapshot_id;
+  const last = kept.filter(({ why }) => why === 'before-destroy').map(({ hetzner_id: id }) => id);
+  const all = clouds.snapshots.filter(
     (one) => one.labels['agent-id'] === agentId || names.has(one.description),
   );
+  // What is kept beside a server counts only in its place.
+  const snapshots = all.filter((one) => keptAs(one) === undefined || String(one.id) === inPlace);
   const statePattern = new RegExp(`/${name}(/|\\.|$)`);
   return {
     servers,
@@ -70,7 +78,9 @@ export function belongings({ clouds, state, joinNames, serverNames }: Snapshot, 
     snapshots,
     billed: [
       ...servers.map((server) => `server ${server.name} (${server.id})`),
-      ...snapshots.map((one) => `snapshot ${one.description} (${one.id})`),
+      ...all
+        .filter(({ id }) => !last.includes(String(id)))
+        .map((one) => `snapshot ${one.description} (${one.id})`),
       ...sshKeys.map((key) => `SSH key ${key.name}`),
       ...devices.map((device) => `device ${device.name}`),
       ...keys.map((key) => `tailnet key ${key.description}`),

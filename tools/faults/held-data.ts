@@ -67,11 +67,11 @@ export async function checkHeld(
   const { code, output } = await installation.preview(agentId);
   if (code !== 0)
     violations.push({ invariant: 'the stack is what the clouds have', detail: output.slice(-2000) });
-  if (phase !== 'wake') return violations;
+  if (phase !== 'wake' && phase !== 'revert') return violations;
   const server = (await clouds.servers()).find((one) => serverOwner(one) === agentId);
   if (String(server?.image?.id) !== before.snapshot_id)
     violations.push({
-      invariant: 'a woken server has the disk of its snapshot',
+      invariant: 'a server that a snapshot became has its disk',
       detail: `${agentId}: image ${server?.image?.id}, snapshot ${before.snapshot_id}`,
     });
   return violations;

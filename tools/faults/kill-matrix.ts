@@ -2,6 +2,7 @@ import { claimLife, strikeClaims } from './claim-matrix.ts';
 import { dump } from './dump.ts';
 import { heldLife, strikeHolds } from './hold-matrix.ts';
 import { poolEnvironment } from './installation.ts';
+import { keptLife, strikeKept } from './keep-matrix.ts';
 import { hasViolations, type Matrix, type MatrixOptions, type MatrixReport, summarize } from './matrix.ts';
 import { createContext, type ScenarioContext } from './scenario-context.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -75,6 +76,7 @@ async function strikeAll(
     if ((options.moments.provision ?? 0) + (options.moments.destroy ?? 0) > 0)
       await strikeOrders(matrix, target);
     if (!hasViolations(report)) await strikeHolds(matrix, target);
+    if (!hasViolations(report)) await strikeKept(matrix, target);
     if (!hasViolations(report)) await strikeClaims(matrix, target);
     if (hasViolations(report)) return;
   }
@@ -91,8 +93,10 @@ async function measure(
   const isOnlyClaims = Object.entries(options.moments).every(
     ([phase, count]) => count === 0 || claims.some((claim) => claim === phase),
   );
+  const { moments } = options;
+  const own: PhaseName[] = ['provision', ...heldLife(moments), ...keptLife(moments), 'destroy'];
   const lives: PhaseName[][] = [
-    ...(isOnlyClaims ? [] : [['provision', ...heldLife(options.moments), 'destroy'] satisfies PhaseName[]]),
+    ...(isOnlyClaims ? [] : [own]),
     ...claims.map((phase): PhaseName[] => [phase, 'destroy']),
   ];
   const quickest: Partial<Record<PhaseName, Measured>> = {};

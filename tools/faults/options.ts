@@ -5,7 +5,8 @@ import { PHASE_NAMES } from './strikes.ts';
 export const USAGE = `Usage:
   npm run faults -- [--rounds 30] [--seed 1] [--workers 2] [--pool 0] [--json FILE]
   npm run faults -- --matrix [--moments 30] [--only everything,worker,runner,cli,configure,ansible]
-                 [--operations provision,destroy,suspend,resume,hibernate,wake,claim,adopt]
+                 [--operations provision,destroy,suspend,resume,hibernate,wake,claim,adopt,
+                               snapshot,drill,revert]
   npm run faults -- --scenarios [--short] [--only NAME,…]
   npm run faults -- --year [--subscriptions 200] [--days 365] [--seed 1] [--loss 0.05]`;
 

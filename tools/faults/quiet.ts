@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Clouds } from './clouds.ts';
 import type { Installation } from './installation.ts';
+import { keptOnTheirWay } from './kept-snapshots.ts';
 import type { ServiceClient } from './service-client.ts';
 import { withClient } from './snapshot.ts';
 import { until } from './until.ts';
@@ -52,7 +53,11 @@ export async function becomeQuiet(
            + make_interval(secs => case kind when 'adopt' then least($1::float8, $2::float8) else $1::float8 end))`,
           [resting, RESTING_SECONDS],
         );
-        return [...rows, ...(await slotsOnTheirWay(database, { resting, checkedSince }))];
+        return [
+          ...rows,
+          ...(await slotsOnTheirWay(database, { resting, checkedSince })),
+          ...(await keptOnTheirWay(database, resting)),
+        ];
       });
       if (busy.length > 0) throw new Error(busy.map(({ what }) => what).join(', '));
       return true;

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { CloudContents, Clouds } from './clouds.ts';
 import type { Installation } from './installation.ts';
+import { type DrillRecord, type KeptRecord, readKept } from './kept-snapshots.ts';
 import type { Child } from './processes.ts';
 import { readSlots, type SlotRecord } from './slots.ts';
 
@@ -50,6 +51,9 @@ export interface Snapshot {
   /** The names of servers that do not follow from their agents' ids. */
   serverNames: { name: string; agent_id: string }[];
   slots: SlotRecord[];
+  /** Agents' snapshots that are kept beside their servers, and restore drills. */
+  kept: KeptRecord[];
+  drills: DrillRecord[];
   /** Which agent the server at a tailnet address says that it is. */
   tenants: ReadonlyMap<string, string>;
   operations: OperationRecord[];
@@ -106,6 +110,7 @@ async function readRows(client: pg.Client) {
       "select agent_id, status, health, server_id, tailnet_ip, tailnet_node_id, snapshot_id, error, inputs->>'configurationVersion' as release from agents",
     ),
     slots: await readSlots(client),
+    ...(await readKept(client)),
     operations: await rows<OperationRecord>(OPERATIONS),
     statusEvents: await rows<StatusEvent>(
       `select e.id::int, e.operation_id, o.agent_id, o.kind, e.attempt, e.data->>'status' as status

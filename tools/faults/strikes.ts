@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { errorMessage } from '../../src/errors.ts';
 import { signal } from '../../src/processes/find.ts';
 import { checkHeld, guardData } from './held-data.ts';
+import { drillSnapshot, keepSnapshot, keptFor, lastDrill, revertAgent } from './kept-acts.ts';
 import type { Violation } from './model.ts';
 import { CHILD_KINDS, type ChildKind } from './processes.ts';
 import {
@@ -29,8 +30,8 @@ interface Phase {
   wanted: string;
   /** Its beginning and its end both have the agent's data. */
   keepsData: boolean;
-  /** The kind of its operation, if that has another name. */
-  kind?: string;
+  /** The kind of its operation, if that has another name; null: it is no operation, but a drill. */
+  kind?: string | null;
 }
 
 /** The operations that are killed, and how each is asked for. */
@@ -43,9 +44,15 @@ const PHASES = {
   wake: { request: changeHold('release'), wanted: 'running', keepsData: true },
   claim: { request: beginClaim, wanted: 'running', keepsData: false, kind: 'provision' },
   adopt: { request: beginAdoption, wanted: 'running', keepsData: false },
+  snapshot: { request: keepSnapshot, wanted: 'running', keepsData: true },
+  drill: { request: drillSnapshot, wanted: 'running', keepsData: true, kind: null },
+  revert: { request: revertAgent, wanted: 'running', keepsData: true },
 } satisfies Record<string, Phase>;
 export type PhaseName = keyof typeof PHASES;
-const kindOf = (phase: PhaseName): string => (PHASES[phase] as Phase).kind ?? phase;
+const kindOf = (phase: PhaseName): string | null => {
+  const { kind = phase } = PHASES[phase] as Phase;
+  return kind;
+};
 export const PHASE_NAMES = Object.keys(PHASES) as [PhaseName, ...PhaseName[]];
 
 export interface Strike {
@@ -116,8 +123,10 @@ function watch(context: ScenarioContext, agentId: string, phase: PhaseName): Pro
 
 async function isOver(client: pg.Client, agentId: string, phase: PhaseName): Promise<boolean> {
   const { rows } = await client.query<{ status: string; last: string | null }>(
-    `select status, (select status from operations where agent_id = $1 and kind = $2
-       order by sequence desc limit 1) as last from agents where agent_id = $1`,
+    `select status, case when $2::text is null
+       then (select status from snapshot_drills where agent_id = $1 order by started_at desc limit 1)
+       else (select status from operations where agent_id = $1 and kind = $2 order by sequence desc limit 1)
+       end as last from agents where agent_id = $1`,
     [agentId, kindOf(phase)],
   );
   return rows[0]?.status === PHASES[phase].wanted && rows[0].last === 'succeeded';
@@ -157,11 +166,12 @@ export async function strike(
   { target, phase, agentId, atMs }: Aim,
 ): Promise<Strike> {
   const { request, wanted, keepsData } = PHASES[phase];
-  const before = await readAgent(context, agentId);
+  const before = await (phase === 'revert' ? keptFor : readAgent)(context, agentId);
   const guard = keepsData ? guardData(context, agentId) : undefined;
   await request(context, agentId);
   if (options.fromAttempt) await attemptBegins(context, agentId, phase);
   await sleep(options.fromAttempt ? atMs / 2 : atMs);
+  const struckAt = new Date();
   const hit = await kill(context, target);
   const killedAt = performance.now();
   if (target === 'everything') await context.installation.startHost('all');
@@ -172,7 +182,7 @@ export async function strike(
   violations.push(...data.violations);
   if (keepsData) violations.push(...(await checkHeld(context, { agentId, phase, before })));
   const agent = await readAgent(context, agentId);
-  const operation = await lastOperation(context, agentId, phase);
+  const operation = await lastRun(context, { agentId, phase, struckAt });
   if (agent.status !== wanted || operation?.status !== 'succeeded')
     violations.push({
       invariant: `the ${phase} comes to its end`,
@@ -185,6 +195,12 @@ export async function strike(
   return { target, phase, atMs, hit, recoverySeconds, attempts: operation?.attempt ?? 0, looks, violations };
 }
 
+const lastRun = (
+  context: ScenarioContext,
+  { agentId, phase, struckAt }: { agentId: string; phase: PhaseName; struckAt: Date },
+) =>
+  kindOf(phase) === null ? lastDrill(context, agentId, struckAt) : lastOperation(context, agentId, phase);
+
 const lastOperation = async (context: ScenarioContext, agentId: string, phase: PhaseName) =>
   (await readOperations(context, agentId)).findLast(({ kind }) => kind === kindOf(phase));
 
@@ -193,6 +209,7 @@ async function attemptBegins(context: ScenarioContext, agentId: string, phase: P
 
   // A claim may be over before it is seen at work.
   async function attempted() {
+    if (kindOf(phase) === null) return true;
     const operation = await lastOperation(context, agentId, phase);
     return operation !== undefined && operation.status !== 'queued';
   }

@@ -44,13 +44,13 @@ async function isConfirmed({ confirm }: Terminal, { agents }: Rebuilt): Promise<
   return confirm(`Write the rows of ${agents.length} agents?`);
 }
 
-function show(terminal: Terminal, { applied, agents, slots, orders, unclear }: Rebuilt): void {
+function show(terminal: Terminal, { applied, agents, slots, snapshots, orders, unclear }: Rebuilt): void {
   const rows = [
     ...agents.map((one) => [one.agentId, one.status, one.action]),
     ...slots.map((one) => [one.slotId, 'slot', one.action]),
   ];
   if (rows.length > 0) printTable(terminal, ['AGENT', 'STATUS', applied ? 'DONE' : 'WOULD BE'], rows);
-  const linked = applied ? `, ${orders} orders linked` : '';
+  const linked = applied ? `, ${snapshots} snapshots found again, ${orders} orders linked` : '';
   terminal.print(`${agents.length} agents, ${slots.length} slots${linked}, ${unclear.length} unclear.`);
   for (const { cause, cure } of unclear) terminal.print(`- ${cause}\n  ${cure}`);
 }

@@ -1,3 +1,4 @@
+import type { AgentSnapshotRow } from '../../agents/snapshots.ts';
 import type { Role } from '../../database/vocabulary.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
 import type { OperationRow } from '../../operations/claims.ts';
@@ -16,6 +17,7 @@ export interface Actions {
   /** Its newest operation, if that has failed and may be retried with one click. */
   retryable: Retryable | undefined;
   unfinished: readonly OperationRow[];
+  snapshots: readonly AgentSnapshotRow[];
   /** Whose page it is. */
   role: Role;
 }
@@ -65,12 +67,13 @@ function disabled(verb: string): Html {
 const whyNotYours = (role: Role, least: Role) =>
   hasRole(role, least) ? undefined : `It needs the role ${least}.`;
 
-function operationChoices({ agent, unfinished, role }: Actions): Choice[] {
+function operationChoices({ agent, unfinished, snapshots, role }: Actions): Choice[] {
   return requestableOperations().map((operation) => ({
     verb: operation.kind,
     control: actionButton(agent.agentId, operation),
     text: `${capitalized(operation.cli)}.`,
-    why: whyNotYours(role, leastRoleFor(operation)) ?? whyNotNow(operation, { ...agent, unfinished }),
+    why:
+      whyNotYours(role, leastRoleFor(operation)) ?? whyNotNow(operation, { ...agent, unfinished, snapshots }),
   }));
 }
 

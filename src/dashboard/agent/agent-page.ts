@@ -1,6 +1,5 @@
 import type { AgentChange } from '../../agents/changes.ts';
 import type { Receipt } from '../../agents/receipts.ts';
-import type { AgentSnapshotRow } from '../../agents/snapshots.ts';
 import type { StackResources } from '../../agents/stack-resources.ts';
 import type { Asker, AuditRow } from '../../audit/listing.ts';
 import type { Consoles } from '../../http/deps.ts';
@@ -33,7 +32,6 @@ export interface AgentPage extends Actions {
   askers: ReadonlyMap<string, Asker>;
   changes: readonly AgentChange[];
   resources: StackResources | undefined;
-  snapshots: readonly AgentSnapshotRow[];
   findings: readonly Finding[];
   buyersPage: string;
   followsPayments: boolean;

@@ -48,11 +48,12 @@ function toBodySchema({ kind, parameters }: Operation): z.ZodType<Record<string,
     : body.meta({ id: kind[0]!.toUpperCase() + kind.slice(1) });
 }
 
-function describeConflict({ refusal, runsAgent, removesAgent }: Operation): string {
+function describeConflict({ refusal, runsAgent, removesAgent, needsSnapshot }: Operation): string {
   const reasons = [
     'The agent’s status does not allow it',
     ...(runsAgent ? ['a hold keeps it switched off'] : []),
     ...(removesAgent ? ['it is protected'] : []),
+    ...(needsSnapshot ? ['it has no such snapshot'] : []),
     ...(refusal === undefined ? [] : ['it already has the requested parameters']),
   ];
   return `${reasons.join(', ')}, or a conflicting operation is unfinished`;

@@ -62,7 +62,7 @@ async function readKnown(database: Database, listed: readonly SnapshotResource[]
   if (listed.length === 0) return [];
   const { rows } = await sql<Known>`
     select snapshot_id::text as "snapshotId", hetzner_id as "hetznerId", agent_id as "agentId", status,
-      exists (select from agents a where a.snapshot_id = hetzner_id) as "isInPlace"
+      exists (select from agents a where a.snapshot_id = agent_snapshots.hetzner_id) as "isInPlace"
     from agent_snapshots where hetzner_id = any(${listed.map(({ id }) => id)}::text[])
       or snapshot_id::text = any(${listed.flatMap(({ keptAs }) => keptAs ?? [])}::text[])`.execute(database);
   return rows;

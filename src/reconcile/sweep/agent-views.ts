@@ -69,7 +69,7 @@ const SLOTS = sql`
   select slot_id as "agentId", project,
     case status when 'making' then 'provisioning' when 'ready' then 'running' when 'claimed' then 'running'
       when 'removing' then 'destroying' else 'destroyed' end as status,
-    array(select n.name from server_names n where n.owner_id = slot_id) as "serverNames",
+    array(select n.name from server_names n where n.owner_id = slots.slot_id) as "serverNames",
     case when served_at is null then server_id end as "serverId", null as "snapshotId",
     case when served_at is null then tailnet_ip end as "tailnetIp",
     case when served_at is null then tailnet_node_id end as "nodeId", false as "isSnapshotOutdated",
@@ -85,7 +85,7 @@ const IMAGES = sql`
   select image_id as "agentId", project,
     case when status = 'building' then 'provisioning' when status in ('available', 'bad') then 'hibernated'
       when status = 'removing' then 'destroying' else 'destroyed' end as status,
-    array(select n.name from server_names n where n.owner_id = image_id) as "serverNames", null as "serverId",
+    array(select n.name from server_names n where n.owner_id = images.image_id) as "serverNames", null as "serverId",
     snapshot_id as "snapshotId", null as "tailnetIp", null as "nodeId", false as "isSnapshotOutdated",
     inputs->>'operationId' as "operationId", ${KEY_GENERATION} as "keyGeneration", ${FIREWALL_ID} as "firewallId",
     status in ('building', 'removing') as unfinished, false as "lastBuildFailed"

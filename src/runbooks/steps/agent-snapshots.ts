@@ -30,7 +30,10 @@ export async function takeAgentSnapshot(
   if (begun !== undefined) run.log(`snapshot ${begun.id} of ${server.name} has been begun before`);
   assertHeld(run);
   const owner = { agentId: agent.agent_id, operationId: agent.inputs?.operationId };
-  const labels = toAgentSnapshotLabels(owner, { snapshotId: operation.operation_id, why });
+  const labels = toAgentSnapshotLabels(owner, {
+    ...{ snapshotId: operation.operation_id, why },
+    tailnetNodeId: agent.tailnet_node_id,
+  });
   const named = { name: agentSnapshotName(agent.agent_id), labels };
   const made = await (begun === undefined
     ? deps.hetzner.createSnapshot(server.id, named, run.signal)

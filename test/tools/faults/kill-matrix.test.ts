@@ -8,13 +8,12 @@ type Case = Pick<MatrixOptions, 'targets' | 'moments'>;
 test.for<[string, Case]>([
   [
     'everything, database and sandbox included,',
-    { targets: ['everything'], moments: { provision: 1, hibernate: 1, wake: 1 } },
+    { targets: ['everything'], moments: { provision: 1, hibernate: 1, wake: 1, adopt: 1 } },
   ],
   [
     'the worker, the CLI and Ansible, each alone,',
     { targets: ['worker', 'cli', 'ansible'], moments: { provision: 1, destroy: 1 } },
   ],
-  ['the worker in an adoption', { targets: ['worker'], moments: { adopt: 1 } }],
 ])('kill -9 of %s leaves no trace', { timeout: 600_000 }, async ([, { targets, moments }], { skip }) => {
   const reason = lacking();
   skip(reason !== undefined, reason);

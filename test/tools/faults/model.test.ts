@@ -11,6 +11,11 @@ const kept = (id: number, agentId: string) => ({
   image_size: 2.5,
   labels: labels(agentId),
 });
+/** Kept beside its agent's server. */
+const beside = (id: number, agentId: string) => ({
+  ...kept(id, agentId),
+  labels: { ...labels(agentId), 'agent-snapshot': 's1' },
+});
 const server = (id: number, agentId: string) => ({
   id,
   name: `agent-${agentId}`,
@@ -41,6 +46,8 @@ function healthy(): Snapshot {
     joinNames: [{ name: 'join-1', agent_id: 'a1' }],
     serverNames: [],
     slots: [],
+    kept: [{ snapshot_id: 's1', agent_id: 'a1', why: 'by-hand', status: 'available', hetzner_id: '20' }],
+    drills: [{ drill_id: 'drill-1', status: 'succeeded' }],
     tenants: new Map(),
     orders: [{ session_id: 'cs_1', agent_id: 'a1', attention: null }],
     storedEvents: ['evt_1'],
@@ -51,13 +58,16 @@ function healthy(): Snapshot {
     logins: [],
     clouds: {
       servers: [server(1, 'a1'), { ...server(5, 'off'), status: 'off' }],
-      snapshots: [kept(9, 'asleep')],
+      snapshots: [kept(9, 'asleep'), beside(20, 'a1')],
       sshKeys: ['a1', 'off', 'asleep'].map((id, n) => ({
         id: n + 2,
         name: `agent-${id}`,
         labels: labels(id),
       })),
-      firewalls: [{ id: 3, name: 'agents-default' }],
+      firewalls: [
+        { id: 3, name: 'agents-default' },
+        { id: 4, name: 'agents-drill' },
+      ],
       devices: [
         { id: '1', nodeId: 'd1', name: 'agent-a1.ts.net', hostname: 'join-1', addresses: ['100.64.0.1'] },
         { id: '5', nodeId: 'd5', name: 'agent-off.ts.net', hostname: 'join-5', addresses: ['100.64.0.5'] },
@@ -245,6 +255,28 @@ test.each<[string, string, (snapshot: Snapshot) => void]>([
     'a snapshot of nobody',
     'no snapshot without an agent',
     ({ clouds }) => clouds.snapshots.push(kept(8, 'who')),
+  ],
+  ['a kept snapshot without a row', 'no snapshot nobody knows of', (snapshot) => (snapshot.kept = [])],
+  [
+    'a row whose snapshot is gone',
+    'every snapshot of a row is complete at Hetzner',
+    ({ clouds }) => clouds.snapshots.pop(),
+  ],
+  [
+    'a snapshot that nobody removes',
+    'no snapshot is left half-made',
+    ({ kept }) => (kept[0]!.status = 'removing'),
+  ],
+  [
+    'a kept snapshot of a destroyed agent',
+    'a destroyed agent has nothing anywhere',
+    ({ clouds }) => clouds.snapshots.push(beside(21, 'gone')),
+  ],
+  ['a drill without an end', 'a drill comes to its end', ({ drills }) => (drills[0]!.status = 'running')],
+  [
+    'the server of a drill that is over',
+    'no server without a row',
+    ({ clouds }) => clouds.servers.push({ ...server(7, 'drill-1'), name: 'drill-1' }),
   ],
   [
     'a device of nobody',
