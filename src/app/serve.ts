@@ -10,6 +10,7 @@ import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
 import type { Clock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
+import { openAdopting } from './adopting.ts';
 import { createApp, createOperatorApp, createPublicApp, type HttpDeps } from './api.ts';
 import { openBackups } from './backing-up.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
@@ -101,6 +102,7 @@ function openHttpDeps(
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
     rebuildState: openRebuilding(parts),
+    adoptions: openAdopting(parts),
     makeBackup: openBackups(parts),
     ...pageSettings(parts),
     stopping,

@@ -4,6 +4,7 @@ import { formatMessage, lineBreak } from '@optique/core/message';
 import type { Mode, Parser } from '@optique/core/parser';
 import { type Candidates, createArguments } from './arguments.ts';
 import { type Asked, type Command, PROGRAM, toText } from './command.ts';
+import { adopt } from './commands/adopt.ts';
 import { create, logs, show } from './commands/agents.ts';
 import { canary } from './commands/canary.ts';
 import { doctor } from './commands/doctor.ts';
@@ -28,6 +29,8 @@ import { UsageError } from './connection.ts';
 
 const NO_CANDIDATES: Candidates = { agents: async () => [], operations: async () => [] };
 
+const RECOVERY = [backup, restore, rebuildState];
+
 /** Every command, in the order of the help. */
 function createCommands(candidates: Candidates): Command[] {
   const shared = createArguments(candidates);
@@ -37,6 +40,7 @@ function createCommands(candidates: Candidates): Command[] {
     show(shared),
     open(shared),
     create,
+    adopt(shared),
     ...operationCommands(shared),
     hold(shared),
     release(shared),
@@ -63,9 +67,7 @@ function createCommands(candidates: Candidates): Command[] {
     people,
     tokens,
     sessions,
-    backup,
-    restore,
-    rebuildState,
+    ...RECOVERY,
     mcp,
   ];
 }
