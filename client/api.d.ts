@@ -36,6 +36,23 @@ export interface paths {
         patch: operations["changeAgent"];
         trace?: never;
     };
+    "/api/agents/{agentId}/adopt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a server that was made by hand in one of the Hetzner projects an agent, or say what that would do */
+        post: operations["adoptServer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/agents/{agentId}/destroy": {
         parameters: {
             query?: never;
@@ -1118,6 +1135,56 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Adoption: {
+            /** @description What its owner runs on the server, as root, so that the service may log in. It has no secret in it; null with a mere plan */
+            accessScript: string | null;
+            agentId: string;
+            /** @description What is different on the server afterwards */
+            changes: string[];
+            /** @description What becomes part of the agent’s stack */
+            imports: string[];
+            location: string;
+            /** @description What no adoption does */
+            never: string[];
+            /** @description What does it; null: this is what would be done */
+            operationId: string | null;
+            plan: string;
+            /** @description The Hetzner project of the server */
+            project: string;
+            /** @description Why it cannot be adopted; empty: it can */
+            refusals: string[];
+            region: string;
+            server: {
+                ipv4: string | null;
+                location: string;
+                name: string;
+                serverId: string;
+                serverType: string;
+                /** @description What its disk was made from, if Hetzner still tells */
+                system: string | null;
+            };
+        };
+        AdoptServer: {
+            /** @description Whether to do it; default: only say what */
+            apply?: boolean;
+            /** @description The server’s own host key: /etc/ssh/ssh_host_ed25519_key.pub. Needed to apply */
+            hostKey?: string;
+            /** @enum {string} */
+            plan?: "starter" | "pro" | "max";
+            /** @description Default: the Hetzner project that has such a server */
+            project?: string;
+            /**
+             * @description Default: the server’s location
+             * @example eu-central
+             */
+            region?: string;
+            /**
+             * @description Hetzner’s id or name of the server
+             * @example web1
+             */
+            server: string;
+            userId: string;
+        };
         Agent: {
             agentId: string;
             /** @description How its subscription stands; null without one, and until it was read for the first time */
@@ -1397,10 +1464,10 @@ export interface components {
                 step: string;
             }[];
             /**
-             * @description `warm`: a server of the pool was taken over
+             * @description `warm`: a server of the pool was taken over; `adopted`: one that was made by hand
              * @enum {string}
              */
-            way: "cold" | "warm";
+            way: "cold" | "warm" | "adopted";
         };
         NewAgent: {
             agentId?: components["schemas"]["AgentId"];
@@ -1490,7 +1557,7 @@ export interface components {
             failedStep: string | null;
             finishedAt: string | null;
             /** @enum {string} */
-            kind: "provision" | "adopt" | "import" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "snapshot" | "rebuild" | "revert" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
+            kind: "provision" | "adopt-server" | "adopt" | "import" | "start" | "stop" | "restart" | "reconfigure" | "resize" | "refresh" | "snapshot" | "rebuild" | "revert" | "suspend" | "resume" | "hibernate" | "wake" | "rollback" | "destroy";
             /** Format: uuid */
             operationId: string;
             /** @description The number of failed tries */
@@ -2061,6 +2128,61 @@ export interface operations {
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
             /** @description The agent is being destroyed */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["NotJson"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    adoptServer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                agentId: components["schemas"]["AgentId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AdoptServer"];
+            };
+        };
+        responses: {
+            /** @description What would be done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Adoption"];
+                };
+            };
+            /** @description Accepted; the operation that does it */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Adoption"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description It cannot be adopted, or this service has no access to the clouds */
             409: {
                 headers: {
                     [name: string]: unknown;

@@ -8,6 +8,7 @@ import { createGithubRouter } from './github/router.ts';
 import { refuseOtherHosts, refuseOtherUsers } from './guards.ts';
 import { createValidationRouter } from './hetzner/answer-validation.ts';
 import { createHetznerRouter } from './hetzner/router.ts';
+import { createHandMadeRouter } from './machines/hand-made.ts';
 import { createMachinesRouter } from './machines/simulated.ts';
 import { createNetworkRouter, type Network } from './network.ts';
 import type { SandboxSettings } from './settings.ts';
@@ -17,6 +18,7 @@ import { createInvoicePageRouter } from './stripe/invoice-page.ts';
 import { createPortalRouter } from './stripe/portal.ts';
 import { createStripeRouter } from './stripe/router.ts';
 import type { ControlServer } from './tailscale/control-server.ts';
+import { joinTailnet } from './tailscale/devices.ts';
 import { createTailscaleRouter } from './tailscale/router.ts';
 import { createSimulatedControl } from './tailscale/simulated.ts';
 import type { SandboxTokens } from './tokens.ts';
@@ -63,6 +65,7 @@ export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   app.use('/invoice', createInvoicePageRouter({ database }));
 
   app.use('/sandbox', faults.router);
+  if (!settings.realMachines) app.use('/sandbox', createHandMadeRouter({ database, joinTailnet }));
   app.use('/sandbox', createCredentialsRouter(database, tokens));
   app.use('/sandbox', createNetworkRouter(deps.network ?? (() => ({ machines: 'simulated' }))));
   app.use('/sandbox', createValidationRouter(database));

@@ -9,6 +9,8 @@ export type Network =
       loginServer: string;
       /** Prefix of a command that must run in the controller's own namespace on the machines' network. */
       enter: string[];
+      /** A socket on which HTTP's CONNECT opens connections into the machines' network. */
+      gate: string;
       /** The programs to use in that namespace. */
       tailscale: string;
       tailscaled: string;

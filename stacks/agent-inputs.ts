@@ -13,6 +13,23 @@ const line = z
   .regex(/^[\x20-\x7e]*$/, 'is not a single line of text');
 const publicKey = line.startsWith('ssh-ed25519 ');
 
+/** The most that Hetzner takes of a label's name and of its value. */
+const LONGEST_LABEL = 320;
+
+/** A server that was made by hand and is becoming the agent's, as it was before anything was changed. */
+export const adoptingSchema = z.object({
+  serverId: serverIdSchema,
+  /** Its public address, over which it is let into the tailnet. */
+  ipv4: z.ipv4(),
+  /** The host key that it shows there; a server that shows another one gets nothing. */
+  hostPublicKey: publicKey,
+  before: z.object({
+    name: z.string().min(1).max(253),
+    labels: z.record(z.string().max(LONGEST_LABEL), z.string().max(LONGEST_LABEL)),
+  }),
+});
+export type Adopting = z.infer<typeof adoptingSchema>;
+
 /**
  * The inputs of an agent's stack, without its secrets. They are stored in the agent's row (`agents.inputs`).
  * Runners send them too, so every field is validated.
@@ -79,6 +96,11 @@ export const agentInputsSchema = z.object({
       outdated: z.array(serverIdSchema).max(1_000).optional(),
     })
     .optional(),
+  /**
+   * Set until the agent runs on a server that it adopts. Until then that server is its owner's: a rollback or
+   * a destroy gives it back, and deletes nothing of it.
+   */
+  adopting: adoptingSchema.optional(),
   /** The tailnet's login server, unless it is Tailscale's own. */
   loginServer: z
     .url({ protocol: /^https?$/ })

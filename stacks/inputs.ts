@@ -1,6 +1,6 @@
 import type { AgentInputs } from './agent-inputs.ts';
 
-export type { AgentInputs } from './agent-inputs.ts';
+export type { Adopting, AgentInputs } from './agent-inputs.ts';
 
 export interface AgentSecrets {
   /** The OpenSSH private part of the server's first host key, which the first Ansible run replaces. */

@@ -68,7 +68,7 @@ export interface WakingUserData extends Pick<UserData, 'hostname'> {
   joining?: Joining | undefined;
 }
 
-type Joining = Pick<UserData, 'joinName' | 'tailnetKey' | 'loginServer'>;
+export type Joining = Pick<UserData, 'joinName' | 'tailnetKey' | 'loginServer'>;
 
 /** A tailscaled that holds the keys of a removed or expired device might ignore a new tailnet key. */
 const FORGET_IDENTITY = `systemctl stop tailscaled
@@ -97,6 +97,17 @@ function renderJoining(joining: Joining, before = ''): string {
 runcmd:
   - |
 ${indent(joinScript(joining, before), 4)}
+`;
+}
+
+/** What a new server's first boot does to join, for a server that has booted long ago. Holds a secret. */
+export function renderJoinScript(joining: Joining): string {
+  return `umask 077
+mkdir -p /etc/agent
+cat >${KEY_FILE} <<'END'
+${joining.tailnetKey}
+END
+${joinScript(joining, '')}
 `;
 }
 

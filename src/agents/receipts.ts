@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 import type { Database, Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
+import { findAdoption } from './adoptions.ts';
 import { audit } from './audit.ts';
 import { findLastSnapshot } from './snapshots.ts';
 
@@ -60,11 +61,13 @@ export async function issueReceipt(
     .select('snapshot_id as snapshotId')
     .where('agent_id', '=', agentId)
     .executeTakeFirstOrThrow();
+  const adoption = await findAdoption(trx, agentId);
   const body = jsonText({
     agentId,
     kind,
     agent: { ...agent, createdAt: agent.createdAt.toISOString() },
     evidence: evidence ?? null,
+    ...(adoption !== undefined && { adoption }),
     ...(kind === 'destroy' && { lastSnapshot: await readLast(trx, agentId) }),
   });
   const { receiptId, hash } = await trx

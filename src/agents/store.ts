@@ -57,7 +57,8 @@ export class NoProjectError extends ConflictError {
   override name = 'NoProjectError';
 }
 
-function whyTaken({ agent_id: agentId, status }: AgentRow): string {
+/** Why the id of this agent cannot be used again. */
+export function whyTaken({ agent_id: agentId, status }: AgentRow): string {
   return status === 'destroyed'
     ? `The id ${agentId} was used by an agent that is destroyed; an id is never used again`
     : `An agent ${agentId} exists already`;

@@ -1,6 +1,7 @@
 import express, { type Express } from 'express';
 import helmet from 'helmet';
 import { createBuyerPages, createDashboard } from '../dashboard/router.ts';
+import { adoptServer } from '../http/agents/adopt-server.ts';
 import { changeAgent } from '../http/agents/change-agent.ts';
 import { placeHold, releaseHold } from '../http/agents/change-holds.ts';
 import { createAgent } from '../http/agents/create-agent.ts';
@@ -67,6 +68,7 @@ const OPERATOR_ROUTES = [
   createAgent,
   showAgent,
   changeAgent,
+  adoptServer,
   ...operationRequests,
   placeHold,
   releaseHold,

@@ -35,6 +35,7 @@ import { type NodeConfig, openControllerNode } from '../tailnet/controller-node.
 import type { HandOver } from '../tailnet/hand-over.ts';
 import type { TailnetNode } from '../tailnet/node.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
+import { openAdmission } from './admission.ts';
 import { configurationVersion } from './configuration-version.ts';
 import { type OpenHandOver, openHandOver } from './hand-over.ts';
 import { openProjects } from './open-projects.ts';
@@ -72,6 +73,8 @@ export interface EngineParts {
   processTags: Record<string, string>;
   /** How many idle engine processes to keep for the next attempt. */
   idle: number;
+  /** Whether servers that were made by hand are adopted here; not on a runner. */
+  adopts?: boolean;
   /** Simulated machines: a version of the playbook is checked once, not for every agent. */
   checksOnce?: boolean;
   log: Log;
@@ -108,9 +111,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     openProject,
     ownProjects: connections.hcloud.projects.map(({ name }) => name),
     tailscale: createTailscaleClient(connections.tailscale),
-    executor,
-    state,
-    health,
+    ...{ executor, state, health },
     vault: createVault(connections.pulumi.keyring),
     sealNew: createSealNew(connections.pulumi.keyring),
     settings: provisionSettings(parts),
@@ -121,6 +122,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     ...{ ...parts.snapshots, ...(parts.images && { images: parts.images }) },
     ...(parts.projects && { projects: parts.projects }),
     slots: parts.slots(handOver.handOver, canReach),
+    ...(parts.adopts && { admission: openAdmission(connections, node?.dial) }),
     takeStackOver: (run) => takeStackOver(runbookParts, run),
   };
   return {

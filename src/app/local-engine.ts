@@ -37,6 +37,7 @@ export function openLocalEngine(
     projects: createProjectParts(database),
     slots: (handOver, canReach) => createSlotParts(database, handOver, canReach),
     idle,
+    adopts: true,
     checksOnce: !(config.mode === 'sandbox' && config.sandbox.checksPlaybook === 'always'),
   });
 }

@@ -10,6 +10,7 @@ import type { Log } from '../log.ts';
 import type { EventHub } from '../operations/events/event-hub.ts';
 import type { Clock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
+import { openAdopting } from './adopting.ts';
 import { createApp, createOperatorApp, createPublicApp, type HttpDeps } from './api.ts';
 import { openBackups } from './backing-up.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
@@ -102,6 +103,7 @@ function openHttpDeps(
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
     ...openRecovery(parts),
+    adoptions: openAdopting(parts),
     makeBackup: openBackups(parts),
     ...pageSettings(parts),
     stopping,

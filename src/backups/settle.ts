@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { forgetSlots } from './forget-slots.ts';
 
 /** Operations that may be done again: they look first for what an earlier attempt has done. */
-const REPEATED = ['provision', 'destroy', 'rollback', 'adopt'];
+const REPEATED = ['provision', 'destroy', 'rollback', 'adopt', 'adopt-server'];
 
 const NOBODY = 'worker_id = null, lease_until = null, updated_at = now()';
 

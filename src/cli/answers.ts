@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { adoptionJson } from '../http/agents/adoption-json.ts';
 import { agentJson } from '../http/agents/agent-json.ts';
 import { receiptJson } from '../http/agents/receipt-json.ts';
 import { drillJson, drillsJson, snapshotJson, snapshotsJson } from '../http/agents/snapshot-json.ts';
@@ -53,6 +54,7 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/canary': z.object({ items: z.array(canaryJson) }),
   'POST /api/canary': canaryJson,
   'GET /api/rekey': rekeyJson,
+  'POST /api/agents/{agentId}/adopt': adoptionJson,
   'POST /api/rebuild-state': rebuiltJson,
   'POST /api/rebuild-state/accept': z.object({ accepted: z.literal(true) }),
   'GET /api/backups': backupsJson,

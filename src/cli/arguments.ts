@@ -21,6 +21,10 @@ export function createArguments({ agents, operations }: Candidates) {
   const operation = idParser('OPERATION', operations);
   return {
     agent: argument(agent, { description: toText('its id'), errors: missing('an agent id') }),
+    newAgent: argument(string({ metavar: 'AGENT' }), {
+      description: toText('the id that it gets, which was never used before'),
+      errors: missing('an agent id'),
+    }),
     operation: argument(operation, {
       description: toText('its id'),
       errors: missing('an operation id'),

@@ -1,5 +1,6 @@
 import express, { type ErrorRequestHandler, type RequestHandler, Router } from 'express';
 import { z } from 'zod';
+import { listSnapshots } from '../agents/snapshots.ts';
 import { NotFoundError } from '../errors.ts';
 import { actorOf, refuseForbidden } from '../http/actor.ts';
 import { findAgentJson } from '../http/agents/present-agents.ts';
@@ -101,7 +102,10 @@ function confirm(deps: HttpDeps): RequestHandler {
     refuseForbidden(request, response, { least: leastRoleFor(operation) });
     const agent = await findAgentJson(deps.database, parseAgentId(request.params.agentId));
     const title = `${capitalized(operation.kind)} ${agent.agentId}?`;
-    sendPage(response, deps, { title, main: confirmPage(agent, operation), operator: true });
+    const snapshots =
+      operation.needsSnapshot === true ? await listSnapshots(deps.database, agent.agentId) : [];
+    const complete = snapshots.filter(({ status }) => status === 'available');
+    sendPage(response, deps, { title, main: confirmPage(agent, operation, complete), operator: true });
   };
 }
 

@@ -39,6 +39,7 @@ import * as recovery from './migrations/0039-recovery.ts';
 import * as projects from './migrations/0040-projects.ts';
 import * as agentSnapshots from './migrations/0041-agent-snapshots.ts';
 import * as installationId from './migrations/0042-installation-id.ts';
+import * as adoptions from './migrations/0044-adoptions.ts';
 import * as poolMisses from './migrations/0045-pool-misses.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
@@ -80,6 +81,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0040-projects': projects,
   '0041-agent-snapshots': agentSnapshots,
   '0042-installation-id': installationId,
+  '0044-adoptions': adoptions,
   '0045-pool-misses': poolMisses,
 };
 

@@ -1,5 +1,6 @@
 import type { Generated, GeneratedAlways } from 'kysely';
 import type { ExecutorName } from '../config/executor-name.ts';
+import type { AdoptionTables } from './adoption-tables.ts';
 import type { AgentSnapshotTables } from './agent-snapshot-tables.ts';
 import type { AuditChainTable, AuditHeadTable, AuditLogTable, ReceiptTable } from './audit-tables.ts';
 import type {
@@ -54,6 +55,7 @@ export interface Tables
     ProposalTables,
     ImageTables,
     AgentSnapshotTables,
+    AdoptionTables,
     KeyTables,
     CanaryTables,
     RecoveryTables,

@@ -24,6 +24,8 @@ export interface ServerActions {
    * @returns false if Hetzner has no such firewall or no such server.
    */
   applyFirewall(firewallId: number, serverId: string, options: Waiting): Promise<boolean>;
+  /** Takes a firewall off a server; one that it is not under, or that is gone, is fine. */
+  removeFirewall(firewallId: number, serverId: string, signal: AbortSignal): Promise<void>;
 }
 
 export type Waiting = { wait: false } | { wait: true; signal: AbortSignal };
@@ -65,7 +67,34 @@ export function createServerActions(call: Call): ServerActions {
           await untilFinished(call, { name: 'firewall', action: each }, waiting.signal);
       return begun !== undefined;
     },
+    removeFirewall: async (firewallId, serverId, signal) => {
+      for (const each of await beginToRemove(call, { firewallId, serverId }, signal))
+        await untilFinished(call, { name: 'firewall', action: each }, signal);
+    },
   };
+}
+
+const toTarget = (serverId: string) => [{ type: 'server', server: { id: Number(serverId) } }];
+const begunActions = z.object({ actions: z.array(actionSchema) });
+
+async function beginToRemove(
+  call: Call,
+  { firewallId, serverId }: { firewallId: number; serverId: string },
+  signal: AbortSignal,
+): Promise<Action[]> {
+  const body = { remove_from: toTarget(serverId) };
+  try {
+    const answer = await call('POST', `/firewalls/${firewallId}/actions/remove_from_resources`, {
+      body,
+      signal,
+    });
+    return parseAnswer(begunActions, answer, HETZNER).actions;
+  } catch (error) {
+    const isDone =
+      error instanceof HttpError && (error.code === 'firewall_already_removed' || error.status === 404);
+    if (!isDone) throw error;
+    return [];
+  }
 }
 
 /**
@@ -77,11 +106,11 @@ async function beginToApply(
   { firewallId, serverId }: { firewallId: number; serverId: string },
   signal?: AbortSignal,
 ): Promise<Action[] | undefined> {
-  const body = { apply_to: [{ type: 'server', server: { id: Number(serverId) } }] };
+  const body = { apply_to: toTarget(serverId) };
   const path = `/firewalls/${firewallId}/actions/apply_to_resources`;
   try {
     const answer = await call('POST', path, { body, signal });
-    return parseAnswer(z.object({ actions: z.array(actionSchema) }), answer, HETZNER).actions;
+    return parseAnswer(begunActions, answer, HETZNER).actions;
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
     if (error.code === 'firewall_already_applied') return [];

@@ -29,10 +29,12 @@ import {
   serverTypeSchema,
   sshKeySchema,
 } from './resources.ts';
+import { describeServer, type ServerDescription } from './server-description.ts';
 import { createSnapshotCalls, type SnapshotCalls } from './snapshots.ts';
 
 export type { HetznerAccount, Page } from './calls.ts';
 export type { Firewall, Server, ServerPrice, ServerType, Snapshot, SshKey } from './resources.ts';
+export type { ServerDescription } from './server-description.ts';
 
 /** The service's own calls to Hetzner; the stacks create the resources. @see https://docs.hetzner.cloud */
 export interface HetznerClient extends ServerActions, SnapshotCalls {
@@ -53,7 +55,16 @@ export interface HetznerClient extends ServerActions, SnapshotCalls {
   getServer(serverId: string): Promise<Server | undefined>;
   /** Replaces all labels. */
   setServerLabels(serverId: string, labels: Record<string, string>): Promise<void>;
+  /** Renames a server and replaces all its labels, in one call. */
+  setServerIdentity(
+    serverId: string,
+    identity: { name: string; labels: Record<string, string> },
+  ): Promise<void>;
   setSshKeyLabels(keyId: string, labels: Record<string, string>): Promise<void>;
+  /** Uploads a key. @throws what Hetzner refuses, such as a key that the project has already */
+  createSshKey(key: { name: string; publicKey: string; labels: Record<string, string> }): Promise<void>;
+  /** Finds a server by its id or its name, with all that an adoption has to know. */
+  describeServer(idOrName: string): Promise<ServerDescription | undefined>;
   /** Whether the action that creates or starts the server has failed: it will not come up by itself. */
   failedToStart(serverId: string): Promise<boolean>;
   /**
@@ -102,6 +113,11 @@ export function createHetznerClient(account: HetznerAccount, watch?: CallWatch):
     },
     setServerLabels: async (serverId, labels) =>
       void (await call('PUT', `/servers/${serverId}`, { body: { labels } })),
+    setServerIdentity: async (serverId, identity) =>
+      void (await call('PUT', `/servers/${serverId}`, { body: identity })),
+    createSshKey: async ({ name, publicKey, labels }) =>
+      void (await call('POST', '/ssh_keys', { body: { name, public_key: publicKey, labels } })),
+    describeServer: (idOrName) => describeServer(call, idOrName),
     setSshKeyLabels: async (keyId, labels) =>
       void (await call('PUT', `/ssh_keys/${keyId}`, { body: { labels } })),
     failedToStart: async (serverId) => {

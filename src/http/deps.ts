@@ -12,6 +12,7 @@ import type { EventHub } from '../operations/events/event-hub.ts';
 import type { SharedFeed } from '../operations/events/shared-feed.ts';
 import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
+import type { AdoptionPlan, AdoptionRequest, BegunAdoption } from '../recovery/adopt-server.ts';
 import type { Rebuilt } from '../recovery/rebuild-state.ts';
 import type { SlotRemoval } from '../recovery/remove-slot.ts';
 import type { Secret } from '../secret.ts';
@@ -69,6 +70,13 @@ export interface HttpDeps {
   rebuildState?: ((request: { actor: string; apply: boolean }) => Promise<Rebuilt>) | undefined;
   /** Removes a server of the pool that has lost its row; undefined: as above. */
   removeSlot?: ((request: { slotId: string; actor: string }) => Promise<SlotRemoval>) | undefined;
+  /** Adopts servers that were made by hand; undefined: the clouds cannot be asked from here. */
+  adoptions?:
+    | {
+        plan(request: AdoptionRequest): Promise<AdoptionPlan>;
+        request(request: AdoptionRequest): Promise<BegunAdoption>;
+      }
+    | undefined;
   /** Proxies whose `X-Forwarded-For` is trusted, as in Express's `trust proxy`; none by default. */
   trustedProxies?: TrustedProxies | undefined;
   /** The sandbox's checkout page, linked from the dashboard. */

@@ -3,12 +3,17 @@ import type { Database } from '../database/connect.ts';
 import type { OperationRow } from './claims.ts';
 import { readSteps, timeline } from './events/events.ts';
 
-/** `cold`: the server was created for the agent. `warm`: a server that waited was taken over. */
-export const WAYS = ['cold', 'warm'] as const;
+/**
+ * `cold`: the server was created for the agent. `warm`: a server that waited was taken over. `adopted`: it
+ * was made by hand.
+ */
+export const WAYS = ['cold', 'warm', 'adopted'] as const;
+/** The ways of provisions. */
+export const PROVISION_WAYS = ['cold', 'warm'] as const satisfies Way[];
 export type Way = (typeof WAYS)[number];
 
 /** How an agent's operation `o` got its server, in SQL. */
-export const wayOfOperation: RawBuilder<Way> = sql<Way>`case when exists (
+export const wayOfOperation: RawBuilder<Way> = sql<Way>`case when o.kind = 'adopt-server' then 'adopted' when exists (
   select 1 from slots s where s.served_by = o.operation_id) then 'warm' else 'cold' end`;
 
 /** Where the time from the order to the running agent went. */
@@ -24,7 +29,7 @@ export interface Ledger {
   steps: { step: string; seconds: number }[];
 }
 
-/** Returns the ledger of an agent's first provision; undefined if it never had one. */
+/** Returns the ledger of an agent's first provision, or of its adoption; undefined if it never had one. */
 export async function readLedger(database: Database, agentId: string): Promise<Ledger | undefined> {
   const row = await database
     .selectFrom('operations as o')
@@ -32,7 +37,7 @@ export async function readLedger(database: Database, agentId: string): Promise<L
     .selectAll('o')
     .select(['e.received_at', wayOfOperation.as('way')])
     .where('o.agent_id', '=', agentId)
-    .where('o.kind', '=', 'provision')
+    .where('o.kind', 'in', ['provision', 'adopt-server'])
     .orderBy('o.sequence')
     .limit(1)
     .executeTakeFirst();

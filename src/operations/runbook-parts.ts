@@ -8,6 +8,7 @@ import type { HetznerClient } from '../hetzner/hetzner.ts';
 import type { StackEngine } from '../pulumi/engine/stack-engine.ts';
 import type { StateStore } from '../pulumi/state-store.ts';
 import type { ClaimedSlot } from '../slots/claimed.ts';
+import type { Admission } from '../tailnet/admission/admission.ts';
 import type { HealthCheck } from '../tailnet/agent-health.ts';
 import type { HandOver } from '../tailnet/hand-over.ts';
 import type { TailscaleClient } from '../tailscale/tailscale.ts';
@@ -145,6 +146,10 @@ export interface RunbookParts {
   projects?: ProjectParts;
   /** The images of configured disks; absent on a runner, and where an image is made. */
   images?: ImageParts;
+  /** How servers that were made by hand are let in; absent on a runner. */
+  admission?: Admission;
+  /** How long an attempt waits until a server that was made by hand lets it in; default a minute. */
+  accessSeconds?: number;
   /** Gives the stack of a slot that the agent has not adopted yet the agent's name. */
   takeStackOver?: (run: Attempt) => Promise<void>;
   /** Names new servers; default: random names. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { markGivenBack } from '../agents/adoptions.ts';
 import { evidenceSchema, issueReceipt } from '../agents/receipts.ts';
 import { giveSnapshotsUp } from '../agents/snapshots.ts';
 import { getAgent, markDestroyed, markDestroying, recordDestroyFailure } from '../agents/store.ts';
@@ -43,6 +44,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
     await giveSnapshotsUp(trx, agentId);
     await issueReceipt(trx, { agentId, kind: 'destroy', evidence });
     await markDestroyed(trx, agentId);
+    await markGivenBack(trx, agentId);
     await markAdopted(trx, agentId);
   },
   reported: () => ({ kind: 'destroyed' }),

@@ -53,8 +53,7 @@ export const revert = defineOperation<z.infer<typeof effect>>({
     loses: 'and lose everything since that snapshot',
     explain: () =>
       'This deletes its server and makes another one from the snapshot. Everything on its disk since then is lost, its ' +
-      'public addresses change, and it is away for some minutes. The snapshot stays. Its id stands under Snapshots on ' +
-      'the agent’s page.',
+      'public addresses change, and it is away for some minutes. The snapshot stays.',
   },
   run: (parts) => async (attempt) => {
     attempt.step('preparing');

@@ -85,6 +85,11 @@ test('a revert is offered once there is a complete snapshot, and refused for any
     service.database,
   );
   expect(reasons(await page(agentId))).not.toHaveProperty('Revert');
+  expect(await page(`${agentId}/revert`)).toMatch(
+    new RegExp(
+      `<select name="snapshot"><option value="${SNAPSHOT}">[-0-9: ]+ UTC, by hand, 1.00 GB</option></select>`,
+    ),
+  );
   const other = '22222222-2222-4222-8222-222222222222';
   expect(await revert(other)).toMatchObject({
     status: 409,

@@ -47,6 +47,50 @@ async function buy(order: Record<string, string>): Promise<void> {
   await submit(`/checkout/${id}`, { card: '4242424242424242' });
 }
 
+/** A server as a person orders it in Hetzner's console. */
+async function orderByHand(name: string): Promise<void> {
+  const { hcloudEndpoint, hcloudToken } = installation.connection;
+  const response = await fetch(`${hcloudEndpoint}/servers`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${hcloudToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      name,
+      server_type: 'cx23',
+      image: 'debian-12',
+      location: 'nbg1',
+      labels: { team: 'shop' },
+    }),
+  });
+  expect(response.ok, await response.clone().text()).toBe(true);
+}
+
+it('adopts a server that was made by hand', async () => {
+  await orderByHand('web1');
+  const words = ['agents', '--', 'adopt', 'adopted', '--server', 'web1', '--user-id', 'eve'];
+  const run = (...more: string[]) => installation.run([...words, ...more]);
+  const json = { server: 'web1', userId: 'eve' };
+  const refusals = async () => (await installation.ask('/api/agents/adopted/adopt', { json })).body.refusals;
+  await eventually('it runs', async () => (await refusals()).length === 0, {
+    withinSeconds: 60,
+    describe: installation.terminal,
+  });
+  const planned = await run('--dry-run');
+  expect(planned.stdout).toMatch(/Is imported:\n- server web1 \(\d+\), cx23, debian 12: as it is/);
+  expect(planned.stdout).toMatch(/Never happens:\n- the server is not made again, deleted/);
+  const hostKey = `ssh-ed25519 ${'A'.repeat(68)} root@web1`;
+  const adopted = await run('--host-key', hostKey, '--yes', '--wait');
+  expect(adopted.code, adopted.stdout + adopted.stderr).toBe(0);
+  expect(adopted.stdout).toMatch(/^ssh root@[\d.]+ sh -s <<'END'\nOPS_KEY='ssh-ed25519 /m);
+  expect(adopted.stdout).toMatch(/adopt-server succeeded/);
+  const { status, health, serverName } = await agent('adopted');
+  expect({ status, health }).toEqual({ status: 'running', health: 'healthy' });
+  const { servers } = await listHoldings(installation.connection);
+  expect(servers.map(({ name }) => name)).toContain(serverName);
+  expect((await installation.ask('/api/agents/adopted/ledger')).body).toMatchObject({ way: 'adopted' });
+  const again = await installation.ask('/api/agents/other/adopt', { json: { ...json, server: serverName } });
+  expect(again.body.refusals).toContainEqual(expect.stringContaining('is that of agent adopted'));
+}, 180_000);
+
 it('begins with agents that run, are stopped and held, and a slot', async () => {
   await buy({ agentId: 'paid', userId: 'ada', region: 'eu-central' });
   for (const agentId of ['stopped', 'held', 'plain'])
@@ -64,9 +108,9 @@ it('begins with agents that run, are stopped and held, and a slot', async () => 
     async () => (await installation.query("select from slots where status = 'ready'")).length === 1,
     { withinSeconds: 90, describe: installation.terminal },
   );
-  await untilRecordsKept(installation, 5);
+  await untilRecordsKept(installation, 6);
   before = await listHoldings(installation.connection);
-  expect(before.servers).toHaveLength(5);
+  expect(before.servers).toHaveLength(6);
 }, 300_000);
 
 const patch = (body: object) => ({
@@ -103,14 +147,14 @@ it('finds everything again, and imports it without touching a server', async () 
   const rebuilt = await cli('rebuild-state', '--yes', '--json');
   expect(rebuilt.code, rebuilt.stderr).toBe(0);
   const { agents, slots, ...others } = JSON.parse(rebuilt.stdout);
-  expect(agents.map((one: { action: string }) => one.action)).toEqual(Array(4).fill('rebuilt'));
+  expect(agents.map((one: { action: string }) => one.action)).toEqual(Array(5).fill('rebuilt'));
   expect(slots).toEqual([{ slotId: expect.stringMatching(/^slot-/), action: 'unclear' }]);
   expect(others).toMatchObject({ snapshots: 1, orders: 1, unclear: leftSlot });
   await eventually(
     'every stack is imported',
     async () =>
       (await installation.query("select from operations where kind = 'import' and status = 'succeeded'"))
-        .length === 4,
+        .length === 5,
     { withinSeconds: 120, describe: installation.terminal },
   );
   expect(await listHoldings(installation.connection)).toEqual(atLeast(before));
@@ -127,7 +171,7 @@ it('knows of each agent what it knew', async () => {
   });
 }, 90_000);
 
-it.each(['paid', 'stopped', 'held', 'plain'])(
+it.each(['paid', 'stopped', 'held', 'plain', 'adopted'])(
   'has a clean preview of the stack of %s',
   async (agentId) => {
     const preview = await installation.npm([
@@ -145,7 +189,7 @@ it.each(['paid', 'stopped', 'held', 'plain'])(
 
 it('a second rebuild changes nothing', async () => {
   const again = JSON.parse((await cli('rebuild-state', '--yes', '--json')).stdout);
-  expect(again.agents.map((one: { action: string }) => one.action)).toEqual(Array(4).fill('known'));
+  expect(again.agents.map((one: { action: string }) => one.action)).toEqual(Array(5).fill('known'));
   expect(again.orders).toBe(0);
 }, 60_000);
 
@@ -219,16 +263,16 @@ it('restores a backup, and finds what happened after it', async () => {
   const actions = Object.fromEntries(
     rebuilt.agents.map((one: { agentId: string; action: string }) => [one.agentId, one.action]),
   );
-  const corrected = { paid: 'corrected', held: 'corrected', next: 'corrected' };
+  const corrected = { paid: 'corrected', held: 'corrected', next: 'corrected', adopted: 'corrected' };
   expect(actions).toEqual({ ...corrected, later: 'rebuilt', plain: 'destroyed' });
   await eventually(
     'every stack is imported',
     async () =>
       (
         await installation.query(
-          "select from operations where kind = 'import' and status = 'succeeded' and created_at > now() - interval '5 minutes' and agent_id = any('{paid,held,next,later}')",
+          "select from operations where kind = 'import' and status = 'succeeded' and created_at > now() - interval '5 minutes' and agent_id = any('{paid,held,next,later,adopted}')",
         )
-      ).length >= 4,
+      ).length >= 5,
     { withinSeconds: 120, describe: installation.terminal },
   );
   expect((await listHoldings(installation.connection)).servers).toEqual(expect.arrayContaining(servers));

@@ -7,6 +7,7 @@ import { findMachineProcesses, reachable, type Screen } from '../support/machine
 import { type Collector, startCollector } from '../support/otlp-collector.ts';
 import { sweepInstallation } from '../support/sweep-now.ts';
 import { secondsInCopies } from './prepared-ansible.ts';
+import { testAdopted } from './running/adopted.ts';
 import { testOtherUsers } from './running/other-users.ts';
 import { testTrace } from './running/trace.ts';
 
@@ -425,6 +426,8 @@ describeWithMachines('agents on real machines', () => {
       withinSeconds: 10,
     });
   }, 90_000);
+
+  testAdopted(() => ({ installation, fleet }));
 });
 
 /** Neither in a log of ours nor in an argument list. */

@@ -49,6 +49,7 @@ const TABLES = [
   'agent_changes',
   'snapshot_drills',
   'agent_snapshots',
+  'adoptions',
   'operations',
   'stripe_events',
   'agents',

@@ -22,6 +22,18 @@ import { type OperationsFixture, OUTPUTS } from './operations-fixture.ts';
 
 type Verb = 'up' | 'renew-key' | 'import' | 'refresh' | 'destroy' | 'unlock';
 
+/** What Hetzner tells of every server that is looked at for an adoption. */
+const DESCRIPTION = {
+  serverType: 'cx23',
+  location: 'nbg1',
+  system: 'debian 12',
+  image: 'debian-12',
+  privateNetworks: 0,
+  isInPlacementGroup: false,
+  isInRescue: false,
+  hasIso: false,
+};
+
 /** Once for all: to derive its key takes as long as a test. */
 const vault = createVault(new Secret('passphrase'));
 
@@ -39,7 +51,11 @@ export function createRunbookFixture(at: OperationsFixture) {
       | 'rebuild'
       | 'firewall'
       | 'snapshot'
-      | 'rename',
+      | 'rename'
+      | 'name server'
+      | 'create ssh key'
+      | 'remove firewall'
+      | 'create key',
       Error[]
     >
   > = {};
@@ -237,6 +253,23 @@ export function createRunbookFixture(at: OperationsFixture) {
         await reach(`label server ${id}`);
         servers.find((one) => one.id === id)!.labels = labels;
       },
+      setServerIdentity: async (id, identity) => {
+        await reach(`name server ${id} ${identity.name}`, 'name server');
+        Object.assign(servers.find((one) => one.id === id)!, identity);
+      },
+      describeServer: async (id) => {
+        const server = servers.find((one) => one.id === id);
+        return server && { ...server, ...DESCRIPTION };
+      },
+      createSshKey: async (key) => {
+        await reach(`create ssh key ${key.name}`, 'create ssh key');
+        sshKeys.push({ id: `key-${sshKeys.length}`, ...key });
+      },
+      removeFirewall: async (firewallId, id) => {
+        await reach(`remove firewall ${firewallId} ${id}`, 'remove firewall');
+        const server = servers.find((one) => one.id === id)!;
+        server.firewallIds = server.firewallIds.filter((one) => one !== firewallId);
+      },
       setSshKeyLabels: async (id, labels) => {
         await reach(`label ssh key ${id}`);
         sshKeys.find((one) => one.id === id)!.labels = labels;
@@ -280,6 +313,11 @@ export function createRunbookFixture(at: OperationsFixture) {
         if (device !== undefined) device.name = `${label}.tail.ts.net`;
       },
       listKeys: async () => [...tailnetKeys],
+      createKey: async ({ description }) => {
+        await reach(`create key ${description}`, 'create key');
+        tailnetKeys.push({ id: `k${tailnetKeys.length}`, description });
+        return 'tskey-secret';
+      },
       deleteKey: async (id) => {
         await reach(`delete key ${id}`);
         remove(tailnetKeys, (one) => one.id === id);

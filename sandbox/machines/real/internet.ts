@@ -39,6 +39,8 @@ export interface Internet {
   run(command: readonly string[], options?: SpawnOptions): ChildProcess;
   /** Creates another namespace with a link to it. `name`: at most 13 letters and digits. */
   attach(node: { name: string; ipv4: string; ipv6?: string }): Promise<Attachment>;
+  /** Path of the socket that `connect` uses, valid while it is open. */
+  gate: string;
   /** Connects to an address in it, from the control address. */
   connect(host: string, port: number): Promise<Duplex>;
   /** Resolves when the process that holds it has ended. */
@@ -59,6 +61,8 @@ export async function openInternet(options: InternetOptions): Promise<Internet> 
   const environment = taggedEnvironment(tag, options.path);
   const gateway = await startGateway(options, environment);
   const namespace = `/proc/${gateway.pid}/ns/net`;
+  // Through the gateway's working folder, because a socket's path is limited to about a hundred characters.
+  const gate = `/proc/${gateway.pid}/cwd/${GATE}`;
   const closed = once(gateway, 'exit').then(() => undefined);
   return {
     environment,
@@ -69,8 +73,8 @@ export async function openInternet(options: InternetOptions): Promise<Internet> 
         env: { ...more.env, ...environment },
       }),
     attach: (node) => attach(node, namespace, environment),
-    // Through the gateway's working folder, because a socket's path is limited to about a hundred characters.
-    connect: (host, port) => connectThrough(`/proc/${gateway.pid}/cwd/${GATE}`, host, port),
+    gate,
+    connect: (host, port) => connectThrough(gate, host, port),
     closed,
     close: async () => {
       await killAll();

@@ -77,6 +77,7 @@ export async function openMachinesNetwork(
         machines: 'real',
         loginServer: headscale.loginServer,
         enter: controller.enter,
+        gate: internet.gate,
         environment: { ...internet.environment, ...RELAY_OVER_HTTP },
         tailscale,
         tailscaled,

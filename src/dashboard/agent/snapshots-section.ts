@@ -4,7 +4,12 @@ import { copyable } from '../design/copy.ts';
 import { exactTime, when } from '../design/when.ts';
 import { type Html, html } from '../html.ts';
 
-const REASONS = { scheduled: 'schedule', 'by-hand': 'by hand', 'before-destroy': 'before its destroy' };
+/** Why a snapshot was made, in words. */
+export const SNAPSHOT_REASONS = {
+  scheduled: 'schedule',
+  'by-hand': 'by hand',
+  'before-destroy': 'before its destroy',
+};
 
 /** Renders the snapshots of the agent's disk that are kept beside its server; nothing without any. */
 export function snapshotsSection(snapshots: readonly AgentSnapshotRow[]): Html | undefined {
@@ -15,7 +20,7 @@ export function snapshotsSection(snapshots: readonly AgentSnapshotRow[]): Html |
 <tbody>${snapshots.map(
     (one) => html`<tr><th scope="row">${when(one.made_at.toISOString())}</th>
 <td data-label="Status">${badge(one.status)}${one.error !== null && html` <span class="problem">${one.error}</span>`}</td>
-<td data-label="Why">${REASONS[one.why]}</td>
+<td data-label="Why">${SNAPSHOT_REASONS[one.why]}</td>
 <td data-label="Size">${one.size_gb === null ? '–' : `${one.size_gb.toFixed(2)} GB`}</td>
 <td data-label="Kept until">${one.delete_after === null ? '–' : exactTime(one.delete_after.toISOString())}</td>
 <td data-label="Id">${copyable(one.snapshot_id, 'the snapshot’s id')}</td></tr>`,

@@ -9,7 +9,9 @@ export const ledgerJson = z
   .object({
     agentId: z.string(),
     operationId: z.guid(),
-    way: z.enum(WAYS).meta({ description: '`warm`: a server of the pool was taken over' }),
+    way: z.enum(WAYS).meta({
+      description: '`warm`: a server of the pool was taken over; `adopted`: one that was made by hand',
+    }),
     orderedAt: z.iso.datetime(),
     runningAt: z.iso.datetime().nullable(),
     seconds: z.number().nullable().meta({ description: 'Null until the agent runs' }),

@@ -1,5 +1,5 @@
 import { AGENT_STATUSES } from '../../agents/states.ts';
-import { WAYS } from '../../operations/ledger.ts';
+import { PROVISION_WAYS } from '../../operations/ledger.ts';
 import { LONG_BOUNDS, SHORT_BOUNDS, type Tally, type TallyName } from '../../operations/tallies.ts';
 import { type Bucketed, type Family, histogramSamples, PREFIX } from '../../telemetry/families.ts';
 
@@ -58,7 +58,7 @@ const HISTOGRAMS: HistogramDefinition[] = [
     help: 'From the payment to the running agent, by how it got its server',
     tally: 'running',
     labels: ['way'],
-    always: WAYS.map((way) => ({ way })),
+    always: PROVISION_WAYS.map((way) => ({ way })),
   },
   {
     name: 'operation_duration_seconds',

@@ -13,6 +13,7 @@ import { type Budgets, createBudgets } from './budget.ts';
 import { compare, explain } from './compare.ts';
 import { attributeDevices } from './devices.ts';
 import type { CloudView, Finding } from './findings.ts';
+import { setForeignServersAside } from './foreign-servers.ts';
 import { type GoneServer, type GoneSnapshot, reportGone, reportGoneSnapshot } from './gone.ts';
 import { hetznerOf, type SweptClouds, takeInventory } from './inventory.ts';
 import { isExpectedKeyCount } from './key-count.ts';
@@ -94,7 +95,8 @@ async function run(deps: SweepDeps, running: Running): Promise<void> {
   report.omittedKeys = omittedKeys || start?.omittedKeys === true;
   // Whose things are whose may not be known yet.
   const acts = !(await isRecovering(deps.database));
-  const { unlisted, ...others } = await setAgentSnapshotsAside(deps.database, cloud);
+  const own = await setForeignServersAside(deps.database, cloud);
+  const { unlisted, ...others } = await setAgentSnapshotsAside(deps.database, own);
   const { findings, attributed } = await findAll(deps.database, others.cloud);
   const acting = { ...deps, ...clouds, sweepId, budgets, report, say, signal };
   const removed = await removeAll(acting, acts ? findings.filter(isRemoval) : []);

@@ -4,6 +4,7 @@ import { RetryableError } from '../../errors.ts';
 import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
 import { poll } from '../../processes/poll.ts';
+import { giveServerBack } from './give-server-back.ts';
 import {
   findOwned,
   listOwnDevices,
@@ -13,8 +14,8 @@ import {
 } from './recovery.ts';
 
 /**
- * Removes everything an agent has: server, keys, device, stack, history and locks. `kept`: Hetzner's id of
- * the snapshot that stays.
+ * Removes everything an agent has: server, keys, device, stack, history and locks. A server that it was still
+ * adopting is its owner's, and is given back. `kept`: Hetzner's id of the snapshot that stays.
  * @returns what there was, and when each cloud answered that it is gone
  * @throws RetryableError if something is still there at the end
  */
@@ -23,6 +24,8 @@ export async function removeEverything(
   attempt: Attempt,
   kept?: string,
 ): Promise<Evidence> {
+  const { adopting } = attempt.agent.inputs ?? {};
+  if (adopting !== undefined) return giveServerBack(parts, attempt, adopting);
   attempt.step('deleting_resources');
   const listed = await listForReceipt(parts, attempt, kept);
   const stackNames = await listStacks(parts, attempt);

@@ -47,6 +47,28 @@ test('what carries the name of an agent’s server is the agent’s, whatever it
   expect(await fixture.left()).toMatchObject({ servers: [], sshKeys: [], tailnetKeys: [] });
 });
 
+test.each(['pending', 'given-back'] as const)(
+  'a server whose adoption is %s is its owner’s, whatever name and labels are left on it',
+  async (status) => {
+    const server = await fixture.server('ada');
+    const sshKey = await fixture.sshKey('ada');
+    await fixture.agent('ada', { status: status === 'pending' ? 'failed' : 'destroyed' });
+    const ended = status === 'pending' ? {} : { status, ended_at: new Date() };
+    const row = { agent_id: 'ada', project: 'default', server_id: String(server), ...ended };
+    await fixture.database.insertInto('adoptions').values(row).execute();
+    const report = await fixture.sweep();
+    expect(report.findings).toEqual([expect.stringContaining(`SSH key agent-ada (${sshKey})`)]);
+    expect(await fixture.left()).toMatchObject({ servers: [server], sshKeys: [] });
+    // Once it was adopted it is the agent's as any other.
+    await fixture.database
+      .updateTable('adoptions')
+      .set({ status: 'adopted', ended_at: new Date() })
+      .execute();
+    await fixture.sweep();
+    expect(await fixture.left()).toMatchObject({ servers: [] });
+  },
+);
+
 test('a record that differs is written again, but not before a rebuild has read it', async () => {
   await runningAgent('a1');
   const row = { owner_id: 'a1', seen: new Date(), digest: 'a'.repeat(64), key_id: 'k', error: null };

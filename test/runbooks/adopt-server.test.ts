@@ -1,0 +1,285 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { getAgent } from '../../src/agents/store.ts';
+import { ConflictError, InvalidInputError, PermanentError, ShortageError } from '../../src/errors.ts';
+import { applyEffect } from '../../src/operations/effects.ts';
+import { settleFailure, succeed } from '../../src/operations/settle.ts';
+import { requestAdoption } from '../../src/recovery/adopt-server.ts';
+import { adoptServer } from '../../src/runbooks/adopt-server.ts';
+import { destroy } from '../../src/runbooks/destroy.ts';
+import { rollback } from '../../src/runbooks/rollback.ts';
+import { AccessError, type Joining } from '../../src/tailnet/admission/admission.ts';
+import {
+  ask,
+  claim,
+  type OperationsFixture,
+  OUTPUTS,
+  openOperations,
+} from '../support/operations-fixture.ts';
+import {
+  createRunbookFixture,
+  prepareAttempt,
+  type RunbookFixture,
+  server,
+} from '../support/runbook-fixture.ts';
+import { stampAsNew } from '../support/stamp.ts';
+
+let at: OperationsFixture;
+let fixture: RunbookFixture;
+/** What the server was given. */
+let given: Joining[];
+let admissionErrors: Partial<Record<'check' | 'admit' | 'undo', Error>>;
+beforeAll(async () => {
+  at = await openOperations();
+});
+afterAll(() => at.close());
+beforeEach(async () => {
+  await at.empty();
+  fixture = createRunbookFixture(at);
+  given = [];
+  admissionErrors = {};
+  fixture.servers.push({ ...server('x', 1), name: 'web1', labels: { team: 'shop' }, firewallIds: [] });
+  const reach = async (call: keyof typeof admissionErrors) => {
+    fixture.calls.push(call);
+    if (admissionErrors[call] !== undefined) throw admissionErrors[call];
+  };
+  fixture.deps.accessSeconds = 0;
+  fixture.deps.admission = {
+    check: () => reach('check'),
+    admit: async (_, joining) => {
+      given.push(joining);
+      await reach('admit');
+      const { joinName: hostname } = joining;
+      const device = { name: `${hostname}.tail.ts.net`, addresses: [OUTPUTS.tailnetIp], tags: ['tag:agent'] };
+      fixture.devices.push({ nodeId: 'n1', hostname, ...device });
+    },
+    undo: () => reach('undo'),
+  };
+});
+
+const HOST_KEY = `ssh-ed25519 ${'A'.repeat(68)} root@web1`;
+const wanted = { agentId: 'ada', server: '1', userId: 'u1', hostKey: HOST_KEY, actor: 'ann' };
+const request = (more: Partial<typeof wanted> = {}) =>
+  requestAdoption(
+    {
+      database: at.database,
+      queue: at.queue,
+      vault: fixture.vault,
+      projects: new Map([['default', fixture.deps.hetzner]]),
+    },
+    { ...wanted, ...more },
+  );
+const begin = async () => {
+  const { row, claim: own } = await claim(at);
+  const attempt = await prepareAttempt(at, row, fixture);
+  return { ...attempt, row, own };
+};
+/** Requests the adoption and carries one attempt out. */
+const adopt = async () => {
+  await request();
+  const begun = await begin();
+  return { ...begun, ending: adoptServer.run(fixture.deps)(begun.run) };
+};
+const statusOfAdoption = async () =>
+  (await at.database.selectFrom('adoptions').select('status').executeTakeFirst())?.status;
+const web1 = () => fixture.servers.find(({ id }) => id === '1');
+const fail = (own: Awaited<ReturnType<typeof claim>>['claim'], error: unknown) =>
+  settleFailure({ database: at.database, queue: at.queue }, own, { error, step: 'x' });
+
+test('lets it join, marks it, imports it, and configures it', async () => {
+  const { ending, own } = await adopt();
+  const effect = await ending;
+  expect(fixture.calls.filter((call) => !call.startsWith('up foundation'))).toEqual([
+    'step preparing',
+    'step awaiting_access',
+    'check',
+    'step joining_network',
+    expect.stringMatching(/^create key srv-[0-9a-f]{20} 1$/),
+    'admit',
+    'step marking_server',
+    expect.stringMatching(/^create ssh key srv-/),
+    expect.stringMatching(/^name server 1 srv-/),
+    'firewall 77 1',
+    'step importing',
+    'import agent',
+    'step configuring',
+    'up agent',
+    'step verifying',
+    `healthy ${OUTPUTS.tailnetIp}`,
+    'step running',
+  ]);
+  await succeed({ database: at.database, queue: at.queue }, own, effect);
+  const agent = await getAgent(at.database, 'ada');
+  expect(agent).toMatchObject({
+    status: 'running',
+    health: 'healthy',
+    server_id: '1',
+    tailnet_node_id: 'n1',
+  });
+  expect(agent.inputs?.adopting).toBeUndefined();
+  expect(await statusOfAdoption()).toBe('adopted');
+  expect(web1()).toMatchObject({
+    name: agent.inputs?.serverName,
+    labels: { team: 'shop', 'agent-id': 'ada', 'managed-by': 'agents' },
+    firewallIds: [77],
+  });
+});
+
+test('tells the server its new host key, and keeps the tailnet key nowhere', async () => {
+  const { ending } = await adopt();
+  await ending;
+  const agent = await getAgent(at.database, 'ada');
+  const keys = fixture.vault.open('ada', agent.secrets!);
+  expect(given[0]).toMatchObject({ tailnetKey: 'tskey-secret', hostPrivateKey: keys.nextHostPrivateKey });
+  const { rows: _, ...stored } = { rows: 0, agent: { ...agent, secrets: null } };
+  expect(JSON.stringify(stored)).not.toContain('tskey-secret');
+});
+
+test('waits until its owner has let the service in, and touches nothing meanwhile', async () => {
+  admissionErrors.check = new AccessError('refused', { isRefused: true });
+  const { ending, lines } = await adopt();
+  await expect(ending).rejects.toThrow(ShortageError);
+  expect(lines.join('\n')).toMatch(/as root(.|\n)*OPS_KEY='ssh-ed25519 /);
+  expect(web1()).toMatchObject({ name: 'web1', labels: { team: 'shop' }, firewallIds: [] });
+  expect([fixture.sshKeys, fixture.tailnetKeys]).toEqual([[], []]);
+});
+
+/** What breaks an attempt, each just before or at the call. */
+const BREAKS: [string, (error: Error) => void][] = [
+  ['the tailnet’s key is created', (error) => (fixture.answers['create key'] = [error])],
+  ['the server is let in', (error) => (admissionErrors.admit = error)],
+  ['its SSH key is uploaded', (error) => (fixture.answers['create ssh key'] = [error])],
+  ['it is renamed', (error) => (fixture.answers['name server'] = [error])],
+  ['the firewall is applied', (error) => (fixture.answers.firewall = [error])],
+  ['it is imported', (error) => (fixture.answers['import agent'] = [error])],
+  ['the playbook runs', (error) => (fixture.answers['up agent'] = [error])],
+  ['it answers', (error) => (fixture.answers.healthy = [error])],
+];
+
+test.each(BREAKS)('an attempt after a kill while %s ends as the first would have', async (_, break_) => {
+  break_(new Error('killed'));
+  const { ending, row } = await adopt();
+  await expect(ending).rejects.toThrow('killed');
+  admissionErrors = {};
+  const again = await prepareAttempt(at, { ...row, attempt: 2 }, fixture);
+  const effect = await adoptServer.run(fixture.deps)(again.run);
+  expect(effect).toMatchObject({ kind: 'server-adopted' });
+  const { inputs } = await getAgent(at.database, 'ada');
+  expect(web1()).toMatchObject({
+    name: inputs?.serverName,
+    labels: { 'agent-id': 'ada' },
+    firewallIds: [77],
+  });
+  expect([fixture.servers, fixture.sshKeys, fixture.devices].map(({ length }) => length)).toEqual([1, 1, 1]);
+  expect(fixture.tailnetKeys.length).toBeLessThanOrEqual(1);
+  // The playbook has run since the state last said so.
+  expect(inputs?.configuredBy).toBe(row.operation_id);
+});
+
+describe.each(BREAKS)('after the last failure, while %s,', (_, break_) => {
+  test.each(['rollback', 'destroy'] as const)('a %s gives the server back as it was', async (kind) => {
+    break_(new PermanentError('no'));
+    const { ending, own } = await adopt();
+    expect(await fail(own, await ending.catch((error) => error))).toBe('failed');
+    if (kind === 'destroy') await ask(at, 'ada', 'destroy');
+    const { run, own: next } = await begin();
+    expect(run.operation.kind).toBe(kind);
+    const definition = kind === 'destroy' ? destroy : rollback;
+    const effect = await definition.run(fixture.deps)(run);
+    expect(web1()).toMatchObject({
+      name: 'web1',
+      labels: { team: 'shop' },
+      firewallIds: [],
+      status: 'running',
+    });
+    expect([fixture.sshKeys, fixture.devices, fixture.tailnetKeys]).toEqual([[], [], []]);
+    expect(fixture.calls).toContain('undo');
+    expect(fixture.calls.filter((call) => /^(delete server|destroy|power|shut|rebuild)/.test(call))).toEqual(
+      [],
+    );
+    await succeed({ database: at.database, queue: at.queue }, next, effect as never);
+    expect(await statusOfAdoption()).toBe(kind === 'destroy' ? 'given-back' : 'pending');
+  });
+});
+
+test('a server that does not answer is given back at Hetzner all the same, and its owner is told', async () => {
+  fixture.answers.healthy = [new PermanentError('no')];
+  const { ending, own } = await adopt();
+  await fail(own, await ending.catch((error) => error));
+  admissionErrors.undo = new AccessError('away', { isRefused: false });
+  const { row } = await claim(at);
+  const first = await prepareAttempt(at, row, fixture);
+  await expect(rollback.run(fixture.deps)(first.run)).rejects.toThrow('away');
+  const third = await prepareAttempt(at, { ...row, attempt: 3 }, fixture);
+  await rollback.run(fixture.deps)(third.run);
+  expect(third.lines.join('\n')).toMatch(/stays, because it could not be reached/);
+  expect(web1()).toMatchObject({ name: 'web1', firewallIds: [] });
+});
+
+test('a machine at its address that shows another host key is left alone, and the rest is given back', async () => {
+  fixture.answers.healthy = [new PermanentError('no')];
+  const { ending, own } = await adopt();
+  await fail(own, await ending.catch((error) => error));
+  admissionErrors.undo = new PermanentError('shows another host key');
+  const { run, lines } = await begin();
+  await rollback.run(fixture.deps)(run);
+  expect(lines.join('\n')).toMatch(/stays, because.*another host key/);
+  expect(web1()).toMatchObject({ name: 'web1', firewallIds: [] });
+});
+
+test('what became somebody else’s meanwhile is left alone', async () => {
+  await request();
+  web1()!.labels = { 'managed-by': 'terraform' };
+  const { run } = await begin();
+  await expect(adoptServer.run(fixture.deps)(run)).rejects.toThrow(/terraform manages it/);
+  expect(web1()).toMatchObject({ name: 'web1', firewallIds: [] });
+});
+
+test('once it is adopted, a destroy deletes it as any agent’s', async () => {
+  const { ending, own } = await adopt();
+  await succeed({ database: at.database, queue: at.queue }, own, await ending);
+  await ask(at, 'ada', 'destroy');
+  const { run, row } = await begin();
+  const effect = await destroy.run(fixture.deps)(run);
+  expect(fixture.calls).toContain('delete server 1');
+  await at.database.transaction().execute((trx) => applyEffect(trx, row, effect));
+  const receipt = await at.database.selectFrom('receipts').select('body').executeTakeFirstOrThrow();
+  expect(receipt.body).toMatchObject({ adoption: { serverId: '1', status: 'adopted' } });
+});
+
+describe('a request', () => {
+  test('reserves the server: no second agent gets it', async () => {
+    await request();
+    await expect(request({ agentId: 'bob' })).rejects.toThrow(/is that of agent ada/);
+  });
+
+  test('is refused where GitHub’s runners carry operations out, and leaves nothing', async () => {
+    await stampAsNew(at.database);
+    await sql`update installation set executor = 'github-actions'`.execute(at.database);
+    await expect(request()).rejects.toThrow(/adopt no servers/);
+    expect(await at.database.selectFrom('agents').select('agent_id').execute()).toEqual([]);
+  });
+
+  test('is refused for an id that was used, for a server of ours, and without a host key', async () => {
+    await request();
+    await expect(request()).rejects.toThrow(ConflictError);
+    fixture.servers.push(server('other', 7));
+    await expect(request({ agentId: 'bob', server: '7' })).rejects.toThrow(/label agent-id says/);
+    fixture.servers.push({ ...server('x', 8), labels: {}, firewallIds: [] });
+    const { hostKey: _, ...without } = wanted;
+    await expect(
+      requestAdoption(
+        {
+          database: at.database,
+          queue: at.queue,
+          vault: fixture.vault,
+          projects: new Map([['default', fixture.deps.hetzner]]),
+        },
+        { ...without, agentId: 'eve', server: '8' },
+      ),
+    ).rejects.toThrow(InvalidInputError);
+    expect(await at.database.selectFrom('agents').select('agent_id').execute()).toEqual([
+      { agent_id: 'ada' },
+    ]);
+  });
+});
