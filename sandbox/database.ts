@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { ClockTables } from './clock/schema.ts';
 import type { IssuedCredentialTables } from './credentials/schema.ts';
 import type { GithubTables } from './github/schema.ts';
-import type { HetznerTables } from './hetzner/schema.ts';
+import type { HetznerTables } from './hetzner/tables.ts';
 import type { MachinesTables } from './machines/schema.ts';
 import { type FoundationTables, foundationSchema, type SandboxSchema } from './schema.ts';
 import type { StripeTables } from './stripe/schema.ts';

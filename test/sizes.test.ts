@@ -11,8 +11,7 @@ const LONGEST_FUNCTION = 40;
 
 /** Functions that are longer, and why they read better in one piece. */
 const LONG_WITH_REASON: Record<string, string> = {
-  'sandbox/host/installation.ts sandboxConnections':
-    'one object: every address and credential of the sandbox',
+  'sandbox/host/connections.ts sandboxConnections': 'one object: every address and credential of the sandbox',
   'tools/faults/longer-scenarios.ts stallWorker':
     'a scenario reads best in one piece, in the order in which it happens',
   'tools/faults/rekey-scenario.ts changePassphrase': 'likewise',

@@ -11,8 +11,8 @@ import { parseId, parseInput } from './input.ts';
 import type { Labels } from './labels.ts';
 import { listQuery, nameAndLabels, paginationMeta, selectPage } from './listing.ts';
 import { type DnsPtr, defaultName, dnsPtrInput, setDnsPtr } from './reverse-dns.ts';
-import type { ActionError } from './schema.ts';
 import { isVisible, type ServerRow } from './servers/store.ts';
+import type { ActionError } from './tables.ts';
 
 type ListedIpRow = InferResult<ReturnType<typeof selectListedIps>>[number];
 

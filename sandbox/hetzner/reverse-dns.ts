@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { SandboxTransaction } from '../database.ts';
 import { invalidField } from './errors.ts';
 import { hostname } from './input.ts';
-import type { PrimaryIpTable } from './schema.ts';
+import type { PrimaryIpTable } from './tables.ts';
 
 type PrimaryIpRow = Selectable<PrimaryIpTable>;
 

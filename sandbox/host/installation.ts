@@ -1,26 +1,16 @@
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { builtinProviders } from '../../src/config/builtin-providers.ts';
 import type { SandboxConfig } from '../../src/config/config.ts';
 import { isSameDatabase } from '../../src/config/database-url.ts';
-import { onlyProject } from '../../src/config/hetzner-projects.ts';
-import { type Connections, fingerprint, HEALTH_PORT, toProjects } from '../../src/connections/connections.ts';
-import { Keyring } from '../../src/keys/keyring.ts';
+import type { Connections } from '../../src/connections/connections.ts';
 import { claimDataDir } from '../../src/processes/folder-lock.ts';
 import { supervise } from '../../src/processes/supervise.ts';
 import { type Waiter, waitFor } from '../../src/processes/waiting.ts';
-import { Secret } from '../../src/secret.ts';
+import { sandboxAccounts, sandboxConnections } from './connections.ts';
 import { claimDatabase } from './database-host.ts';
 import { type Databases, openDatabases } from './databases.ts';
 import { toGithubOptions } from './github.ts';
 import { type InstallationSecrets, loadInstallationSecrets } from './installation-secrets.ts';
-import {
-  chooseMachines,
-  LOGIN_SERVER,
-  type MachineKind,
-  readMachineKind,
-  toMachinesOptions,
-} from './machines.ts';
+import { chooseMachines, type MachineKind, readMachineKind, toMachinesOptions } from './machines.ts';
 import { chooseSandboxPort } from './port.ts';
 import { hostSandbox } from './process.ts';
 import { removeSandboxFile, type SandboxFile, writeSandboxFile } from './sandbox-file.ts';
@@ -44,9 +34,6 @@ export interface SandboxInstallation {
 }
 
 type Say = (line: string) => void;
-
-const SANDBOX_OWNER = 'sandbox';
-const SANDBOX_REPO = 'agent-stacks';
 
 /** Hosts the sandbox, and DATA_DIR's Postgres unless DATABASE_URL is set; or joins the process that does. */
 export async function openSandboxInstallation(
@@ -186,73 +173,4 @@ function refuseOtherDatabase({ databaseUrl }: SandboxConfig, file: SandboxFile, 
   throw new Error(
     `The installation that runs on ${dataDir} uses another database than DATABASE_URL. Unset DATABASE_URL to join it, or set another DATA_DIR.`,
   );
-}
-
-const sandboxAccounts = ({ sandboxTokens }: InstallationSecrets) => ({
-  sandbox: fingerprint(sandboxTokens.hcloudToken),
-});
-
-/** A process that joins has the passphrases of the one that hosts the sandbox. */
-function toKeyring({ pulumi }: SandboxConfig, file: SandboxFile): Keyring {
-  const before = pulumi.passphraseBefore?.reveal() ?? file.pulumiPassphraseBefore;
-  return new Keyring(
-    new Secret(file.pulumiPassphrase),
-    before === undefined || before === file.pulumiPassphrase ? undefined : new Secret(before),
-  );
-}
-
-/** Returns connections to the sandbox instead of the real services. */
-export function sandboxConnections(
-  config: SandboxConfig,
-  file: SandboxFile,
-  secrets: InstallationSecrets,
-  machines: MachineKind,
-): Connections {
-  const areReal = machines === 'real';
-  return {
-    databaseUrl: new Secret(file.databaseUrl),
-    pulumi: {
-      url: new Secret(file.pulumiBackendUrl),
-      keyring: toKeyring(config, file),
-      // Keeps the user's own Pulumi home untouched, except for official plugins.
-      home: config.providers === 'builtin' ? join(config.dataDir, 'pulumi-home') : undefined,
-      secrets: config.pulumi.secrets,
-    },
-    apiToken: new Secret(file.apiToken),
-    stripe: {
-      secretKey: new Secret(secrets.sandboxTokens.stripeSecretKey),
-      webhookSecrets: [new Secret(file.stripeWebhookSecret)],
-      apiUrl: file.stripeApiUrl,
-    },
-    hcloud: {
-      projects: toProjects([onlyProject(new Secret(file.hcloudToken))], file.hcloudEndpoint),
-      endpoint: file.hcloudEndpoint,
-      pollInterval: undefined,
-    },
-    tailscale: {
-      credential: { kind: 'api-key', key: new Secret(file.tailscaleApiKey) },
-      tailnet: '-',
-      baseUrl: file.tailscaleBaseUrl,
-      loginServer: areReal ? LOGIN_SERVER : undefined,
-    },
-    github: {
-      apiUrl: file.githubApiUrl,
-      owner: SANDBOX_OWNER,
-      repo: SANDBOX_REPO,
-      ref: 'main',
-      token: config.sandbox.github === 'no-token' ? undefined : new Secret(secrets.sandboxTokens.githubToken),
-      callbackSecret: new Secret(file.githubCallbackSecret),
-      oidc: undefined,
-    },
-    missingKeys: [],
-    healthAddress: (tailnetIp) =>
-      areReal
-        ? `http://${tailnetIp}:${HEALTH_PORT}/health`
-        : `${file.stripeApiUrl}/sandbox/machines/${tailnetIp}/health`,
-    machines: areReal ? 'ssh' : 'simulated',
-    networkUrl: `${file.stripeApiUrl}/sandbox/network`,
-    providerHost: config.providers === 'builtin' ? builtinProviders : undefined,
-    checkoutUrl: `${file.stripeApiUrl}/checkout`,
-    accounts: sandboxAccounts(secrets),
-  };
 }

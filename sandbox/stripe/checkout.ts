@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import express, { type Request, type Response } from 'express';
 import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
 import { completeSession } from './complete-session.ts';
-import { listDeliveries } from './deliveries.ts';
+import { listDeliveries } from './delivery-tries.ts';
 import { toBaseUrl } from './endpoint.ts';
 import { readWithHidden } from './objects.ts';
 import { orderForm, orderSchema, toSessionParameters } from './order-form.ts';

@@ -1,8 +1,8 @@
 import express from 'express';
 import { z } from 'zod';
 import type { SandboxDatabase, SandboxTransaction } from '../database.ts';
-import { countOnTheirWay, listDeliveries } from './deliveries.ts';
 import { deliveryFaultsSchema, readDeliveryFaults, saveDeliveryFaults } from './delivery-faults.ts';
+import { countOnTheirWay, listDeliveries } from './delivery-tries.ts';
 import { decisionSchema, disputeByControl, disputeSchema } from './dispute-controls.ts';
 import { closeDispute } from './disputes.ts';
 import { dunningSchema, readDunning, saveDunning } from './dunning.ts';

@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createHmac, scrypt, timingSafeEqual } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { Keyring } from '../keys/keyring.ts';
+import type { Keyset } from '../keys/keyset.ts';
 import type { Secret } from '../secret.ts';
 
 /**
@@ -57,12 +58,6 @@ const LONGEST_TEXT = 16_000;
  */
 export function createRecordSeal(keys: Secret | Keyring): RecordSeal {
   const keyring = keys instanceof Keyring ? keys : new Keyring(keys);
-  const derived = new Map<string, Promise<SealKeys>>();
-  const keysOf = ({ id, passphrase }: { id: string; passphrase: Secret }) => {
-    const own = derived.get(id) ?? deriveKeys(passphrase);
-    derived.set(id, own);
-    return own;
-  };
   return {
     seal: async (name, text) => {
       const packed = deflateRawSync(Buffer.from(text), { level: 9, dictionary: DICTIONARY });
@@ -86,6 +81,17 @@ export function createRecordSeal(keys: Secret | Keyring): RecordSeal {
     },
   };
 }
+
+/** Whether there is a record in the labels that one of the passphrases opens. */
+export const canOpen = (
+  seal: RecordSeal,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+): Promise<boolean> =>
+  seal.open(name, labels).then(
+    (text) => text !== undefined,
+    () => false,
+  );
 
 const unpack = (packed: Buffer): string =>
   inflateRawSync(packed, { dictionary: DICTIONARY, maxOutputLength: LONGEST_TEXT }).toString();
@@ -113,6 +119,15 @@ export function hasRecord(
 interface SealKeys {
   text: Buffer;
   nonce: Buffer;
+}
+
+/** Of each keyset of the process, however many seals use it. */
+const derived = new WeakMap<Keyset, Promise<SealKeys>>();
+
+function keysOf(keyset: Keyset): Promise<SealKeys> {
+  const own = derived.get(keyset) ?? deriveKeys(keyset.passphrase);
+  derived.set(keyset, own);
+  return own;
 }
 
 /** In a thread of its own: everything else goes on meanwhile. */

@@ -38,11 +38,11 @@ import { listOrders } from '../http/orders.ts';
 import { addPerson, changePerson, listPeople, removePerson } from '../http/people/people.ts';
 import { endSession, listSessions } from '../http/people/sessions.ts';
 import { createToken, listTokens, revokeToken } from '../http/people/tokens.ts';
-import { showPool } from '../http/pool.ts';
+import { removeSlot, showPool } from '../http/pool.ts';
 import { notFound, problemHandler } from '../http/problem.ts';
 import { drainProject, listProjects, undrainProject } from '../http/projects.ts';
 import { createProposal, listProposals } from '../http/proposals.ts';
-import { rebuildStateRoute } from '../http/rebuild-state.ts';
+import { acceptStateRoute, rebuildStateRoute } from '../http/rebuild-state.ts';
 import { showRekey } from '../http/rekey.ts';
 import { claimRoute } from '../http/runner/claim.ts';
 import { recordRoute } from '../http/runner/record.ts';
@@ -85,6 +85,7 @@ const OPERATOR_ROUTES = [
   showDrills,
   showLedger,
   showPool,
+  removeSlot,
   showImages,
   listProjects,
   drainProject,
@@ -93,6 +94,7 @@ const OPERATOR_ROUTES = [
   buildImage,
   removeImages,
   rebuildStateRoute,
+  acceptStateRoute,
   showBackups,
   createBackup,
   listNotices,

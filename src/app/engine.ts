@@ -63,7 +63,7 @@ export interface EngineParts {
   slots: (handOver: HandOver, canReach: () => Promise<boolean>) => SlotParts;
   /** The images that new servers may be made from; a runner has none. */
   images?: ImageParts;
-  /** Where agents may go whose project is full; on a runner they stay. */
+  /** Where agents may go whose project is full. */
   projects?: ProjectParts;
   /** The servers of plans that the operator has described; a runner gets them with its claim. */
   planServers?: PlanServers;

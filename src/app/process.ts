@@ -28,6 +28,7 @@ import { checkInstallation, untilTailnetKnown } from './installation-check.ts';
 import { openKeyFollowing } from './keys.ts';
 import { observeDatabasePool } from './observed.ts';
 import { clientsOf } from './open-projects.ts';
+import { recognizeOwn } from './rebuilding.ts';
 import { startReloading } from './reload.ts';
 import { serveHttp, type WebServers } from './serve.ts';
 import { Shutdown } from './shutdown.ts';
@@ -134,6 +135,7 @@ async function start(parts: StartParts): Promise<void> {
     log: parts.log,
     projects: openProjects(connections),
     hasStacks: () => hasStacks(connections.pulumi.url),
+    isOwn: config.mode === 'rehearsal' ? recognizeOwn(connections) : undefined,
   });
   shutdown.add('the look for earlier servers', lost.stop);
   const problems = role === 'api' ? [] : await startWork({ ...parts, ...backend, publicUrl }, waiter);

@@ -1,9 +1,10 @@
-import { createRecordSeal } from '../agents/record-seal.ts';
+import { canOpen, createRecordSeal } from '../agents/record-seal.ts';
 import { createVault } from '../agents/secrets.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents } from '../connections/rehearsal.ts';
 import type { Database } from '../database/connect.ts';
+import type { SshKey } from '../hetzner/hetzner.ts';
 import type { HttpDeps } from '../http/deps.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../processes/clock.ts';
@@ -11,6 +12,7 @@ import type { Repeating } from '../processes/repeat.ts';
 import type { Queue } from '../queue/queue.ts';
 import { startKeepingRecords } from '../reconcile/records.ts';
 import { type RebuildDeps, rebuildState } from '../recovery/rebuild-state.ts';
+import { removeLeftoverSlot } from '../recovery/remove-slot.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { clientsOf } from './open-projects.ts';
 
@@ -23,15 +25,15 @@ interface Deps {
   clock: Clock;
 }
 
-/** What rebuilds rows from the clouds; undefined where only the GitHub runners have their keys. */
-export function openRebuilding({
+/** What reads the clouds to find rows again; both undefined where only the GitHub runners have their keys. */
+export function openRecovery({
   config,
   connections,
   database,
   queue,
   clock,
-}: Omit<Deps, 'log'>): HttpDeps['rebuildState'] {
-  if (connections.missingKeys.length > 0) return undefined;
+}: Omit<Deps, 'log'>): Pick<HttpDeps, 'rebuildState' | 'removeSlot'> {
+  if (connections.missingKeys.length > 0) return {};
   const { hcloud, tailscale, pulumi } = connections;
   const deps: RebuildDeps = {
     database,
@@ -42,7 +44,16 @@ export function openRebuilding({
     seal: createRecordSeal(pulumi.keyring),
     orders: orderDeps(config, connections),
   };
-  return (request) => rebuildState(deps, request);
+  return {
+    rebuildState: (request) => rebuildState(deps, request),
+    removeSlot: (request) => removeLeftoverSlot(deps, request),
+  };
+}
+
+/** Recognizes the SSH keys whose record is sealed under this installation's passphrase. */
+export function recognizeOwn({ pulumi }: Pick<Connections, 'pulumi'>): (key: SshKey) => Promise<boolean> {
+  const seal = createRecordSeal(pulumi.keyring);
+  return ({ name, labels }) => canOpen(seal, name, labels);
 }
 
 /** Undefined where Stripe cannot be asked: a rehearsal's key is known only to its sandbox. */

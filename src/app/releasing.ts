@@ -25,7 +25,8 @@ export function openReleasing(
   stillWanted?: StillWanted,
   isDue?: IsDue,
 ): { stop(): Promise<void> } {
-  const { hcloud, missingKeys } = connections;
-  const hetzner = missingKeys.length === 0 ? createHetznerClient(hcloud.projects[0]) : undefined;
+  // Prices are the same in all projects.
+  const known = connections.hcloud.projects.find(({ token }) => token.reveal() !== '');
+  const hetzner = known === undefined ? undefined : createHetznerClient(known);
   return startReleasing({ database, queue, log, clock, hetzner, stillWanted }, { isDue });
 }

@@ -2,7 +2,7 @@ import type { SandboxInstallation } from '../../sandbox/host/installation.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
 import type { Config } from '../config/config.ts';
 import { toConsoles } from '../config/consoles.ts';
-import type { Connections } from '../connections/connections.ts';
+import { type Connections, toWatched } from '../connections/connections.ts';
 import { actsOnTestEvents } from '../connections/rehearsal.ts';
 import type { Database } from '../database/connect.ts';
 import type { WebServer } from '../http/web-server.ts';
@@ -15,7 +15,7 @@ import { createApp, createOperatorApp, createPublicApp, type HttpDeps } from './
 import { openBackups } from './backing-up.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
 import { versionOf } from './engine.ts';
-import { openRebuilding } from './rebuilding.ts';
+import { openRecovery } from './rebuilding.ts';
 import { openRemote } from './runner-api.ts';
 import type { Shutdown } from './shutdown.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -90,6 +90,7 @@ function openHttpDeps(
     webhookSecrets: connections.stripe.webhookSecrets,
     remote,
     missingKeys: connections.missingKeys,
+    watched: toWatched(connections),
     mode: actsOnTestEvents(config) ? 'sandbox' : 'live',
     actsOnPast: actsOnPast(config),
     plans: config.billing.plans,
@@ -101,7 +102,7 @@ function openHttpDeps(
     signIn: config.signIn,
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
-    rebuildState: openRebuilding(parts),
+    ...openRecovery(parts),
     adoptions: openAdopting(parts),
     makeBackup: openBackups(parts),
     ...pageSettings(parts),

@@ -3,9 +3,10 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config, Role } from '../config/config.ts';
-import type { Connections } from '../connections/connections.ts';
+import { type Connections, toWatched } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
+import { createCredentials } from '../http/credentials.ts';
 import { readDatabaseFamilies } from '../http/metrics/database-families.ts';
 import { openMetricsServer } from '../http/metrics/metrics-server.ts';
 import type { Log } from '../log.ts';
@@ -49,7 +50,7 @@ export interface SendingParts {
   config: Config;
   role: Role;
   telemetry: Telemetry;
-  connections: Pick<Connections, 'apiToken' | 'missingKeys'>;
+  connections: Pick<Connections, 'apiToken' | 'hcloud' | 'missingKeys'>;
   database: Database;
   clock: Clock;
   /** Where the dashboard is, for links. */
@@ -73,7 +74,7 @@ export function startSending(parts: SendingParts): { stop(): Promise<void> } {
       openMetricsServer({
         host: config.host,
         port: metricsPort,
-        tokens: [connections.apiToken, ...(config.viewerToken ? [config.viewerToken] : [])],
+        credentials: createCredentials({ ...parts, ...config, apiToken: connections.apiToken }),
         log,
       }),
     );
@@ -91,10 +92,15 @@ function sendMetrics(
   let isAway = false;
   return repeatEvery(config.telemetry.otlp!.metricIntervalMs / 1000, async () => {
     try {
-      const { missingKeys } = connections;
       const families = await readProcessFamilies();
       if (role !== 'worker')
-        families.push(...(await readDatabaseFamilies({ database, missingKeys, at: clock.now() })));
+        families.push(
+          ...(await readDatabaseFamilies({
+            database,
+            watched: toWatched(connections),
+            at: clock.now(),
+          })),
+        );
       await otlp.sendMetrics(families);
       isAway = false;
     } catch (error) {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { startSealing } from '../audit/seal.ts';
 import { createLastCheck } from '../billing/follow/last-check.ts';
+import { TAILSCALE_KEY } from '../config/accounts.ts';
 import type { ExecutorName } from '../config/executor-name.ts';
 import { missingForDispatch } from '../config/github-account.ts';
 import { type Connections, fingerprint } from '../connections/connections.ts';
@@ -191,10 +192,9 @@ async function startRemoteWork(deps: WorkDeps, processTags: ProcessTags): Promis
   const { config, connections, log } = deps;
   const dispatcher = startDispatcher(dispatcherDeps(deps));
   await deps.queue.work(1, async () => dispatcher.wake());
-  const node =
-    connections.missingKeys.length === 0
-      ? await openControllerNode({ config, connections, processTags, log })
-      : undefined;
+  const node = !connections.missingKeys.includes(TAILSCALE_KEY)
+    ? await openControllerNode({ config, connections, processTags, log })
+    : undefined;
   // Without a node on the tailnet, a silent agent proves nothing.
   const hasRoute = node !== undefined || connections.machines === 'simulated';
   const health = createHealthCheck(connections.healthAddress, node?.dial);

@@ -14,6 +14,7 @@ import { operationJson } from '../http/operations/operation-json.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
 import { createdTokenJson, personJson, sessionJson, tokenJson } from '../http/people/people-json.ts';
+import { poolJson, slotRemovalJson } from '../http/pool.ts';
 import { projectJson } from '../http/project-json.ts';
 import { proposalJson } from '../http/proposal-json.ts';
 import { rebuiltJson } from '../http/rebuild-json.ts';
@@ -45,6 +46,8 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/images': imagesJson,
   'POST /api/images': imageJson,
   'POST /api/images/prune': prunedJson,
+  'GET /api/pool': poolJson,
+  'POST /api/pool/{slotId}/remove': slotRemovalJson,
   'GET /api/projects': pageOf(projectJson),
   'POST /api/projects/{name}/drain': projectJson,
   'POST /api/projects/{name}/undrain': projectJson,
@@ -53,6 +56,7 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/rekey': rekeyJson,
   'POST /api/agents/{agentId}/adopt': adoptionJson,
   'POST /api/rebuild-state': rebuiltJson,
+  'POST /api/rebuild-state/accept': z.object({ accepted: z.literal(true) }),
   'GET /api/backups': backupsJson,
   'POST /api/backups': backupJson,
   'GET /api/proposals': pageOf(proposalJson),

@@ -16,6 +16,7 @@ import { list, orders } from './commands/lists.ts';
 import { mcp } from './commands/mcp.ts';
 import { cancel, operationCommands, retry } from './commands/operations.ts';
 import { people } from './commands/people.ts';
+import { pool } from './commands/pool.ts';
 import { projects } from './commands/projects.ts';
 import { audit, notices, open, receipt } from './commands/records.ts';
 import { backup, rebuildState, restore } from './commands/recovery.ts';
@@ -29,7 +30,23 @@ import { UsageError } from './connection.ts';
 
 const NO_CANDIDATES: Candidates = { agents: async () => [], operations: async () => [] };
 
-const RECOVERY = [backup, restore, rebuildState];
+/** The commands that are about no agent. */
+const INSTALLATION: readonly Command[] = [
+  image,
+  projects,
+  pool,
+  init,
+  doctor,
+  canary,
+  rekey,
+  people,
+  tokens,
+  sessions,
+  backup,
+  restore,
+  rebuildState,
+  mcp,
+];
 
 /** Every command, in the order of the help. */
 function createCommands(candidates: Candidates): Command[] {
@@ -58,17 +75,7 @@ function createCommands(candidates: Candidates): Command[] {
     audit(shared),
     receipt(shared),
     snapshots(shared),
-    image,
-    projects,
-    init,
-    doctor,
-    canary,
-    rekey,
-    people,
-    tokens,
-    sessions,
-    ...RECOVERY,
-    mcp,
+    ...INSTALLATION,
   ];
 }
 

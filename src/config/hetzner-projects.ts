@@ -18,6 +18,8 @@ export interface HetznerProjectSettings {
 /** The project that every agent belongs to where no others are named. */
 export const DEFAULT_PROJECT = 'default';
 const EVERYWHERE = 'all';
+/** `HCLOUD_PROJECTS` as it counts where it is not set. */
+export const ONE_PROJECT = `${DEFAULT_PROJECT}=${EVERYWHERE}`;
 const TOKEN = 'HCLOUD_TOKEN';
 
 const FORM =
@@ -48,7 +50,8 @@ function parseProject(text: string): Named | string {
   return { name, locations, mostServers };
 }
 
-const projects = z.string().transform((text, context): Named[] => {
+/** `HCLOUD_PROJECTS`, as the projects that it names. */
+export const projectList = z.string().transform((text, context): Named[] => {
   const parsed = text.split(',').map((entry) => parseProject(entry.trim()));
   const wrong = new Set(parsed.filter((entry) => typeof entry === 'string'));
   const found = parsed.filter((entry) => typeof entry !== 'string');
@@ -84,7 +87,7 @@ export function readHetznerProjects(
   reader: EnvironmentReader,
   { required }: { required: boolean },
 ): HetznerProjectSettings[] {
-  const named = reader.read('HCLOUD_PROJECTS', projects) ?? [ONLY];
+  const named = reader.read('HCLOUD_PROJECTS', projectList) ?? [ONLY];
   const found = named.map((project) => ({ ...project, token: readToken(reader, project.name, required) }));
   for (const [index, { name, token }] of found.entries()) {
     const other = found.slice(0, index).find((one) => one.token.reveal() === token.reveal());

@@ -18,6 +18,7 @@ const PASSED_ON = [
   'NODE_COMPILE_CACHE',
   'NODE_EXTRA_CA_CERTS',
   'PULUMI_HOME',
+  'PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES',
 ];
 
 const PROXIES = ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy'];

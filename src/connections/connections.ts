@@ -101,6 +101,26 @@ export function liveConnections(config: LiveConfig): Connections {
   };
 }
 
+/** What the service itself looks at between operations: what it has the keys for. */
+export interface Watched {
+  /** Whether a Hetzner project is swept. */
+  projects: readonly { project: string; isSwept: boolean }[];
+  /** Whether agents are asked for their health. */
+  health: boolean;
+}
+
+/** Without Tailscale's key nothing is swept: a server's device would be left. */
+export function toWatched({ hcloud, missingKeys }: Pick<Connections, 'hcloud' | 'missingKeys'>): Watched {
+  const health = !missingKeys.includes(TAILSCALE_KEY);
+  return {
+    projects: hcloud.projects.map(({ name, token }) => ({
+      project: name,
+      isSwept: health && token.reveal() !== '',
+    })),
+    health,
+  };
+}
+
 /** @throws Error without any */
 export function toProjects(settings: readonly HetznerProjectSettings[], endpoint: string): HetznerProjects {
   const [first, ...others] = settings.map((project) => ({ ...project, endpoint }));

@@ -40,6 +40,7 @@ import * as projects from './migrations/0040-projects.ts';
 import * as agentSnapshots from './migrations/0041-agent-snapshots.ts';
 import * as installationId from './migrations/0042-installation-id.ts';
 import * as adoptions from './migrations/0044-adoptions.ts';
+import * as poolMisses from './migrations/0045-pool-misses.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -81,6 +82,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0041-agent-snapshots': agentSnapshots,
   '0042-installation-id': installationId,
   '0044-adoptions': adoptions,
+  '0045-pool-misses': poolMisses,
 };
 
 /**

@@ -87,6 +87,8 @@ export interface SlotTable {
 /** An order that a pool was there for, and that found no slot. */
 export interface PoolMissTable {
   agent_id: string;
+  /** That of the pool; of several, that of the one in the agent's project. */
+  project: Defaulted<string>;
   location: string;
   plan: string;
   at: DefaultTimestamp;

@@ -30,9 +30,8 @@ export async function checkStamp(database: Database, stamp: Stamp): Promise<void
         mode,
         accounts: jsonText(accounts),
         identities: jsonText(identities),
-        // The project may have servers of a database that was lost (src/recovery). A rehearsal's are those of
-        // another installation, whose sandbox it uses.
-        recovery: mode === 'rehearsal' ? 'none' : 'unchecked',
+        // The project may have servers of a database that was lost (src/recovery).
+        recovery: 'unchecked',
       })
       .onConflict((conflict) => conflict.doNothing())
       .execute();

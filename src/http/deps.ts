@@ -3,6 +3,7 @@ import type { Consoles } from '../config/consoles.ts';
 import type { TrustedProxies } from '../config/fields.ts';
 import type { PlanRules } from '../config/plans.ts';
 import type { SignInConfig } from '../config/sign-in.ts';
+import type { Watched } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
 import type { RemoteDeps } from '../executors/github-actions/deps.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -13,6 +14,7 @@ import { type Clock, systemClock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { AdoptionPlan, AdoptionRequest, BegunAdoption } from '../recovery/adopt-server.ts';
 import type { Rebuilt } from '../recovery/rebuild-state.ts';
+import type { SlotRemoval } from '../recovery/remove-slot.ts';
 import type { Secret } from '../secret.ts';
 
 export { type BuyerPage, type BuyerTexts, NO_BUYER_PAGE } from '../config/buyer-page.ts';
@@ -41,6 +43,8 @@ export interface HttpDeps {
   remote?: RemoteDeps | undefined;
   /** Cloud keys that only the runners have; without them this service does not sweep the clouds. */
   missingKeys?: readonly string[] | undefined;
+  /** What it watches; default: everything. */
+  watched?: Watched | undefined;
   mode: 'sandbox' | 'live';
   /** Whether a checkout's metadata may name the plan; default: yes. */
   plans?: Pick<PlanRules, 'metadata'> | undefined;
@@ -64,6 +68,8 @@ export interface HttpDeps {
   makeBackup?: (() => Promise<{ backupId: number }>) | undefined;
   /** Rebuilds rows from what is in the clouds; undefined: they cannot be asked from here. */
   rebuildState?: ((request: { actor: string; apply: boolean }) => Promise<Rebuilt>) | undefined;
+  /** Removes a server of the pool that has lost its row; undefined: as above. */
+  removeSlot?: ((request: { slotId: string; actor: string }) => Promise<SlotRemoval>) | undefined;
   /** Adopts servers that were made by hand; undefined: the clouds cannot be asked from here. */
   adoptions?:
     | {

@@ -1,5 +1,8 @@
 import { z } from 'zod';
+import { SLOT_ID } from '../../stacks/inputs.ts';
+import { ConflictError } from '../errors.ts';
 import { countOrders, listPresentSlots, SLOT_STANDINGS } from '../pool/listing.ts';
+import { actorOf } from './actor.ts';
 import { endpoint } from './endpoint.ts';
 
 const slotJson = z
@@ -20,6 +23,12 @@ const slotJson = z
   })
   .meta({ id: 'Slot' });
 
+export const poolJson = z.object({
+  items: z.array(slotJson),
+  hits: z.int().meta({ description: 'Orders that got a slot' }),
+  misses: z.int().meta({ description: 'Orders that found none and got a new server' }),
+});
+
 export const showPool = endpoint({
   id: 'showPool',
   method: 'get',
@@ -29,11 +38,7 @@ export const showPool = endpoint({
   answers: {
     200: {
       description: 'The slots that exist, the oldest first, and how orders fared',
-      schema: z.object({
-        items: z.array(slotJson),
-        hits: z.int().meta({ description: 'Orders that got a slot' }),
-        misses: z.int().meta({ description: 'Orders that found none and got a new server' }),
-      }),
+      schema: poolJson,
     },
   },
   handle: async ({ response, deps: { database } }) => {
@@ -44,5 +49,39 @@ export const showPool = endpoint({
       createdAt: createdAt.toISOString(),
     }));
     response.json({ items, ...orders });
+  },
+});
+
+const params = z.object({ slotId: z.string().regex(SLOT_ID, 'is not the id of a waiting server') });
+
+export const slotRemovalJson = z.object({
+  slotId: z.string(),
+  serverName: z.string().nullable().meta({ description: 'Null: only keys are left of it' }),
+});
+
+export const removeSlot = endpoint({
+  id: 'removeSlot',
+  method: 'post',
+  path: '/api/pool/{slotId}/remove',
+  summary:
+    'Let the pool remove a server that waited for an order and that a restore has left without a row. Whoever asks vouches that no agent runs on it',
+  access: 'operator',
+  params,
+  answers: {
+    202: { description: 'It is being removed', schema: slotRemovalJson },
+    404: { description: 'Hetzner has no record of such a server' },
+    409: { description: 'It is the pool’s or an agent’s, or this service has no access to the clouds' },
+  },
+  handle: async ({
+    params: { slotId },
+    request,
+    response,
+    deps: { removeSlot: remove, missingKeys = [] },
+  }) => {
+    if (remove === undefined)
+      throw new ConflictError(
+        `This service has no access to the clouds: ${missingKeys.join(' and ')} are missing`,
+      );
+    response.status(202).json(await remove({ slotId, actor: actorOf(request, response) }));
   },
 });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ConflictError } from '../errors.ts';
+import { acceptState } from '../recovery/accept.ts';
 import { actorOf } from './actor.ts';
 import { endpoint } from './endpoint.ts';
 import { rebuiltJson } from './rebuild-json.ts';
@@ -32,5 +33,32 @@ export const rebuildStateRoute = endpoint({
       );
     const actor = actorOf(request, response);
     response.json(await rebuildState({ actor, apply: wanted?.apply === true }));
+  },
+});
+
+const acceptance = z
+  .strictObject(
+    { note: z.string().trim().min(1).max(500).optional().meta({ description: 'Why, for the audit log' }) },
+    { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object' : undefined) },
+  )
+  .optional();
+
+export const acceptStateRoute = endpoint({
+  id: 'acceptState',
+  method: 'post',
+  path: '/api/rebuild-state/accept',
+  summary:
+    'Vouch that the rows are all there is after a restore, where only the GitHub runners have the keys to look at the clouds',
+  access: 'admin',
+  body: acceptance,
+  answers: {
+    200: { description: 'Work begins', schema: z.object({ accepted: z.literal(true) }) },
+    409: { description: 'Nothing waits for it, or this service can look itself' },
+  },
+  handle: async ({ body: told, request, response, deps: { database, rebuildState } }) => {
+    if (rebuildState !== undefined)
+      throw new ConflictError('This service can look at the clouds itself: npm run agents -- rebuild-state');
+    await acceptState({ database }, { actor: actorOf(request, response), note: told?.note });
+    response.json({ accepted: true });
   },
 });

@@ -142,7 +142,7 @@ export interface RunbookParts {
   sealNew?: (agent: AgentRow, made: Made) => Promise<Record<string, string> | undefined>;
   /** The slots that agents have claimed. A runner hands none over. */
   slots?: SlotParts;
-  /** Where an agent of a full project may go; absent on a runner, and where a slot or an image is made. */
+  /** Where an agent of a full project may go; absent where a slot or an image is made. */
   projects?: ProjectParts;
   /** The images of configured disks; absent on a runner, and where an image is made. */
   images?: ImageParts;

@@ -28,7 +28,8 @@ export async function listPools(database: Database): Promise<PoolState[]> {
   const { rows } = await sql<PoolState>`
     select p.project, p.location, p.plan, p.size, p.error, p.paused_until as "pausedUntil",
       s.making, s.ready, s.claimed, s.removing, s.hits, s."ageSeconds", s."eurosPerHour",
-      (select count(*) from pool_misses m where m.location = p.location and m.plan = p.plan) as misses
+      (select count(*) from pool_misses m where m.project = p.project
+        and m.location = p.location and m.plan = p.plan) as misses
     from pools p cross join lateral (
       select count(*) filter (where s.status = 'making') as making,
         count(*) filter (where s.status = 'ready') as ready,
@@ -42,7 +43,7 @@ export async function listPools(database: Database): Promise<PoolState[]> {
       from slots s left join server_prices c
         on c.server_type = s.inputs->>'serverType' and c.location = s.location
       where s.project = p.project and s.location = p.location and s.plan = p.plan) s
-    order by p.location, p.plan`.execute(database);
+    order by p.project, p.location, p.plan`.execute(database);
   return rows;
 }
 

@@ -92,7 +92,7 @@ const CANARY_CURE =
 const BACKUP_CURE =
   'It is tried again every quarter of an hour. Mend the cause, and make one at once: npm run agents -- backup.';
 const RECOVERY_CURE =
-  'Restore the newest backup (npm run agents -- restore), then rebuild the rest: npm run agents -- rebuild-state. Without a backup the second alone.';
+  'Restore the newest backup (npm run agents -- restore), then rebuild the rest: npm run agents -- rebuild-state. Without a backup the second alone. Where only GitHub’s runners have the keys: docs/github-actions.md.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
 
 /** An operation under way that says nothing; its id follows in the item's key. */

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
-import type { HetznerClient } from '../hetzner/hetzner.ts';
+import type { HetznerClient, Page, SshKey } from '../hetzner/hetzner.ts';
 import type { Log } from '../log.ts';
 import { type Repeating, repeatEvery } from '../processes/repeat.ts';
 
@@ -9,6 +9,11 @@ export interface LostStateDeps {
   database: Database;
   /** A client of each Hetzner project; none: only the GitHub runners have the keys. */
   projects: readonly Pick<HetznerClient, 'serverPage' | 'sshKeyPage'>[];
+  /**
+   * Whether an SSH key is of this installation; default: every one with our labels. A rehearsal may share its
+   * clouds with the installation whose sandbox they are.
+   */
+  isOwn?: ((key: SshKey) => Promise<boolean>) | undefined;
   /** Whether Pulumi's database has stacks, which is asked where Hetzner cannot be. */
   hasStacks: () => Promise<boolean>;
   log: Log;
@@ -58,14 +63,21 @@ async function tryToCheck(deps: LostStateDeps): Promise<boolean> {
 }
 
 /** @throws what Hetzner's client or Pulumi's database throws */
-export async function checkLostState({ database, projects, hasStacks, log }: LostStateDeps): Promise<void> {
+export async function checkLostState(deps: LostStateDeps): Promise<void> {
+  const { database, projects, hasStacks, isOwn, log } = deps;
   const { rows } = await sql<{ due: boolean }>`
     select exists (select 1 from installation where recovery = 'unchecked') as due`.execute(database);
   if (rows[0]?.due !== true) return;
   const isNeeded =
     projects.length === 0
       ? await hasStacks()
-      : (await Promise.all(projects.map(hasOwnResources))).includes(true);
+      : (
+          await Promise.all(
+            projects.map((project) =>
+              isOwn === undefined ? hasOwnResources(project) : hasKey(project, isOwn),
+            ),
+          )
+        ).includes(true);
   await database
     .updateTable('installation')
     .set({ recovery: isNeeded ? 'needed' : 'none' })
@@ -81,4 +93,17 @@ export async function checkLostState({ database, projects, hasStacks, log }: Los
 async function hasOwnResources(hetzner: LostStateDeps['projects'][number]): Promise<boolean> {
   const [servers, keys] = await Promise.all([hetzner.serverPage(1), hetzner.sshKeyPage(1)]);
   return servers.items.length + keys.items.length > 0;
+}
+
+/** An agent's SSH key is made before its server, and lasts as long as the agent. */
+async function hasKey(
+  hetzner: LostStateDeps['projects'][number],
+  isOwn: (key: SshKey) => Promise<boolean>,
+): Promise<boolean> {
+  for (let page: number | null = 1; page !== null; ) {
+    const { items, nextPage }: Page<SshKey> = await hetzner.sshKeyPage(page);
+    for (const key of items) if (await isOwn(key)) return true;
+    page = nextPage;
+  }
+  return false;
 }

@@ -9,7 +9,7 @@ import type { TailnetDevice } from '../tailscale/tailscale.ts';
 import { labelledFor, type Opened, type Survey } from './survey.ts';
 
 type AgentRecord = Extract<CloudRecord, { kind: 'agent' }>;
-type SlotRecord = Extract<CloudRecord, { kind: 'slot' }>;
+export type SlotRecord = Extract<CloudRecord, { kind: 'slot' }>;
 
 /** Where a server is reached. */
 export interface Reached {
@@ -114,17 +114,19 @@ function toFoundSlot({ id }: SlotRecord, server: Server | undefined): FoundSlot 
   const key = `${id} slot`;
   if (server === undefined) {
     const cause = `The SSH key of ${id}, which waited for an order, is left at Hetzner without its server.`;
-    return { slotId: id, unclear: { key, agentId: null, cause, cure: 'Delete the key there.' } };
+    return { slotId: id, unclear: { key, agentId: null, cause, cure: removeBy(id) } };
   }
   const cause = `Server ${server.name} (${server.id}) was made as ${id} to wait for an order, and may be an agent’s by now.`;
-  const cure =
-    'Its health answer on the tailnet names its agent, if it has one. If it has none, delete it and its SSH key at Hetzner, where it is billed: the pool makes another. The service touches nothing of it.';
-  return { slotId: id, unclear: { key, agentId: null, cause, cure } };
+  const cure = 'Its health answer on the tailnet names its agent, if it has one. If it has none: ';
+  return { slotId: id, unclear: { key, agentId: null, cause, cure: `${cure}${removeBy(id)}` } };
 }
 
+const removeBy = (slotId: string) =>
+  `npm run agents -- pool remove ${slotId} removes what is left of it. Until then the service touches nothing of it, and it is billed.`;
+
 /** By its recorded id, or by the name that it has from its record's key: names are unique in a project. */
-function findServer(
-  { servers }: Survey,
+export function findServer(
+  { servers }: Pick<Survey, 'servers'>,
   { name, project }: Opened['key'],
   record: CloudRecord | undefined,
 ): Server | undefined {

@@ -24,6 +24,8 @@ const claimSchema = z.object({
     planServers: planServersSchema.default({}),
     isTraced: z.boolean().default(false),
     slotId: z.string().regex(SLOT_ID).nullish(),
+    // A service of an earlier version moves no agents of runners.
+    movesProjects: z.boolean().default(false),
   }),
 });
 
@@ -37,6 +39,8 @@ export interface Claimed {
   isTraced: boolean;
   /** The slot whose stack is not the agent's yet. */
   slotId: string | undefined;
+  /** Whether the service says where the agent of a full project may go. */
+  movesProjects: boolean;
 }
 
 /**
@@ -57,8 +61,11 @@ export function readClaim(answer: unknown, pulumi: { url: Secret; keyring: Keyri
   // Not validated either.
   const agent = { ...withDates(inputs.agent), inputs: known, secrets } as unknown as AgentRow;
   const backendUrl = inputs.ownLogin ? attemptLogin(operation, pulumi) : pulumi.url;
-  const { planServers, slotId, isTraced } = inputs;
-  return { operation, agent, backendUrl, planServers, isTraced, slotId: slotId ?? undefined };
+  const { planServers, slotId, isTraced, movesProjects } = inputs;
+  return {
+    ...{ operation, agent, backendUrl, planServers, isTraced, movesProjects },
+    slotId: slotId ?? undefined,
+  };
 }
 
 function attemptLogin(operation: OperationRow, { url, keyring }: { url: Secret; keyring: Keyring }): Secret {

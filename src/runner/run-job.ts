@@ -10,13 +10,6 @@ import { requestAs } from '../http-client/request.ts';
 import { createLog, type Log, traceIdFor } from '../log.ts';
 import type { AgentEffect, Runbooks } from '../operations/attempt.ts';
 import { limitSeconds } from '../operations/registry.ts';
-import type {
-  AgentSnapshotParts,
-  LastSnapshotParts,
-  RecordInputs,
-  RecordSnapshot,
-  SlotParts,
-} from '../operations/runbook-parts.ts';
 import { runbookFor } from '../operations/runbooks.ts';
 import type { OperationKind } from '../operations/states.ts';
 import { RUNNER_SILENT_SECONDS } from '../operations/states.ts';
@@ -32,27 +25,24 @@ import { type Claimed, readClaim } from './claimed.ts';
 import type { RunnerConfig } from './config.ts';
 import { refuseOtherProject } from './hetzner-project.ts';
 import { createRemoteFoundations } from './remote-foundations.ts';
-import { createRemoteSlots } from './remote-slots.ts';
-import { createRemoteSnapshots } from './remote-snapshots.ts';
+import { createRemoteParts, type RemoteParts } from './remote-parts.ts';
 import { createReporter, type Reporter } from './reporter.ts';
 import { createServiceLink } from './service-link.ts';
 
 /** Starts this process's engine and creates the runbooks that use it. */
-export type OpenEngine = (parts: {
-  config: RunnerConfig;
-  connections: EngineConnections;
-  state: StateStore;
-  passphrases: StatePassphrases | undefined;
-  foundations: FoundationStore;
-  recordInputs: RecordInputs;
-  recordSnapshot: RecordSnapshot;
-  snapshots: { lastSnapshots: LastSnapshotParts; agentSnapshots: AgentSnapshotParts };
-  slots: () => SlotParts;
-  planServers: PlanServers;
-  processTags: Record<string, string>;
-  idle: number;
-  log: Log;
-}) => Promise<{ runbooks: Runbooks; stop(): Promise<void> }>;
+export type OpenEngine = (
+  parts: RemoteParts & {
+    config: RunnerConfig;
+    connections: EngineConnections;
+    state: StateStore;
+    passphrases: StatePassphrases | undefined;
+    foundations: FoundationStore;
+    planServers: PlanServers;
+    processTags: Record<string, string>;
+    idle: number;
+    log: Log;
+  },
+) => Promise<{ runbooks: Runbooks; stop(): Promise<void> }>;
 
 /** How an attempt on a runner ended. */
 export type Outcome =
@@ -140,7 +130,7 @@ async function followRunbook({
   reporter,
   processTags,
 }: Following): Promise<AgentEffect> {
-  const { operation, agent, backendUrl, planServers, isTraced, slotId } = claimed;
+  const { operation, agent, backendUrl, planServers, isTraced } = claimed;
   const { state, passphrases, pool } = openStateStore(backendUrl);
   const limit = limitTime(operation.kind, controller);
   const engine = await openEngine({
@@ -149,9 +139,7 @@ async function followRunbook({
     state,
     passphrases,
     foundations: createRemoteFoundations(reporter),
-    ...createRemoteRecorders(reporter),
-    snapshots: createRemoteSnapshots(reporter),
-    slots: () => createRemoteSlots(slotId),
+    ...createRemoteParts(config, claimed, reporter),
     planServers,
     processTags,
     idle: 1,
@@ -179,20 +167,6 @@ function limitTime(kind: OperationKind, controller: AbortController): NodeJS.Tim
 }
 
 /** Records by the reporter what a worker writes into the rows. */
-function createRemoteRecorders(
-  reporter: Reporter,
-): Pick<Parameters<OpenEngine>[0], 'recordInputs' | 'recordSnapshot'> {
-  return {
-    recordInputs: async (_run, { inputs, secrets }) =>
-      void (await reporter.record({
-        kind: 'inputs',
-        inputs,
-        sealedKeys: secrets.toString('base64'),
-      })),
-    recordSnapshot: async (_run, snapshotId) =>
-      void (await reporter.record({ kind: 'snapshot', snapshotId })),
-  };
-}
 
 /** Opens this process's log, whose every line names the operation. */
 function openLog(

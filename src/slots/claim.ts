@@ -73,8 +73,12 @@ async function tryToClaim(
     outcome as materialized (
       select exists (select 1 from claimed) as claimed, exists (select 1 from fitting) as fits),
     missed as (
-      insert into pool_misses (agent_id, location, plan) select ${agentId}, ${location}, ${plan} from outcome
-      where exists (select 1 from wanted) and not claimed and (${isLast}::boolean or not fits))
+      insert into pool_misses (agent_id, project, location, plan)
+      select ${agentId}, pool.project, ${location}, ${plan} from outcome cross join lateral (
+        select w.project from wanted w join hetzner_projects p on p.name = w.project
+        order by (select a.project = w.project from agents a where a.agent_id = ${agentId}) desc nulls last, p.rank
+        limit 1) pool
+      where not claimed and (${isLast}::boolean or not fits))
     select claimed as "isClaimed", fits as "isLocked" from outcome`.execute(trx);
   return rows[0]!;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type CloudRecord, openRecord, sealRecord } from '../../src/agents/cloud-record.ts';
-import { createRecordSeal, hasRecord, withRecord } from '../../src/agents/record-seal.ts';
+import { canOpen, createRecordSeal, hasRecord, withRecord } from '../../src/agents/record-seal.ts';
 import { generateAgentKeys, keysFromSeeds, toSeeds } from '../../src/agents/secrets.ts';
 import { Secret } from '../../src/secret.ts';
 import type { AgentInputs } from '../../stacks/agent-inputs.ts';
@@ -93,6 +93,12 @@ describe('the record of an agent', async () => {
     const other = createRecordSeal(new Secret('another'));
     await expect(openRecord(other, inputs.serverName!, labels)).rejects.toThrow(/PULUMI_CONFIG_PASSPHRASE/);
     expect(await openRecord(seal, inputs.serverName!, { 'agent-id': 'ada' })).toBeUndefined();
+    const tried = [canOpen(seal, inputs.serverName!, labels), canOpen(other, inputs.serverName!, labels)];
+    expect(await Promise.all([...tried, canOpen(seal, inputs.serverName!, {})])).toEqual([
+      true,
+      false,
+      false,
+    ]);
   });
 
   test('is refused if it is too long for labels', async () => {

@@ -1,9 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { runDoctor } from '../../src/cli/doctor/doctor.ts';
 import { reportLines } from '../../src/cli/doctor/report.ts';
 import { type DoctorFixture, openDoctor } from '../support/doctor-fixture.ts';
+import { installedPath, pluginNames, sdkVersion } from '../support/official-plugins.ts';
 import { CLOUD_FAULTS } from '../support/planted-cloud-faults.ts';
 import { HOST_FAULTS } from '../support/planted-host-faults.ts';
+import { startPluginServer } from '../support/plugin-server.ts';
 
 const FAULTS = [...CLOUD_FAULTS, ...HOST_FAULTS];
 
@@ -65,5 +70,51 @@ test('checks each Hetzner project by its name, and finds two tokens of one', asy
     'hetzner:sg': expect.stringContaining('unauthorized'),
     'hetzner-access:reads': 'HCLOUD_TOKEN_READS may only read: it can make no server',
     'hetzner-projects': expect.stringContaining('HCLOUD_TOKEN_US and HCLOUD_TOKEN_US_2 are tokens of one'),
+  });
+});
+
+describe('installs the official plugins that are missing', () => {
+  test.beforeEach(({ skip }) => skip(!process.env.AGENT_STACKS_PULUMI, 'the Pulumi CLI is not set up'));
+
+  /** A Pulumi home without plugins, and a server that has these. */
+  async function setup(...plugins: Parameters<typeof startPluginServer>[1]) {
+    const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-plugins-'));
+    const server = await startPluginServer(folder, plugins);
+    onTestFinished(() => {
+      server.close();
+      rmSync(folder, { recursive: true });
+    });
+    const environment = {
+      ...at.environment,
+      PROVIDERS: 'official',
+      PULUMI_HOME: join(folder, 'home'),
+      PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES: `.*=${server.url}`,
+    };
+    const find = async (installs: boolean) => {
+      const { checks } = await runDoctor(environment, { installs });
+      return checks.filter(({ name, ok }) => name === 'plugins' && !ok).map(({ detail }) => detail);
+    };
+    return { server, environment, find };
+  }
+
+  test('from where the operator says, in the versions of the stacks, once', async () => {
+    const { server, environment, find } = await setup('hcloud', 'tailscale', 'command');
+    expect(await find(false)).toHaveLength(1);
+    expect(server.asked).toEqual([]);
+    expect(await find(true)).toEqual([]);
+    const downloads = server.asked.map((name) => /resource-(\w+-v[\d.]+)-/.exec(name)?.[1]);
+    expect(downloads).toEqual(pluginNames.map((name) => `${name}-v${sdkVersion(name)}`));
+    for (const name of pluginNames)
+      expect(existsSync(installedPath(environment.PULUMI_HOME, name))).toBe(true);
+    expect(await find(true)).toEqual([]);
+    expect(server.asked).toHaveLength(3);
+  });
+
+  test('and names the one that cannot be had', async () => {
+    const { find, environment } = await setup('hcloud');
+    await expect(find(true)).rejects.toThrow(
+      /The plugin tailscale \d[\d.]+ could not be installed: pulumi plugin install resource tailscale/,
+    );
+    expect(existsSync(installedPath(environment.PULUMI_HOME, 'hcloud'))).toBe(true);
   });
 });

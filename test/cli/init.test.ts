@@ -87,6 +87,8 @@ test('writes the file from known answers, makes the endpoint and changes the pol
   expect(statSync(options().file).mode & 0o777).toBe(0o600);
   const file = written();
   expect(file).toMatchObject({ ...known, PUBLIC_URL });
+  // One project is how it is without the variable.
+  expect(file).not.toHaveProperty('HCLOUD_PROJECTS');
   expect(file.API_TOKEN).toMatch(/^[0-9a-f]{48}$/);
   expect(file.PULUMI_CONFIG_PASSPHRASE).toMatch(/^[0-9a-f]{48}$/);
   expect(file.STRIPE_WEBHOOK_SECRET).toMatch(/^whsec_/);
@@ -139,6 +141,38 @@ test('tries an answer at once, says what is wrong with it, and asks again', asyn
   expect(said()).toMatch(/refused: .*401 Invalid API Key/);
   expect(said()).toContain('Security → API tokens');
   expect(written(file).HCLOUD_TOKEN).toBe(tokens.hcloudToken);
+});
+
+test('asks for the token of each further project, and leaves out what no project has', async () => {
+  const file = join(folder, 'projects.env');
+  const issued = await fetch(`${sandbox.url}/sandbox/credentials`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ vendor: 'hetzner', permission: 'write', project: 'us' }),
+  });
+  const { token } = (await issued.json()) as { token: string };
+  const { asker, said } = scriptedAsker({
+    HCLOUD_PROJECTS: ['default', 'default=mars', 'default=eu, us-1=us:40'],
+    HCLOUD_TOKEN_US_1: [tokens.hcloudToken, 'x'.repeat(64), token],
+  });
+  await runInit(asker, options({ file, isSilent: false }));
+  expect(said()).toContain('refused: HCLOUD_PROJECTS must be projects with the places');
+  expect(said()).toContain('refused: HCLOUD_PROJECTS names an unknown place "mars"');
+  expect(said()).toContain('refused: HCLOUD_TOKEN_US_1 is the token of another project');
+  expect(said()).toMatch(/refused: .*401 the given token is not valid.*set HCLOUD_TOKEN_US_1 to it/);
+  expect(said()).toContain('Hetzner’s API token of the project us-1');
+  const several = {
+    HCLOUD_PROJECTS: 'default=eu, us-1=us:40',
+    HCLOUD_TOKEN: tokens.hcloudToken,
+    HCLOUD_TOKEN_US_1: token,
+  };
+  expect(written(file)).toMatchObject(several);
+  // A start refuses the token of a project without a name.
+  const fewer = scriptedAsker({ HCLOUD_PROJECTS: ['us-1=all'] });
+  await runInit(fewer.asker, options({ file, isSilent: false, replaces: true, answers: undefined }));
+  expect(fewer.said()).toContain('HCLOUD_TOKEN is left out: HCLOUD_PROJECTS does not name its project.');
+  expect(written(file)).toMatchObject({ HCLOUD_PROJECTS: 'us-1=all', HCLOUD_TOKEN_US_1: token });
+  expect(written(file)).not.toHaveProperty('HCLOUD_TOKEN');
 });
 
 test('makes another endpoint for one whose secret was lost, and removes that', async () => {

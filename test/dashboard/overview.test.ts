@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { monitoringNotice } from '../../src/dashboard/overview/overview-page.ts';
 import { CURES_BY_CODE } from '../../src/operations/cures.ts';
 import { readProvisionFigures } from '../../src/operations/figures.ts';
 import { listNeeds } from '../../src/reconcile/needs.ts';
@@ -262,3 +263,27 @@ test('the queue: place, agent, and why each waits', async () => {
     ].join(' '),
   );
 });
+
+test.each([
+  [
+    'some of several projects',
+    { missingKeys: ['HCLOUD_TOKEN_US'], watched: { health: true, projects: swept({ eu: true, us: false }) } },
+    'A Hetzner project is not monitored: us. Without HCLOUD_TOKEN_US, orphaned resources are not removed there.',
+  ],
+  [
+    'every project',
+    { missingKeys: ['HCLOUD_TOKEN'], watched: { health: true, projects: swept({ default: false }) } },
+    'The clouds are not monitored. Without HCLOUD_TOKEN, orphaned resources are not removed.',
+  ],
+  [
+    'everything',
+    { missingKeys: ['TAILSCALE'], watched: { health: false, projects: swept({ eu: false, us: false }) } },
+    'orphaned resources are not removed, and agents’ health is not checked between operations.',
+  ],
+])('says that %s is not monitored for want of keys', (_, given, words) => {
+  expect(textOf(String(monitoringNotice(given)))).toContain(words);
+});
+
+function swept(projects: Record<string, boolean>) {
+  return Object.entries(projects).map(([project, isSwept]) => ({ project, isSwept }));
+}

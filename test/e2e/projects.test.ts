@@ -1,7 +1,10 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { startCloudProxy } from '../support/cloud-proxy.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+import { CALLBACK_SECRET, projectWorkflow } from '../support/project-workflow.ts';
 import { makeRehearsal, type Rehearsal, type RunningRehearsal } from '../support/rehearsal.ts';
+import { act, githubToken, noAct, startGithub } from '../support/sandbox-github.ts';
 import { paidCheckout } from '../support/stripe-events.ts';
 
 const PROJECTS = ['eu-1', 'eu-2', 'us'] as const;
@@ -20,13 +23,7 @@ beforeAll(async () => {
   sandbox = await startInstallation(site);
   for (const project of PROJECTS) tokens[project] = await issue(project);
   rehearsal = await makeRehearsal(sandbox);
-  running = await rehearsal.start({
-    HCLOUD_TOKEN: '',
-    HCLOUD_PROJECTS: 'eu-1=eu, eu-2=eu, us=us',
-    HCLOUD_TOKEN_EU_1: tokens['eu-1'],
-    HCLOUD_TOKEN_EU_2: tokens['eu-2'],
-    HCLOUD_TOKEN_US: tokens.us,
-  });
+  running = await rehearsal.start(projectVariables());
 }, 240_000);
 afterAll(async () => {
   await running?.stop();
@@ -34,6 +31,14 @@ afterAll(async () => {
   await sandbox?.stop();
   await site?.remove();
 }, 120_000);
+
+const projectVariables = () => ({
+  HCLOUD_TOKEN: '',
+  HCLOUD_PROJECTS: 'eu-1=eu, eu-2=eu, us=us',
+  HCLOUD_TOKEN_EU_1: tokens['eu-1'],
+  HCLOUD_TOKEN_EU_2: tokens['eu-2'],
+  HCLOUD_TOKEN_US: tokens.us,
+});
 
 async function issue(project: Project): Promise<string> {
   const answer = await fetch(new URL('/sandbox/credentials', sandbox.connection.hcloudEndpoint), {
@@ -139,6 +144,39 @@ it('drains a project: nothing new comes into it, and what is there can still be 
     expect.arrayContaining(['project.drain', 'project.undrain']),
   );
 }, 200_000);
+
+it('calls only the agent’s project from a workflow that has the tokens of several', async ({ skip }) => {
+  skip(act === undefined, noAct);
+  await running.stop();
+  const { hcloudEndpoint } = sandbox.connection;
+  const proxy = await startCloudProxy(new URL(hcloudEndpoint).origin);
+  onTestFinished(proxy.close);
+  const options = await projectWorkflow(sandbox, rehearsal, {
+    tokens: { HCLOUD_TOKEN_EU_2: tokens['eu-2'], HCLOUD_TOKEN_US: tokens.us },
+    hcloudEndpoint: `${proxy.url}${new URL(hcloudEndpoint).pathname}`,
+  });
+  const github = await startGithub({ options });
+  running = await rehearsal.start({
+    ...projectVariables(),
+    EXECUTOR: 'github-actions',
+    GITHUB_API_URL: github.url,
+    GITHUB_OWNER: 'sandbox',
+    GITHUB_REPO: 'agent-stacks',
+    GITHUB_PAT: githubToken,
+    GITHUB_CALLBACK_SECRET: CALLBACK_SECRET,
+  });
+  options.variables.CALLBACK_ORIGIN = running.url;
+  await post('/api/agents', { agentId: 'fifth', userId: 'user-1', region: 'us-east' });
+  const operation = await running.untilOperation(
+    'fifth',
+    ({ status }) => status === 'succeeded' || status === 'failed',
+    150,
+  );
+  expect(operation).toMatchObject({ executor: 'github-actions', status: 'succeeded', attempt: 1 });
+  expect(await agent('fifth')).toMatchObject({ project: 'us', status: 'running' });
+  expect(await ownersIn('us')).toEqual(['fifth']);
+  expect([...proxy.tokens]).toEqual([tokens.us]);
+}, 300_000);
 
 it('does not start without the token of a project that has agents', async () => {
   await running.stop();

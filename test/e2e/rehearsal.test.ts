@@ -1,12 +1,21 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
+import { formatEnvironmentFile } from '../../src/config/environment-file.ts';
 import { locateOnHost } from '../../src/tailnet/tailscaled-location.ts';
+import { startCloudProxy } from '../support/cloud-proxy.ts';
 import { getHoldings, orderFault } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+import { findInstallationProcesses } from '../support/installation-processes.ts';
 import { installedPath, placePlugin, pluginNames } from '../support/official-plugins.ts';
-import { makeRehearsal, type Rehearsal, type RunningRehearsal } from '../support/rehearsal.ts';
-import { paidCheckout } from '../support/stripe-events.ts';
+import {
+  makeRehearsal,
+  type Rehearsal,
+  type RunningRehearsal,
+  WEBHOOK_SECRET,
+} from '../support/rehearsal.ts';
+import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
 let site: Site;
 let sandbox: Installation;
@@ -167,6 +176,124 @@ it('a token revoked during an order costs no try: the order waits, and succeeds 
   const done = await running.untilOperation('taken-1', ({ status }) => status === 'succeeded', 180);
   expect(done).toMatchObject({ retryCount: 0, error: null });
 }, 240_000);
+
+it('takes new credentials over at SIGHUP, and what is under way goes on', async () => {
+  const { connection } = sandbox;
+  const issue = async (grant: object): Promise<Record<string, string>> =>
+    (
+      await fetch(`${connection.stripeApiUrl}/sandbox/credentials`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(grant),
+      })
+    ).json() as Promise<Record<string, string>>;
+  const [hetzner, stripe, tailscale] = await Promise.all([
+    issue({ vendor: 'hetzner', permission: 'write' }),
+    issue({ vendor: 'stripe' }),
+    issue({ vendor: 'tailscale', scopes: ['auth_keys', 'devices:core'], tags: ['tag:controller'] }),
+  ]);
+  const proxy = await startCloudProxy(connection.stripeApiUrl);
+  onTestFinished(proxy.close);
+  const through = (url: string) => `${proxy.url}${new URL(url).pathname}`;
+  const { HCLOUD_TOKEN, STRIPE_SECRET_KEY, TAILSCALE_OAUTH_CLIENT_ID, TAILSCALE_OAUTH_CLIENT_SECRET } =
+    rehearsal.environment;
+  const before = {
+    HCLOUD_TOKEN,
+    STRIPE_SECRET_KEY,
+    TAILSCALE_OAUTH_CLIENT_ID,
+    TAILSCALE_OAUTH_CLIENT_SECRET,
+  };
+  const file = join(rehearsal.site.dataDir, 'agents.env');
+  const write = (variables: NodeJS.ProcessEnv) =>
+    writeFileSync(file, formatEnvironmentFile(Object.entries(variables) as [string, string][]));
+  write({ ...before, STRIPE_WEBHOOK_SECRET: WEBHOOK_SECRET });
+  running = await rehearsal.start({
+    ...Object.fromEntries([...Object.keys(before), 'STRIPE_WEBHOOK_SECRET'].map((name) => [name, ''])),
+    ENV_FILE: file,
+    STRIPE_API_URL: proxy.url,
+    HCLOUD_ENDPOINT: through(connection.hcloudEndpoint),
+    TAILSCALE_BASE_URL: through(connection.tailscaleBaseUrl),
+  });
+  // The create is answered after the signal.
+  await orderFault(connection, {
+    area: 'hetzner',
+    method: 'GET',
+    path: '/actions**',
+    effect: { kind: 'latency', ms: 3_000 },
+  });
+  await running.deliver(order('reloaded-1'));
+  await expect
+    .poll(async () => (await getHoldings(connection, 'reloaded-1')).servers, { timeout: 60_000 })
+    .toHaveLength(1);
+  const secret = 'whsec_reloaded000000000000000';
+  write({
+    HCLOUD_TOKEN: hetzner.token,
+    STRIPE_SECRET_KEY: stripe.key,
+    TAILSCALE_OAUTH_CLIENT_ID: tailscale.clientId,
+    TAILSCALE_OAUTH_CLIENT_SECRET: tailscale.clientSecret,
+    STRIPE_WEBHOOK_SECRET: secret,
+  });
+  const service = findInstallationProcesses(rehearsal.site.dataDir).find(({ command }) =>
+    /src\/main\.ts/.test(command),
+  );
+  const [underWay] = (await running.ask('/api/agents/reloaded-1/operations')).body.items;
+  expect(underWay.status).toBe('active');
+  process.kill(service!.pid, 'SIGHUP');
+  await expect.poll(() => running!.said(), { timeout: 30_000 }).toMatch(/credentials\.(reloaded|refused)/);
+  expect(running.said()).toMatch(
+    /credentials\.reloaded.*HCLOUD_TOKEN.*TAILSCALE.*STRIPE_SECRET_KEY.*WEBHOOK/,
+  );
+  const done = await running.untilOperation('reloaded-1', ({ status }) => status === 'succeeded', 90);
+  expect(done).toMatchObject({ attempt: 1, retryCount: 0 });
+  proxy.tokens.clear();
+  proxy.clients.clear();
+  expect((await running.deliver(order('reloaded-2'))).status).toBe(400);
+  expect((await deliver(running.url, order('reloaded-2'), { secret })).status).toBe(200);
+  await running.untilOperation('reloaded-2', ({ status }) => status === 'succeeded', 90);
+  await expect.poll(() => [...proxy.tokens], { timeout: 30_000 }).toContain(stripe.key);
+  expect([...proxy.tokens]).toContain(hetzner.token);
+  expect([...proxy.clients]).toContain(tailscale.clientId);
+  for (const old of [HCLOUD_TOKEN, STRIPE_SECRET_KEY]) expect([...proxy.tokens]).not.toContain(old);
+  expect([...proxy.clients]).not.toContain(TAILSCALE_OAUTH_CLIENT_ID);
+}, 240_000);
+
+it('loses and doubles nothing while its two processes are restarted in turn under orders', async () => {
+  const ids: string[] = [];
+  const buy = async (from: RunningRehearsal, count: number) => {
+    for (let bought = 0; bought < count; bought++) {
+      const agentId = `rolling-${ids.length}`;
+      ids.push(agentId);
+      expect((await from.deliver(order(agentId))).status).toBe(200);
+    }
+  };
+  let both = await Promise.all([rehearsal.start(), rehearsal.start()]);
+  for (let turn = 0; turn < 2; turn++) {
+    const [old, other] = both as [RunningRehearsal, RunningRehearsal];
+    await buy(old, 2);
+    const stopping = old.stop();
+    await buy(other, 2);
+    await stopping;
+    const starting = rehearsal.start();
+    await buy(other, 2);
+    // The one that has not been restarted is first in the next turn.
+    both = [other, await starting];
+  }
+  const [first, second] = both;
+  running = first;
+  try {
+    for (const agentId of ids) {
+      const done = await first!.untilOperation(agentId, ({ status }) => status === 'succeeded', 120);
+      expect(done).toMatchObject({ kind: 'provision', retryCount: 0 });
+      const { servers, sshKeys, devices } = await getHoldings(sandbox.connection, agentId);
+      expect([servers.length, sshKeys.length, devices.length]).toEqual([1, 1, 1]);
+    }
+    expect(await rehearsal.query('select count(*)::int as count from agents')).toEqual([
+      { count: ids.length },
+    ]);
+  } finally {
+    await second!.stop();
+  }
+}, 300_000);
 
 it('a wrong database name leaves nothing behind', async () => {
   const wrong = new URL(rehearsal.databaseUrl);

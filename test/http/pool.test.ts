@@ -41,3 +41,10 @@ test('API, metrics and attention show the pools', async () => {
   const { items } = (await (await service.ask('/api/attention')).json()) as { items: { cause: string }[] };
   expect(items).toMatchObject([{ class: 'configuration', cause: expect.stringContaining('no capacity') }]);
 });
+
+test('a service without the clouds’ keys removes no server that it does not know', async () => {
+  const answer = await service.ask(`/api/pool/slot-${'0'.repeat(24)}/remove`, { json: {} });
+  expect(answer.status).toBe(409);
+  expect(((await answer.json()) as { detail: string }).detail).toContain('no access to the clouds');
+  expect((await service.ask('/api/pool/slot-1/remove', { json: {} })).status).toBe(404);
+});

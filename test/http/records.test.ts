@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueReceipt } from '../../src/agents/receipts.ts';
 import { sealAudit } from '../../src/audit/seal.ts';
 import { API_TOKEN, KEYRING, startService, type TestService } from '../support/http-service.ts';
+import { stampAsNew } from '../support/stamp.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
 
 let service: TestService;
@@ -111,4 +112,22 @@ test('a receipt over the API and on the agent’s page, with its link in the cha
   expect(text).toContain('Receipt of its deletion');
   expect(text).toContain(String(body.hash));
   expect(text).toContain('receipt.issued');
+});
+
+test('a service without the clouds’ keys goes on with the rows that its admin vouches for', async () => {
+  const accept = async (path = '') => {
+    const answer = await service.ask(`/api/rebuild-state${path}`, {
+      json: path === '' ? {} : { note: 'all is here' },
+    });
+    return { status: answer.status, body: await answer.json() };
+  };
+  expect(await accept('/accept')).toMatchObject({ status: 409 });
+  await stampAsNew(service.database);
+  await sql`update installation set recovery = 'needed'`.execute(service.database);
+  expect(await accept()).toMatchObject({
+    status: 409,
+    body: { detail: expect.stringContaining('no access') },
+  });
+  expect(await accept('/accept')).toEqual({ status: 200, body: { accepted: true } });
+  await create('after');
 });

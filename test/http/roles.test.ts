@@ -89,6 +89,7 @@ test('every route says who may, and nothing that changes is a viewer’s but wha
   expect(GUARDED.filter(({ least }) => least === 'admin').map(name)).toEqual([
     'POST /api/agents/{agentId}/adopt',
     'POST /api/rebuild-state',
+    'POST /api/rebuild-state/accept',
     'GET /api/people',
     'POST /api/people',
     'PATCH /api/people/{name}',

@@ -1,6 +1,9 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { checkStamp } from '../../src/database/stamp.ts';
-import type { Server } from '../../src/hetzner/hetzner.ts';
+import { ConflictError } from '../../src/errors.ts';
+import type { Server, SshKey } from '../../src/hetzner/hetzner.ts';
+import { acceptState } from '../../src/recovery/accept.ts';
 import { destroyGone } from '../../src/recovery/gone.ts';
 import { checkLostState } from '../../src/recovery/lost-state.ts';
 import { type Bought, restoreOrders } from '../../src/recovery/orders.ts';
@@ -166,4 +169,47 @@ test('without access to Hetzner, Pulumi’s stacks tell whether a new database s
     });
     expect(await at.database.selectFrom('installation').select('recovery').execute()).toEqual([{ recovery }]);
   }
+});
+
+test('a rehearsal’s new database waits if a key’s record is its own, and not for those of its clouds’ owner', async () => {
+  const [theirs, ours, bare] = ['srv-1', 'srv-2', 'srv-3'].map((name) => ({ name }) as SshKey);
+  // Of two pages, so that the second one counts.
+  const project = (last: SshKey) => ({
+    serverPage: async () => expect.unreachable('servers do not say whose they are'),
+    sshKeyPage: async (page: number) =>
+      page === 1
+        ? { items: [theirs!, bare!], total: 3, nextPage: 2 }
+        : { items: [last], total: 3, nextPage: null },
+  });
+  for (const [last, recovery] of [
+    [ours!, 'needed'],
+    [bare!, 'none'],
+  ] as const) {
+    await at.database.deleteFrom('installation').execute();
+    await checkStamp(at.database, { mode: 'rehearsal', accounts: {} });
+    await checkLostState({
+      database: at.database,
+      projects: [project(last)],
+      isOwn: async ({ name }) => name === ours!.name,
+      hasStacks: async () => false,
+      log: at.log,
+    });
+    expect(await at.database.selectFrom('installation').select('recovery').execute()).toEqual([{ recovery }]);
+  }
+});
+
+test('where only runners have the keys, a person vouches for the rows once, in the audit log', async () => {
+  const accept = () => acceptState(at, { actor: 'ann', note: 'nothing was sold since' });
+  await checkStamp(at.database, { mode: 'sandbox', accounts: {} });
+  await sql`update installation set recovery = 'needed'`.execute(at.database);
+  await accept();
+  const { rows } = await sql`select recovery from installation`.execute(at.database);
+  expect(rows).toEqual([{ recovery: 'none' }]);
+  const audited = await at.database
+    .selectFrom('audit_log')
+    .select(['actor', 'details'])
+    .where('action', '=', 'recovery.accepted')
+    .execute();
+  expect(audited).toEqual([{ actor: 'ann', details: { note: 'nothing was sold since' } }]);
+  await expect(accept()).rejects.toBeInstanceOf(ConflictError);
 });

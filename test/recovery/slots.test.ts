@@ -7,13 +7,17 @@ import { createRecordSeal } from '../../src/agents/record-seal.ts';
 import { createVault, generateAgentKeys } from '../../src/agents/secrets.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import { settle } from '../../src/backups/settle.ts';
+import { ConflictError, NotFoundError, StateLostError } from '../../src/errors.ts';
 import { beginHandOvers } from '../../src/executors/worker/begin-hand-overs.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { systemClock } from '../../src/processes/clock.ts';
 import { keepRecords } from '../../src/reconcile/records.ts';
 import { rebuildState } from '../../src/recovery/rebuild-state.ts';
+import { removeLeftoverSlot } from '../../src/recovery/remove-slot.ts';
 import { Secret } from '../../src/secret.ts';
 import { toSlotRecord } from '../../src/slots/slot-record.ts';
+import { takeSlotWork } from '../../src/slots/slots.ts';
+import type { AgentInputs } from '../../stacks/inputs.ts';
 import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 import { addPool, addSlot, slot } from '../support/slots.ts';
 import { stampAsNew } from '../support/stamp.ts';
@@ -138,6 +142,45 @@ test.each(['ready', 'making', 'removing'] as const)(
     expect(rows).toMatchObject([{ cause: expect.stringContaining(slotId) }]);
   },
 );
+
+const remove = (clouds: Awaited<ReturnType<typeof cloudsOf>>, slotId: string) =>
+  removeLeftoverSlot({ database: at.database, clouds, vault, seal }, { slotId, actor: 'ann' });
+
+test('a person lets the pool remove one that was left, which nothing else does', async () => {
+  const slotId = await addSlot(at, vault);
+  const { server_id, server_name, inputs } = await slot(at, slotId);
+  const clouds = await cloudsOf({ record: toSlotRecord(vault, await slot(at, slotId)) });
+  await restoreBackup();
+  await expect(remove(clouds, slotId)).rejects.toBeInstanceOf(StateLostError);
+  await rebuild(clouds);
+  expect(await remove(clouds, slotId)).toEqual({ slotId, serverName: (inputs as AgentInputs).serverName });
+  const taken = await takeSlotWork(at.database, 'w1', 60, { fingerprints: [] });
+  expect(taken).toMatchObject({ slot_id: slotId, status: 'removing', server_id, agent_id: null });
+  expect(taken?.server_name).toBe(server_name ?? (inputs as AgentInputs).serverName);
+  expect(vault.open(slotId, taken!.secrets!).sshPublicKey).toBe((inputs as AgentInputs).sshPublicKey);
+  const left = await sql`select from findings where source = 'recovery'`.execute(at.database);
+  expect(left.rows).toEqual([]);
+  const audited = await sql`select actor, details->>'slotId' as "slotId" from audit_log
+    where action = 'pool.remove-leftover'`.execute(at.database);
+  expect(audited.rows).toEqual([{ actor: 'ann', slotId }]);
+  await expect(remove(clouds, slotId)).rejects.toThrow(`${slotId} is the pool’s own`);
+});
+
+test('no server that is an agent’s is removed, and none that waits', async () => {
+  const slotId = await addSlot(at, vault);
+  const own = toSlotRecord(vault, await slot(at, slotId));
+  await expect(remove(await cloudsOf({ record: own }), slotId)).rejects.toThrow(ConflictError);
+  const agentsRecord = await agentOn(slotId, 'a1');
+  await restoreBackup();
+  const clouds = await cloudsOf({ record: agentsRecord, label: slotId });
+  await rebuild(clouds);
+  await expect(remove(clouds, slotId)).rejects.toThrow(NotFoundError);
+  // The record of the agent that got it was not written: Hetzner did not answer.
+  await expect(remove(await cloudsOf({ record: own }), slotId)).rejects.toThrow(
+    `Agent a1 has the server of ${slotId}`,
+  );
+  expect(await count('slots')).toBe(0);
+});
 
 test('an agent whose hand-over had only begun gets a server of its own; one that was served keeps its', async () => {
   await addPool(at, 2);

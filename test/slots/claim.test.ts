@@ -1,9 +1,10 @@
 import { sql } from 'kysely';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { parseRecordedInputs } from '../../src/agents/inputs.ts';
 import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { createVault } from '../../src/agents/secrets.ts';
 import { getAgent } from '../../src/agents/store.ts';
+import { onlyProject } from '../../src/config/hetzner-projects.ts';
 import { jsonText } from '../../src/database/storable.ts';
 import { ensureBegun, lockFor } from '../../src/executors/github-actions/attempts.ts';
 import { beginHandOvers } from '../../src/executors/worker/begin-hand-overs.ts';
@@ -14,6 +15,8 @@ import { requestAgent } from '../../src/operations/first-provision.ts';
 import { requestOperation } from '../../src/operations/requests.ts';
 import { succeed } from '../../src/operations/settle.ts';
 import { beginOnWorker } from '../../src/operations/transitions.ts';
+import { listPools } from '../../src/pool/listing.ts';
+import { applyProjects } from '../../src/projects/projects.ts';
 import { createRemoteSlots } from '../../src/runner/remote-slots.ts';
 import { Secret } from '../../src/secret.ts';
 import { findClaimed, giveSlotUp, takeOverSlots } from '../../src/slots/claimed.ts';
@@ -97,6 +100,38 @@ describe('an order', () => {
     await order('a1');
     expect(await claims()).toEqual([]);
     expect(await misses()).toEqual(['a1']);
+  });
+
+  test('of several projects is a miss of the pool in its own, or of the first', async () => {
+    onTestFinished(async () => {
+      await at.empty();
+      await applyProjects(at.database, [onlyProject(new Secret(''))]);
+    });
+    await applyProjects(at.database, [
+      { name: 'first', locations: undefined, mostServers: undefined },
+      { name: 'second', locations: undefined, mostServers: undefined },
+    ]);
+    const missed = async (agentId: string) => {
+      const { project } = await at.database
+        .selectFrom('pool_misses')
+        .select('project')
+        .where('agent_id', '=', agentId)
+        .executeTakeFirstOrThrow();
+      return [(await getAgent(at.database, agentId)).project, project];
+    };
+    await addPool(at, 1, 'second');
+    await order('a1');
+    expect(await missed('a1')).toEqual(['first', 'second']);
+    await addPool(at, 1, 'first');
+    await order('a2');
+    expect(await missed('a2')).toEqual(['second', 'second']);
+    await order('a3');
+    expect(await missed('a3')).toEqual(['first', 'first']);
+    const pools = await listPools(at.database);
+    expect(pools.map(({ project, misses: count }) => [project, count])).toEqual([
+      ['first', 1],
+      ['second', 2],
+    ]);
   });
 
   test('gets a slot that is locked at that moment only to be asked for its health', async () => {

@@ -9,7 +9,7 @@ import { deliver } from './stripe-events.ts';
 
 const START_SECONDS = 120;
 export const API_TOKEN = 'operator-token-of-the-rehearsal';
-const WEBHOOK_SECRET = 'whsec_rehearsal00000000000000';
+export const WEBHOOK_SECRET = 'whsec_rehearsal00000000000000';
 
 /**
  * A second installation in live mode's configuration, with another one's sandbox as its clouds and its own
@@ -18,6 +18,10 @@ const WEBHOOK_SECRET = 'whsec_rehearsal00000000000000';
 export interface Rehearsal {
   site: Site;
   databaseUrl: string;
+  /** Its own: the clouds have agents of other rehearsals, which must not look like a lost database's. */
+  passphrase: string;
+  /** The right variables. */
+  environment: Readonly<NodeJS.ProcessEnv>;
   /** Starts it with these variables instead of the right ones. */
   start(variables?: NodeJS.ProcessEnv): Promise<RunningRehearsal>;
   /** Starts it with variables that it must refuse. @returns its output and exit code */
@@ -27,6 +31,7 @@ export interface Rehearsal {
 }
 
 export interface RunningRehearsal {
+  url: string;
   said(): string;
   // biome-ignore lint/suspicious/noExplicitAny: answers are judged by the tests' expectations.
   ask(path: string, init?: RequestInit): Promise<{ status: number; body: any }>;
@@ -44,6 +49,7 @@ export async function makeRehearsal(sandbox: Installation): Promise<Rehearsal> {
   const { connection } = sandbox;
   const name = `rehearsal-${randomBytes(4).toString('hex')}`;
   await execute(connection.databaseUrl, `create database "${name}"`);
+  const passphrase = randomBytes(16).toString('hex');
   const url = new URL(connection.databaseUrl);
   url.pathname = `/${name}`;
   const site = await makeSite();
@@ -54,7 +60,7 @@ export async function makeRehearsal(sandbox: Installation): Promise<Rehearsal> {
     PORT: '0',
     DATABASE_URL: url.href,
     API_TOKEN,
-    PULUMI_CONFIG_PASSPHRASE: 'the passphrase of the rehearsal',
+    PULUMI_CONFIG_PASSPHRASE: passphrase,
     STRIPE_SECRET_KEY: secrets.sandboxTokens.stripeSecretKey,
     STRIPE_WEBHOOK_SECRET: WEBHOOK_SECRET,
     HCLOUD_TOKEN: connection.hcloudToken,
@@ -71,6 +77,8 @@ export async function makeRehearsal(sandbox: Installation): Promise<Rehearsal> {
   return {
     site,
     databaseUrl: url.href,
+    passphrase,
+    environment: right,
     start: async (variables) => running(command(variables)),
     startRefused: async (variables) => {
       const started = command(variables);
@@ -105,6 +113,7 @@ async function running(command: StartCommand): Promise<RunningRehearsal> {
   const ask: RunningRehearsal['ask'] = (path, init = {}) =>
     askWith(path, { ...init, headers: { ...init.headers, authorization: `Bearer ${API_TOKEN}` } });
   return {
+    url,
     said: command.said,
     ask,
     askOpenly: (path) => askWith(path, {}),

@@ -10,8 +10,12 @@ export const FINGERPRINT = 'a fingerprint';
 let made = 0;
 
 /** A pool that a worker keeps. */
-export async function addPool({ database }: OperationsFixture, size: number): Promise<void> {
-  const pool = { project: 'default', location: 'nbg1', plan: 'starter', size, fingerprint: FINGERPRINT };
+export async function addPool(
+  { database }: OperationsFixture,
+  size: number,
+  project = 'default',
+): Promise<void> {
+  const pool = { project, location: 'nbg1', plan: 'starter', size, fingerprint: FINGERPRINT };
   await database.insertInto('pools').values(pool).execute();
   await database
     .insertInto('pool_demands')

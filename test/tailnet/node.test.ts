@@ -1,6 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -75,37 +74,6 @@ test('paths with any characters survive OpenSSH and the shell', () => {
   expect(proxyCommand('/a/tailscale', '/b/s')).toMatch(/reach-agent.sh \/a\/tailscale \/b\/s %h %p$/);
   const odd = proxyCommand("/it's here/tailscale", '/100%/s');
   expect(odd.slice(odd.indexOf("'/it"))).toBe(`'/it'\\''s here/tailscale' /100%%/s %h %p`);
-});
-
-/** A tailscale command that connects to a fake agent after so many pings for a path. */
-function pathAfter(pings: number): { tailscale: string; said: () => string[] } {
-  const dir = mkdtempSync(join(tmpdir(), 'as-reach-'));
-  onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
-  const [tailscale, log] = [join(dir, 'tailscale'), join(dir, 'log')];
-  const script = `#!/bin/sh
-echo "$*" >>'${log}'
-test "$2" != nc || exec cat
-test "$(wc -l <'${log}')" -gt ${pings} || exit 1
-echo 'pong from agent'
-`;
-  writeFileSync(tailscale, script, { mode: 0o755 });
-  return { tailscale, said: () => readFileSync(log, 'utf8').trim().split('\n') };
-}
-
-test.each([
-  ['there is a path', 0, 1],
-  ['there is a path a moment later', 2, 3],
-  ['nothing answers', 1000, 11],
-])('SSH reaches an agent when %s', (_, pings, asked) => {
-  const { tailscale, said } = pathAfter(pings);
-  const command = proxyCommand(tailscale, '/s').replace('%h', '100.64.0.7').replace('%p', '22');
-  expect(execFileSync('sh', ['-c', `exec ${command}`], { input: 'SSH-2.0', encoding: 'utf8' })).toBe(
-    'SSH-2.0',
-  );
-  expect(said().slice(0, -1)).toEqual(
-    Array(asked).fill('--socket=/s ping --c=1 --timeout=300ms -- 100.64.0.7'),
-  );
-  expect(said().at(-1)).toBe('--socket=/s nc -- 100.64.0.7 22');
 });
 
 test('joining sends the hostname, blocks incoming connections and leaves the host’s DNS alone', async () => {

@@ -86,12 +86,12 @@ const CHARTS: Record<string, Panel[]> = {
       unit: 'short',
       queries: [
         {
-          expr: 'max by (location, plan) (agent_stacks_pool_ready)',
-          legend: '{{plan}} in {{location}}, ready',
+          expr: 'max by (project, location, plan) (agent_stacks_pool_ready)',
+          legend: '{{plan}} in {{location}} of {{project}}, ready',
         },
         {
-          expr: 'max by (location, plan) (agent_stacks_pool_size)',
-          legend: '{{plan}} in {{location}}, wanted',
+          expr: 'max by (project, location, plan) (agent_stacks_pool_size)',
+          legend: '{{plan}} in {{location}} of {{project}}, wanted',
         },
       ],
     },

@@ -4,7 +4,7 @@ import type { SandboxDatabase, SandboxTables } from '../../database.ts';
 import { HetznerError, notFound } from '../errors.ts';
 import { listParameter, parseId, parseInput } from '../input.ts';
 import { listQuery, paginationMeta, selectPage } from '../listing.ts';
-import type { ResourceType } from '../schema.ts';
+import type { ResourceType } from '../tables.ts';
 import { actionStatus, toAction } from './store.ts';
 
 /** The resources that an action must concern; without fields, any. */

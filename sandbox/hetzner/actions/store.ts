@@ -1,6 +1,6 @@
 import { type Expression, type Selectable, sql } from 'kysely';
 import type { SandboxDatabase } from '../../database.ts';
-import type { ActionError, ActionResource, ActionTable } from '../schema.ts';
+import type { ActionError, ActionResource, ActionTable } from '../tables.ts';
 
 export type ActionRow = Selectable<ActionTable>;
 

@@ -7,7 +7,7 @@ import { insertActions, type NewAction, toAction } from '../actions/store.ts';
 import { HetznerError } from '../errors.ts';
 import { parseId, parseInput } from '../input.ts';
 import { parseLabelSelector } from '../label-selector.ts';
-import type { ActionResource } from '../schema.ts';
+import type { ActionResource } from '../tables.ts';
 import { rulesInput } from './rules.ts';
 import {
   addTarget,

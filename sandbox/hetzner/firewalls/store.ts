@@ -4,7 +4,7 @@ import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
 import { notFound } from '../errors.ts';
 import { matchesSelector, parseLabelSelector, selectorConditions } from '../label-selector.ts';
 import type { Labels } from '../labels.ts';
-import type { FirewallTable, FirewallTargetTable } from '../schema.ts';
+import type { FirewallTable, FirewallTargetTable } from '../tables.ts';
 
 export type FirewallRow = Selectable<FirewallTable>;
 type TargetRow = Selectable<FirewallTargetTable>;

@@ -2,7 +2,7 @@ import type { Selectable } from 'kysely';
 import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
 import { IMAGES, type Image } from '../catalogue/images.ts';
 import { HetznerError, notFound } from '../errors.ts';
-import type { ImageTable } from '../schema.ts';
+import type { ImageTable } from '../tables.ts';
 
 export type ImageRow = Selectable<ImageTable>;
 

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { SandboxDatabase, SandboxTransaction } from '../../database.ts';
 import type { SandboxSettings } from '../../settings.ts';
 import { insertActions, toAction } from '../actions/store.ts';
-import type { ActionError } from '../schema.ts';
+import type { ActionError } from '../tables.ts';
 import { scheduleBoot } from './boot.ts';
 import type { Phase, ServerStatus } from './phases.ts';
 import { lockServer, type ServerRow, serverStatus } from './store.ts';

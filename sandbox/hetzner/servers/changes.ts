@@ -4,7 +4,7 @@ import { serverTypeById } from '../catalogue/server-types.ts';
 import { HetznerError, invalidField } from '../errors.ts';
 import { type IdOrName, idOrName } from '../input.ts';
 import { type DnsPtr, setDnsPtr } from '../reverse-dns.ts';
-import type { ServerTable } from '../schema.ts';
+import type { ServerTable } from '../tables.ts';
 import type { ActionContext, ServerAction } from './actions.ts';
 import { checkBootable, findImage, findServerType, userDataInput } from './order.ts';
 import { detour, transition } from './phases.ts';

@@ -6,7 +6,7 @@ import { insertActions, type NewAction, toAction } from '../actions/store.ts';
 import { limitExceeded, notUnique } from '../errors.ts';
 import { addTarget } from '../firewalls/store.ts';
 import { createPrimaryIps } from '../primary-ips.ts';
-import type { ActionError } from '../schema.ts';
+import type { ActionError } from '../tables.ts';
 import { scheduleBoot } from './boot.ts';
 import { resolveOrder, type ServerInput, type ServerOrder } from './order.ts';
 import { creation, failedCreation, type Phase } from './phases.ts';

@@ -6,7 +6,7 @@ import { includedTraffic, serverTypeById } from '../catalogue/server-types.ts';
 import { HetznerError, notFound } from '../errors.ts';
 import { firewallsByServer } from '../firewalls/store.ts';
 import { readImages } from '../images/store.ts';
-import type { PrimaryIpTable, ServerTable } from '../schema.ts';
+import type { PrimaryIpTable, ServerTable } from '../tables.ts';
 import { type ServerStatus, statusAt } from './phases.ts';
 
 export type ServerRow = Selectable<ServerTable>;

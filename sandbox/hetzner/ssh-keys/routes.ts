@@ -6,7 +6,7 @@ import { invalidField, notFound } from '../errors.ts';
 import { parseId, parseInput, resourceName } from '../input.ts';
 import { labelsInput } from '../labels.ts';
 import { listQuery, nameAndLabels, paginationMeta, selectPage } from '../listing.ts';
-import type { SshKeyTable } from '../schema.ts';
+import type { SshKeyTable } from '../tables.ts';
 import { renamed } from '../updates.ts';
 import { publicKeyFingerprint } from './public-key.ts';
 

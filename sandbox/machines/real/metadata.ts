@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely';
 import type { SandboxDatabase } from '../../database.ts';
-import type { ServerTable } from '../../hetzner/schema.ts';
+import type { ServerTable } from '../../hetzner/tables.ts';
 import type { ReadMetadata } from './internet.ts';
 
 type ServerRow = Pick<Selectable<ServerTable>, 'id' | 'name' | 'user_data' | 'ssh_public_keys'>;

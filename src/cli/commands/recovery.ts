@@ -16,13 +16,22 @@ export const rebuildState = defineCommand({
   brief: 'find agents and orders again after both databases were lost',
   detail:
     'Reads the labels at Hetzner, the devices at Tailscale and the subscriptions at Stripe, says what it found, and after a confirmation writes the rows and imports the stacks. No server is touched, made or deleted.',
-  examples: ['rebuild-state --dry-run', 'rebuild-state --yes'],
+  examples: [
+    'rebuild-state --dry-run',
+    'rebuild-state --yes',
+    'rebuild-state --accept --note "nothing was sold since"',
+  ],
   fields: {
     dryRun: option('--dry-run', { description: toText('only say what would be done') }),
     yes: option('--yes', { description: toText('do it without asking') }),
+    accept: option('--accept', {
+      description: toText('where only GitHub’s runners have the keys: vouch that the rows are all there is'),
+    }),
+    note: text('--note', string({ metavar: 'TEXT' }), 'with --accept: why, for the audit log'),
     ...json,
   },
-  run: async ({ dryRun, yes, json: asJson }, terminal) => {
+  run: async ({ dryRun, yes, accept, note, json: asJson }, terminal) => {
+    if (accept) return acceptState(terminal, { yes, note, asJson });
     if (dryRun || !yes) {
       const proposal = await ask(terminal, false);
       if (asJson && dryRun) return printJson(terminal, proposal);
@@ -38,6 +47,26 @@ export const rebuildState = defineCommand({
     return true;
   },
 });
+
+/** For a service without the clouds' keys, which cannot look itself. */
+async function acceptState(
+  terminal: Terminal,
+  { yes, note, asJson }: { yes: boolean; note: string | undefined; asJson: boolean },
+): Promise<boolean> {
+  if (!yes) {
+    const { confirm } = terminal;
+    if (confirm === undefined) throw new CommandError('Not a terminal: confirm with --yes');
+    const question =
+      'Agents that the rows do not know stay billed, and one that was destroyed since is shown as it was. Work on these rows?';
+    if (!(await confirm(question))) return false;
+  }
+  const accepted = await answer(
+    terminal.api.POST('/api/rebuild-state/accept', { body: { ...(note !== undefined && { note }) } }),
+  );
+  if (asJson) return printJson(terminal, accepted);
+  terminal.print('Work begins on the rows as they are.');
+  return true;
+}
 
 async function isConfirmed({ confirm }: Terminal, { agents }: Rebuilt): Promise<boolean> {
   if (confirm === undefined) throw new CommandError('Not a terminal: confirm with --yes');

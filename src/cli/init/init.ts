@@ -9,8 +9,10 @@ import {
 } from '../../config/environment-file.ts';
 import { CommandError } from '../connection.ts';
 import type { Asker } from './asker.ts';
+import { tidyProjects } from './hetzner-questions.ts';
 import { ensurePolicy } from './policy.ts';
-import { type Answers, findProblem, QUESTIONS } from './questions.ts';
+import type { Answers, Question } from './question.ts';
+import { findProblem, QUESTIONS } from './questions.ts';
 import { remainingSteps } from './remaining.ts';
 import { ensureWebhook } from './webhook.ts';
 
@@ -103,18 +105,25 @@ async function askAll(asker: Asker, known: Answers): Promise<Answers> {
   const answers: Answers = { MODE: 'live', ...known };
   if (answers.MODE === 'rehearsal') answers.PUBLIC_URL ??= `http://127.0.0.1:${answers.PORT ?? '8080'}`;
   for (const question of QUESTIONS) {
-    const { variable, title, where, isSecret } = question;
-    asker.say(`\n${title}\n  ${where}`);
-    answers[variable] = await asker.ask(variable, {
-      isSecret,
-      initial: answers[variable],
-      check: (text) => findProblem(question, { ...answers, [variable]: text }),
-    });
-    if (question.probes(answers).length > 0) asker.say(`  ${variable} works.`);
+    await askOne(asker, question, answers);
+    for (const further of question.further?.(answers) ?? []) await askOne(asker, further, answers);
   }
+  for (const variable of tidyProjects(answers))
+    asker.say(`\n${variable} is left out: HCLOUD_PROJECTS does not name its project.`);
   answers.API_TOKEN ??= randomBytes(24).toString('hex');
   answers.PULUMI_CONFIG_PASSPHRASE ??= randomBytes(24).toString('hex');
   return answers;
+}
+
+async function askOne(asker: Asker, question: Question, answers: Answers): Promise<void> {
+  const { variable, title, where, isSecret, initial } = question;
+  asker.say(`\n${title}\n  ${where}`);
+  answers[variable] = await asker.ask(variable, {
+    isSecret,
+    initial: answers[variable] ?? initial,
+    check: (text) => findProblem(question, { ...answers, [variable]: text }),
+  });
+  if (question.probes(answers).length > 0) asker.say(`  ${variable} works.`);
 }
 
 const HEADING = [

@@ -5,7 +5,8 @@ import { readOurPolicy } from '../../tailscale/our-policy.ts';
 import { createPolicyClient, PolicyChangedError } from '../../tailscale/policy.ts';
 import { CommandError } from '../connection.ts';
 import type { Asker } from './asker.ts';
-import { type Answers, toTailscaleAccount } from './questions.ts';
+import type { Answers } from './question.ts';
+import { toTailscaleAccount } from './questions.ts';
 
 const BY_HAND =
   'The OAuth client may not read or write the policy (scope policy_file). Paste what docs/tailnet-policy.hujson has: Tailscale’s ' +

@@ -1,39 +1,20 @@
-import type { z } from 'zod';
 import type { TailscaleAccount } from '../../config/accounts.ts';
 import { oneWord } from '../../config/environment-reader.ts';
-import { hcloudToken, httpUrl, postgresUrl, stripeKey } from '../../config/fields.ts';
-import { HETZNER_ENDPOINT } from '../../connections/connections.ts';
-import { readHetznerAccess } from '../../hetzner/access.ts';
+import { httpUrl, postgresUrl, stripeKey } from '../../config/fields.ts';
 import { databaseProbe, poolerProbe, privilegesProbe } from '../../reconcile/checks/database-probes.ts';
-import { hetznerAccessProbe } from '../../reconcile/checks/hetzner-probes.ts';
-import { type Probe, runProbe } from '../../reconcile/checks/probe.ts';
+import { runProbe } from '../../reconcile/checks/probe.ts';
 import { stripeProbe, tailscaleProbe } from '../../reconcile/checks/probes.ts';
 import { stripeAccessProbe } from '../../reconcile/checks/stripe-probes.ts';
 import { scopesProbe } from '../../reconcile/checks/tailscale-probes.ts';
 import { Secret } from '../../secret.ts';
 import { findMissingScopes } from '../../tailscale/scopes.ts';
 import { createTailscaleClient } from '../../tailscale/tailscale.ts';
-
-/** What is known so far, by variable. */
-export type Answers = Record<string, string>;
-
-/** One thing that live mode needs and only a person knows. */
-export interface Question {
-  variable: string;
-  title: string;
-  /** Where it is found, in which console. */
-  where: string;
-  isSecret: boolean;
-  schema: z.ZodType<string>;
-  /** Calls that only read, which an answer of the right form has to pass. */
-  probes(answers: Answers): Probe[];
-}
+import { projectsQuestion } from './hetzner-questions.ts';
+import type { Answers, Question } from './question.ts';
 
 const DATABASE_WHERE = `PostgreSQL 15 or newer. As its superuser:
     CREATE ROLE agents LOGIN CREATEROLE CREATEDB PASSWORD '…';
     CREATE DATABASE agents OWNER agents;`;
-const HETZNER_WHERE =
-  'Cloud Console → the project (one for the agents alone) → Security → API tokens → Generate, “Read & Write”.';
 const TAILSCALE_WHERE =
   'Tailscale’s console → Settings → Trust credentials → OAuth client: auth_keys and devices:core (write), policy_file if this ' +
   'command is to change the policy, and the tag tag:controller.';
@@ -61,17 +42,7 @@ export const QUESTIONS: readonly Question[] = [
       return [databaseProbe(url), poolerProbe(url), privilegesProbe({ url, stateUrl: url })];
     },
   },
-  {
-    variable: 'HCLOUD_TOKEN',
-    title: 'Hetzner’s API token',
-    where: HETZNER_WHERE,
-    isSecret: true,
-    schema: hcloudToken,
-    probes: ({ HCLOUD_TOKEN = '', HCLOUD_ENDPOINT = HETZNER_ENDPOINT }) => {
-      const account = { token: new Secret(HCLOUD_TOKEN), endpoint: HCLOUD_ENDPOINT };
-      return [hetznerAccessProbe(() => readHetznerAccess(account))];
-    },
-  },
+  projectsQuestion,
   {
     variable: 'TAILSCALE_OAUTH_CLIENT_ID',
     title: 'The id of Tailscale’s OAuth client',

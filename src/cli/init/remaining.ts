@@ -1,6 +1,6 @@
 import { PLUGINS, sdkVersion } from '../../pulumi/plugins.ts';
 import { shortPath } from '../short-path.ts';
-import type { Answers } from './questions.ts';
+import type { Answers } from './question.ts';
 
 /** What is left to do by hand, as one text. */
 export function remainingSteps(file: string, answers: Answers): string {

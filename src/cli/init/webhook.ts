@@ -16,7 +16,8 @@ import {
   webhookAddress,
 } from '../../stripe/webhook-endpoints.ts';
 import type { Asker } from './asker.ts';
-import { type Answers, toStripeAccount } from './questions.ts';
+import type { Answers } from './question.ts';
+import { toStripeAccount } from './questions.ts';
 
 /** Keeps an answer where a crash does not lose it: Stripe shows a signing secret once. */
 export type Keep = (variable: string, value: string) => void;

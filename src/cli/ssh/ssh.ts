@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { hostname, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { sandboxConnections } from '../../../sandbox/host/installation.ts';
+import { sandboxConnections } from '../../../sandbox/host/connections.ts';
 import { loadInstallationSecrets } from '../../../sandbox/host/installation-secrets.ts';
 import { readMachineKind } from '../../../sandbox/host/machines.ts';
 import { readSandboxFile } from '../../../sandbox/host/sandbox-file.ts';

@@ -1,6 +1,7 @@
 import type { FleetCounts } from '../../agents/fleet.ts';
 import type { Role } from '../../database/vocabulary.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
+import type { HttpDeps } from '../../http/deps.ts';
 import { agentsTable } from '../agents/agents-table.ts';
 import { emptyState } from '../design/banner.ts';
 import { tiles } from '../design/tiles.ts';
@@ -17,8 +18,9 @@ export interface OverviewPage {
   /** The newest agents. */
   agents: readonly AgentJson[];
   checkoutUrl?: string | undefined;
-  /** Missing API keys. Without them the service neither sweeps the clouds nor checks the agents' health. */
+  /** Missing API keys, and what the service does not sweep without them. */
   missingKeys?: readonly string[] | undefined;
+  watched?: HttpDeps['watched'];
   /** Whose page it is. */
   role: Role;
 }
@@ -28,16 +30,12 @@ export interface OverviewPage {
  * agents.
  */
 export function overviewPage(page: OverviewPage): Html {
-  const { needs, fleet, figures, waiting, agents, checkoutUrl, missingKeys = [], role } = page;
+  const { needs, fleet, figures, waiting, agents, checkoutUrl, role } = page;
   const buy =
     checkoutUrl !== undefined &&
     html`<a class="button" href="${checkoutUrl}">Buy one in the sandbox’s checkout</a>`;
   return html`<div class="title"><h1>Overview</h1>${buy}</div>
-${
-  missingKeys.length > 0 &&
-  html`<p class="notice"><strong>The clouds are not monitored.</strong> Without ${missingKeys.join(' and ')}, orphaned
-    resources are not removed, and agents’ health is not checked between operations.</p>`
-}
+${monitoringNotice(page)}
 <div id="needs" data-live>${needsSection(needs, { isEmptyFleet: agents.length === 0, role })}</div>
 <div id="fleet" data-live><h2>Fleet</h2>${fleetTiles(fleet)}</div>
 <div id="queue" data-live>${queueSection(waiting, figures.workforce)}</div>
@@ -45,6 +43,23 @@ ${
 <div id="agents" data-live><h2>Newest agents</h2>
 ${agents.length === 0 ? emptyState('No agents yet.', 'A paid checkout makes one, and so does npm run agents -- create.', buy) : agentsTable(agents, { role })}
 ${agents.length > 0 && html`<p><a href="/agents">All agents</a></p>`}</div>`;
+}
+
+/** Says what is not monitored for want of keys: everything, or some of several Hetzner projects. */
+export function monitoringNotice({
+  missingKeys = [],
+  watched,
+}: Pick<OverviewPage, 'missingKeys' | 'watched'>): Html | false {
+  if (missingKeys.length === 0) return false;
+  const without = `Without ${missingKeys.join(' and ')},`;
+  const projects = watched?.projects ?? [];
+  const left = projects.filter(({ isSwept }) => !isSwept).map(({ project }) => project);
+  if (left.length < projects.length)
+    return html`<p class="notice"><strong>${left.length === 1 ? 'A Hetzner project is' : 'Hetzner projects are'} not
+    monitored: ${left.join(', ')}.</strong> ${without} orphaned resources are not removed there.</p>`;
+  const health = watched?.health === true ? '' : ', and agents’ health is not checked between operations';
+  return html`<p class="notice"><strong>The clouds are not monitored.</strong> ${without} orphaned
+    resources are not removed${health}.</p>`;
 }
 
 const SHOWN = [

@@ -22,18 +22,18 @@ const AGENTS_SHOWN = 20;
 
 /** Answers `/`. Pages that are open in many places ask at the same moments, so they share what is read. */
 export function showOverview(deps: HttpDeps): RequestHandler {
-  const { checkoutUrl, missingKeys } = deps;
+  const { checkoutUrl, missingKeys, watched } = deps;
   const read = sharedReads(() => readOverview(deps));
   return async (_request, response) => {
     const role = roleOnPage(response);
-    const main = overviewPage({ ...(await read(undefined)), checkoutUrl, missingKeys, role });
+    const main = overviewPage({ ...(await read(undefined)), checkoutUrl, missingKeys, watched, role });
     sendPage(response, deps, { title: 'Overview', main, operator: true, place: 'overview' });
   };
 }
 
 async function readOverview(
   deps: HttpDeps,
-): Promise<Omit<OverviewPage, 'checkoutUrl' | 'missingKeys' | 'role'>> {
+): Promise<Omit<OverviewPage, 'checkoutUrl' | 'missingKeys' | 'watched' | 'role'>> {
   const { database } = deps;
   const [groups, breakers, checks, fleet, provisions, failures, waiting, workforce, newest] =
     await Promise.all([

@@ -54,6 +54,8 @@ export interface RemoteClaim {
     isTraced: boolean;
     /** The slot whose server the agent runs on and whose stack is not its own yet. */
     slotId: string | null;
+    /** Whether the service tells the runner where the agent of a full project may go. */
+    movesProjects: true;
   };
 }
 
@@ -125,6 +127,7 @@ async function begin(
       planServers: deps.planServers ?? {},
       isTraced: deps.isTraced ?? false,
       slotId: (await findClaimed(trx, agent.agent_id))?.slotId ?? null,
+      movesProjects: true,
     },
   };
 }

@@ -18,12 +18,14 @@ import { appendEvents } from '../../operations/events/events.ts';
 import { LONGEST_LINE } from '../../operations/lengths.ts';
 import type { KnownSnapshot, LastSnapshot } from '../../operations/runbook-parts.ts';
 import { recordSpans } from '../../operations/traces/record-spans.ts';
+import { markAgentsProjectFull } from '../../projects/placement.ts';
 import type { FoundationStore } from '../../runbooks/steps/foundation-store.ts';
 import type { Secret } from '../../secret.ts';
 import { beat, getStanding, lockFor, type Sender } from './attempts.ts';
 import { check } from './callback.ts';
 import { refuseForeignInputs, reportedInputsSchema } from './inputs.ts';
 import { resultSchema, resultSchemaFor } from './result.ts';
+import { findProjectForRunner, moveForRunner } from './runner-projects.ts';
 import { findForRunner, recordLastSnapshot } from './runner-snapshots.ts';
 import { fromSent, MAX_SPANS, sentSpanSchema } from './sent-spans.ts';
 
@@ -31,12 +33,11 @@ const MAX_LINES = 500;
 /** Several times the length of an agent's sealed keys. */
 const LONGEST_SEALED = 20_000;
 
-const foundationInputs = z.object({
-  project: z
-    .string()
-    .max(40)
-    .regex(/^[a-z0-9](-?[a-z0-9])*$/),
-});
+const projectName = z
+  .string()
+  .max(40)
+  .regex(/^[a-z0-9](-?[a-z0-9])*$/);
+const foundationInputs = z.object({ project: projectName });
 const firewallId = z.int().positive();
 const madeSnapshotSchema = z.object({
   hetznerId: serverIdSchema,
@@ -63,6 +64,12 @@ export const recordSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('last-snapshot'), made: madeSnapshotSchema.optional() }),
   /** Asks for the snapshot to which the agent is to be put back. */
   z.object({ kind: z.literal('find-snapshot'), snapshotId: z.guid() }),
+  /** Hetzner has refused the agent's project a server. */
+  z.object({ kind: z.literal('project-full') }),
+  /** Asks which project takes the agent if its own is full. */
+  z.object({ kind: z.literal('project-find') }),
+  /** Sent once nothing of the agent is left in its project. */
+  z.object({ kind: z.literal('project-move'), to: projectName }),
   /** Sent after each engine run that saw the agent's whole stack. */
   z.object({ kind: z.literal('resources'), found: foundResourcesSchema }),
   z.object({ kind: z.literal('result'), result: resultSchema }),
@@ -79,6 +86,8 @@ export interface RecordAnswer {
   taken?: boolean;
   last?: LastSnapshot;
   snapshot?: KnownSnapshot;
+  project?: string;
+  moved?: boolean;
 }
 
 export interface RecordDeps {
@@ -97,7 +106,7 @@ export async function recordForRunner(
   sender: Sender,
   record: RunnerRecord,
 ): Promise<RecordAnswer> {
-  const { row, last } = await deps.database.transaction().execute(async (trx) => {
+  const { row, last, moved } = await deps.database.transaction().execute(async (trx) => {
     const found = await lockFor(trx, deps.callbackSecret, sender);
     if (found.status !== 'active')
       throw new ConflictError(
@@ -109,7 +118,8 @@ export async function recordForRunner(
     await beat(trx, found);
     const told = record.kind === 'last-snapshot' ? record : undefined;
     const last = told && (await recordLastSnapshot(trx, deps.snapshots, found, told.made));
-    return { row: found, last };
+    const moved = record.kind === 'project-move' && (await moveForRunner(trx, found, record.to));
+    return { row: found, last, moved };
   });
   const holder = { operationId: row.operation_id, attempt: row.attempt };
   switch (record.kind) {
@@ -123,6 +133,10 @@ export async function recordForRunner(
       return { received: true, ...(last && { last }) };
     case 'find-snapshot':
       return { received: true, ...(await findForRunner(deps.database, row, record.snapshotId)) };
+    case 'project-find':
+      return { received: true, ...(await findProjectForRunner(deps.database, row)) };
+    case 'project-move':
+      return { received: true, moved };
     case 'foundation-made':
       await deps.foundations.made(holder, record);
       return { received: true };
@@ -183,6 +197,8 @@ async function write(trx: Transaction, row: OperationRow, record: RunnerRecord):
     case 'snapshot':
       refuseForeignSnapshot(row, record.snapshotId);
       return recordSnapshot(trx, row.agent_id, record.snapshotId, row.kind);
+    case 'project-full':
+      return markAgentsProjectFull(trx, row.agent_id);
     case 'resources':
       return recordResources(trx, { agentId: row.agent_id, operationId: row.operation_id }, record.found);
     case 'result': {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { readOutcome } from '../../canary/runs.ts';
+import type { Watched } from '../../connections/connections.ts';
 import type { Database } from '../../database/connect.ts';
 import { countImages } from '../../images/listing.ts';
 import { listBreakers } from '../../limits/listing.ts';
@@ -15,12 +16,11 @@ import { tallyFamilies } from './tally-families.ts';
 /** What every process of an installation would say alike, because the database knows it. */
 export async function readDatabaseFamilies({
   database,
-  missingKeys,
+  watched,
   at,
 }: {
   database: Database;
-  /** Cloud keys that only the runners have. */
-  missingKeys: readonly string[];
+  watched: Watched | undefined;
   /** Business time. */
   at: Date;
 }): Promise<Family[]> {
@@ -43,9 +43,7 @@ export async function readDatabaseFamilies({
     steps,
     ...pools,
     ...images,
-    gauge('clouds_watched', 'Whether this service has the keys to sweep the clouds and to check agents', [
-      { labels: {}, value: missingKeys.length === 0 ? 1 : 0 },
-    ]),
+    watchedFamily(watched),
     ...breakers,
     ...canary,
     ...backups,
@@ -53,6 +51,16 @@ export async function readDatabaseFamilies({
     ...snapshots,
   ];
 }
+
+const watchedFamily = (watched: Watched | undefined): Family =>
+  gauge(
+    'clouds_watched',
+    'Whether this service has the keys to sweep what is in the Hetzner project',
+    (watched?.projects ?? []).map(({ project, isSwept }) => ({
+      labels: { project },
+      value: isSwept ? 1 : 0,
+    })),
+  );
 
 /** How the last canary ended, and how long ago one succeeded; nothing while there was none. */
 async function canaryFamilies(database: Database): Promise<Family[]> {

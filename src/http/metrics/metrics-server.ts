@@ -1,13 +1,13 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express, { type Express, type Request, type Response } from 'express';
 import { errorMessage } from '../../errors.ts';
 import type { Log } from '../../log.ts';
-import type { Secret } from '../../secret.ts';
 import { formatFamily } from '../../telemetry/families.ts';
 import { readProcessFamilies } from '../../telemetry/process-metrics.ts';
-import { createFailedTokens } from '../failed-tokens.ts';
+import type { Credentials } from '../credentials.ts';
+import { whyForbidden } from '../principal.ts';
+import { HttpError } from '../problem.ts';
 import { METRICS_TYPE } from './metrics.ts';
 
 export interface MetricsServer {
@@ -23,16 +23,16 @@ export interface MetricsServer {
 export function openMetricsServer({
   host,
   port,
-  tokens,
+  credentials,
   log,
 }: {
   host: string;
   port: number;
-  /** Each of them reads: the operator's and the viewer's. */
-  tokens: readonly Secret[];
+  /** Who may read the installation's metrics reads these: its tokens, and those of people. */
+  credentials: Pick<Credentials, 'find'>;
   log: Log;
 }): MetricsServer {
-  const server = createServer(createMetricsApp(tokens, log));
+  const server = createServer(createMetricsApp(credentials, log));
   const listening = new Promise<number | undefined>((resolve) => {
     server.once('error', (error) => {
       const text = `METRICS_PORT ${port} cannot be used; this process serves no metrics`;
@@ -51,33 +51,30 @@ export function openMetricsServer({
   };
 }
 
-function createMetricsApp(tokens: readonly Secret[], log: Log): Express {
+/** As the installation's own route. */
+const READING = { least: 'viewer', changes: false } as const;
+
+function createMetricsApp(credentials: Pick<Credentials, 'find'>, log: Log): Express {
   const app = express();
-  const expected = tokens.map((token) => digest(token.reveal()));
-  const failedTokens = createFailedTokens(log);
   app.disable('x-powered-by');
   // For what restarts a worker that no longer responds.
   app.get('/healthz', (_request, response) => void response.json({ status: 'ok' }));
   app.get('/metrics', async (request, response) => {
     try {
-      const [, token = ''] = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '') ?? [];
-      if (!expected.some((one) => timingSafeEqual(digest(token), one)))
-        return refuse(response, await failedTokens.add(request, response));
+      const found = await credentials.find(request, response);
+      if (found === undefined)
+        throw new HttpError(401, 'A token is required', { 'www-authenticate': 'Bearer' });
+      if (whyForbidden(found.principal, READING) !== undefined) throw new HttpError(403, 'It may not read');
       const text = (await readProcessFamilies()).map(formatFamily).join('');
       response.set('content-type', METRICS_TYPE).end(text);
     } catch (error) {
+      if (error instanceof HttpError) return void response.status(error.status).set(error.headers).end();
+      // A token of the environment counts without the database, a person's does not.
       log.warn({ event: 'metrics.failed', error: errorMessage(error) }, 'could not answer with metrics');
-      response.destroy();
+      if (response.headersSent) response.destroy();
+      else response.status(503).end();
     }
   });
   app.use((_request: Request, response: Response) => void response.status(404).end());
   return app;
 }
-
-/** `waitSeconds`: how long this address is blocked; 0 if it is not. */
-function refuse(response: Response, waitSeconds: number): void {
-  if (waitSeconds > 0) response.status(429).set('retry-after', String(waitSeconds)).end();
-  else response.status(401).set('www-authenticate', 'Bearer').end();
-}
-
-const digest = (text: string) => createHash('sha256').update(text).digest();

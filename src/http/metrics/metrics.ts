@@ -17,8 +17,8 @@ export const metrics = endpoint({
     200: { description: 'Metrics', contentType: 'text/plain; version=0.0.4', schema: z.string() },
   },
   handle: async ({ response, deps }) => {
-    const { database, missingKeys = [] } = deps;
-    const installation = await readDatabaseFamilies({ database, missingKeys, at: businessNow(deps) });
+    const { database, watched } = deps;
+    const installation = await readDatabaseFamilies({ database, watched, at: businessNow(deps) });
     const families = [...withOldNames(installation), ...(await readProcessFamilies())];
     response.set('content-type', METRICS_TYPE).send(families.map(formatFamily).join(''));
   },

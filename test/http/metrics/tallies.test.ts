@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 afterAll(() => at.close());
 
-const read = () => readDatabaseFamilies({ database: at.database, missingKeys: [], at: new Date() });
+const read = () => readDatabaseFamilies({ database: at.database, watched: undefined, at: new Date() });
 const value = (families: readonly Family[], name: string, labels: Record<string, string> = {}, suffix = '') =>
   families
     .find((family) => family.name === `agent_stacks_${name}`)
