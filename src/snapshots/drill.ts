@@ -19,7 +19,8 @@ export interface DrillDeps {
   switchesItselfOff: boolean;
 }
 
-type DrillHetzner = Pick<HetznerClient, 'findServer' | 'findSshKey' | 'deleteServer' | 'getSnapshot'> & DrillCalls;
+type DrillHetzner = Pick<HetznerClient, 'findServer' | 'findSshKey' | 'deleteServer' | 'getSnapshot'> &
+  DrillCalls;
 /** With the client of the agent's project. */
 type Deps = Omit<DrillDeps, 'openProject'> & { hetzner: DrillHetzner };
 
