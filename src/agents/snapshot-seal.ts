@@ -6,9 +6,9 @@ import type { Secret } from '../secret.ts';
 import { deriveLabelKey } from './record-seal.ts';
 
 /**
- * Proves whose disk a snapshot holds, with a keyed hash in its labels. It covers the snapshot's id, its agent,
- * the tailnet device on the disk, and the server that it was made from, which Hetzner tells and nobody can
- * set: labels that were copied to a snapshot of another server prove nothing there.
+ * Proves whose disk a snapshot holds, with a keyed hash in its labels. It covers the snapshot's id, its
+ * agent, the tailnet device on the disk, and the server that it was made from, which Hetzner tells and nobody
+ * can set: labels that were copied to a snapshot of another server prove nothing there.
  */
 export interface SnapshotSeal {
   /** Returns the labels with the seal for a snapshot of this server, in place of any other. */
