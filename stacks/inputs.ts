@@ -31,6 +31,9 @@ export const SLOT_ID = /^slot-[0-9a-f]{24}$/;
 /** The form of the ids of images, and of the builds that make them. No agent's id has it. */
 export const IMAGE_ID = /^image-[0-9a-f]{16}-[0-9a-f]{8}$/;
 
+/** The form of the names of the servers that restore drills make: no agent's server has one. */
+export const DRILL_ID = /^drill-[0-9a-f]{16}$/;
+
 /** Whether it is an image of ours: Hetzner's own have names, snapshots only ids. */
 export const isOwnImage = (image: string): boolean => /^[0-9]+$/.test(image);
 

@@ -45,6 +45,8 @@ const AGENT_SNAPSHOT = 'agent-snapshot';
 const REASON = 'made-for';
 /** The label that names the tailnet device whose identity is on a snapshot's disk. */
 const DEVICE = 'tailnet-node';
+/** The label that proves whose disk it is (src/agents/snapshot-seal.ts). */
+const SEAL = 'agent-snapshot-seal';
 /** @see https://docs.hetzner.cloud/reference/cloud#labels */
 const LABEL_VALUE = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
 
@@ -64,6 +66,15 @@ export function toAgentSnapshotLabels(
   return { ...toLabels(owner), [AGENT_SNAPSHOT]: snapshotId, [REASON]: why, ...device };
 }
 
+/** Returns an agent's snapshot's labels as they should be; what else people have set stays. */
+export function correctAgentSnapshotLabels(
+  { [DEVICE]: _, ...labels }: Readonly<Record<string, string>>,
+  owner: Owner,
+  facts: SnapshotFacts,
+): Record<string, string> {
+  return { ...labels, ...toAgentSnapshotLabels(owner, facts) };
+}
+
 /** Reads the id of an agent's snapshot from its labels. */
 export const readAgentSnapshot = (labels: Record<string, string>): string | null =>
   labels[AGENT_SNAPSHOT] || null;
@@ -73,6 +84,15 @@ export const readReason = (labels: Record<string, string>): string | null => lab
 
 /** Reads the tailnet device on the disk of an agent's snapshot from its labels. */
 export const readDevice = (labels: Record<string, string>): string | null => labels[DEVICE] || null;
+
+/** Reads the proof of whose disk an agent's snapshot holds from its labels. */
+export const readSeal = (labels: Record<string, string>): string | null => labels[SEAL] || null;
+
+/** Returns the labels with this proof in place of any other. */
+export const withSeal = (labels: Readonly<Record<string, string>>, seal: string): Record<string, string> => ({
+  ...labels,
+  [SEAL]: seal,
+});
 
 /** Reads the hibernation that made a snapshot from its labels. */
 export const readHibernation = (labels: Record<string, string>): string | null => labels[HIBERNATION] || null;

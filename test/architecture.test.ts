@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, normalize, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { PATIENT } from './support/patience.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -169,17 +170,17 @@ function loops(all: readonly Import[]): string[] {
   return found;
 }
 
-test('the imports were found, and every room has its floor', () => {
+test('the imports were found, and every room has its floor', PATIENT, () => {
   expect(imports.length).toBeGreaterThan(1_500);
   expect(imports).toContainEqual({ from: 'src/operations/claims.ts', to: 'src/agents/store.ts' });
   expect([...new Set(files.map(roomOf))].sort()).toEqual([...FLOORS].sort());
 });
 
-test('imports point one way', () => {
+test('imports point one way', PATIENT, () => {
   expect(imports.filter((one) => !isAllowed(one)).map(arrow)).toEqual([]);
 });
 
-test('no files import each other in a loop', () => {
+test('no files import each other in a loop', PATIENT, () => {
   expect(loops(imports)).toEqual([]);
 });
 
@@ -200,14 +201,14 @@ const PLANTED = [
   "sandbox/stripe/planted.ts: import { createStripeClient } from '../../src/stripe/stripe.ts'",
 ];
 
-test.each(PLANTED)('refuses a planted import: %s', (line) => {
+test.each(PLANTED)('refuses a planted import: %s', PATIENT, (line) => {
   const [file, source] = line.split(': ', 2) as [string, string];
   const [planted] = importsIn(file, source);
   expect(planted).toBeDefined();
   expect(isAllowed(planted!)).toBe(false);
 });
 
-test('finds a planted loop', () => {
+test('finds a planted loop', PATIENT, () => {
   const planted = [
     { from: 'a', to: 'b' },
     { from: 'b', to: 'c' },
@@ -216,22 +217,22 @@ test('finds a planted loop', () => {
   expect(loops(planted)).toEqual(['b → c → b']);
 });
 
-test('nothing lies loose in src', () => {
+test('nothing lies loose in src', PATIENT, () => {
   const loose = files.filter((file) => /^src\/[^/]+$/.test(file));
   expect(loose.sort()).toEqual(['src/errors.ts', 'src/log.ts', 'src/main.ts', 'src/secret.ts']);
 });
 
-test('the sandbox is reached over HTTP alone: only what starts it names its modules', () => {
+test('the sandbox is reached over HTTP alone: only what starts it names its modules', PATIENT, () => {
   const naming = files.filter((file) => /['"`][^'"`\s]*\/sandbox\/[\w/-]+\.ts['"`]/.test(text(file)));
   expect(naming.filter((file) => !STARTS_SANDBOX.test(file))).toEqual([]);
 });
 
-test('configuration is the only reader of the environment', () => {
+test('configuration is the only reader of the environment', PATIENT, () => {
   const readers = files.filter((file) => /\bprocess\.env\b/.test(text(file)));
   expect(readers.filter((file) => !READS_ENVIRONMENT.some((pattern) => pattern.test(file)))).toEqual([]);
 });
 
-test('the linter says the same of the environment', () => {
+test('the linter says the same of the environment', PATIENT, () => {
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-lint-'));
   const planted = {
     'src/main.ts': 'export const token = process.env.TOKEN;\n',
@@ -263,15 +264,19 @@ test('the linter says the same of the environment', () => {
   }
 });
 
-test('whatever is printed goes through one function, which leaves nothing that a terminal obeys', () => {
-  const tools = readdirSync(join(root, 'tools'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.mjs$/.test(name))
-    .map((name) => join('tools', name));
-  const printing = [...files, ...tools].filter((file) =>
-    /\bconsole\.\w+\(|\bprocess\.std(?:out|err)\.write\(/.test(text(file)),
-  );
-  // The launcher reads the output of the sandbox's process and prints it.
-  const own = printing.filter((file) => !file.startsWith('sandbox/'));
-  expect(own).toEqual(['src/processes/terminal-text.mjs']);
-  expect(text('sandbox/host/process.ts')).toContain("stdio: ['ignore', 'ignore', 'pipe', 'ipc']");
-});
+test(
+  'whatever is printed goes through one function, which leaves nothing that a terminal obeys',
+  PATIENT,
+  () => {
+    const tools = readdirSync(join(root, 'tools'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.mjs$/.test(name))
+      .map((name) => join('tools', name));
+    const printing = [...files, ...tools].filter((file) =>
+      /\bconsole\.\w+\(|\bprocess\.std(?:out|err)\.write\(/.test(text(file)),
+    );
+    // The launcher reads the output of the sandbox's process and prints it.
+    const own = printing.filter((file) => !file.startsWith('sandbox/'));
+    expect(own).toEqual(['src/processes/terminal-text.mjs']);
+    expect(text('sandbox/host/process.ts')).toContain("stdio: ['ignore', 'ignore', 'pipe', 'ipc']");
+  },
+);

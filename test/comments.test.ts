@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { PATIENT } from './support/patience.ts';
 
 /** The formatter's line width. It wraps code but leaves comments alone, so this test holds them to the same width. */
 const WIDTH = 110;
@@ -79,12 +80,12 @@ function retiredWords({ at, text }: Line): string[] {
 /** All but this file, which has to name the words. */
 const revised = sources.filter((file) => file !== 'test/comments.test.ts');
 
-test('comments fit the width of the code', () => {
+test('comments fit the width of the code', PATIENT, () => {
   const wide = revised.flatMap(linesOf).filter(isTooWide);
   expect(wide.map(({ at }) => at)).toEqual([]);
 });
 
-test('retired words do not come back', () => {
+test('retired words do not come back', PATIENT, () => {
   const names = revised.map((file) => ({ at: file, text: file, isComment: false }));
   expect([...names, ...revised.flatMap(linesOf)].flatMap(retiredWords)).toEqual([]);
 });

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { PATIENT } from './support/patience.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const text = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -55,17 +56,17 @@ function deadLinks(page: string): string[] {
   });
 }
 
-test('every path that a page names is there', () => {
+test('every path that a page names is there', PATIENT, () => {
   expect(wrong((page) => unknownPaths(text(page)))).toEqual([]);
   expect(unknownPaths('see `src/nowhere.ts`')).toEqual(['src/nowhere.ts']);
 });
 
-test('every function that a page names is there', () => {
+test('every function that a page names is there', PATIENT, () => {
   expect(wrong((page) => unknownNames(text(page)))).toEqual([]);
   expect(unknownNames('see `neverWritten`')).toEqual(['neverWritten']);
 });
 
-test('every link leads to a page, and to a heading of it', () => {
+test('every link leads to a page, and to a heading of it', PATIENT, () => {
   expect(wrong(deadLinks)).toEqual([]);
 });
 
@@ -83,13 +84,13 @@ function unknownMessages(source: string): string[] {
 /** Our texts may be put together of several. */
 const PLAIN_CODE = CODE.replace(/['`] \+\s+['`]/g, '').replaceAll('’', "'");
 
-test('every message that a page explains is one of ours', () => {
+test('every message that a page explains is one of ours', PATIENT, () => {
   const pages = ['docs/runbook.md', 'docs/troubleshooting.md'];
   expect(pages.flatMap((page) => unknownMessages(text(page).replaceAll('’', "'")))).toEqual([]);
   expect(unknownMessages('| `Never said … by anything` | do |')).toEqual(['Never said', 'by anything']);
 });
 
-test('docs/configuration.md has every variable that the configuration reads', () => {
+test('docs/configuration.md has every variable that the configuration reads', PATIENT, () => {
   const read = filesBelow('src/config').flatMap((file) => matches(text(file), /'([A-Z][A-Z0-9_]{2,})'/g));
   const page = text('docs/configuration.md');
   const isInternal = (name: string) => /^(AGENT_STACKS_|SIG|E[A-Z]+$)/.test(name);
@@ -98,7 +99,7 @@ test('docs/configuration.md has every variable that the configuration reads', ()
   expect(missing).toEqual([]);
 });
 
-test('docs/cli.md names the commands and scripts that there are', () => {
+test('docs/cli.md names the commands and scripts that there are', PATIENT, () => {
   const page = text('docs/cli.md');
   const [, operators] = /## `npm run agents`\n([\s\S]*?)\n## /.exec(page)!;
   const help = spawnSync(process.execPath, ['src/cli/agents.ts', 'help'], { cwd: root, encoding: 'utf8' });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
+import { PATIENT } from './support/patience.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const LONGEST_FILE = 250;
@@ -50,14 +51,14 @@ function nameOf(node: ts.SignatureDeclaration, source: ts.SourceFile): string {
   return named?.getText(source) ?? 'anonymous';
 }
 
-test('no file of src is longer than 250 lines, and half of them are shorter than 80', () => {
+test('no file of src is longer than 250 lines, and half of them are shorter than 80', PATIENT, () => {
   const lengths = sourcesIn('src').map((file) => ({ file, lines: lineCount(file) }));
   expect(lengths.filter(({ lines }) => lines > LONGEST_FILE)).toEqual([]);
   const sorted = lengths.map(({ lines }) => lines).sort((a, b) => a - b);
   expect(sorted[Math.floor(sorted.length / 2)]).toBeLessThan(LARGEST_MEDIAN);
 });
 
-test('a function is longer than 40 lines only with a reason', () => {
+test('a function is longer than 40 lines only with a reason', PATIENT, () => {
   const long = ['src', 'sandbox', 'stacks', 'tools']
     .flatMap(sourcesIn)
     .flatMap(functionsIn)

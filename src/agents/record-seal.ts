@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, scrypt, timingSafeEqual } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, scrypt, timingSafeEqual } from 'node:crypto';
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { Keyring } from '../keys/keyring.ts';
 import type { Keyset } from '../keys/keyset.ts';
@@ -128,6 +128,12 @@ function keysOf(keyset: Keyset): Promise<SealKeys> {
   const own = derived.get(keyset) ?? deriveKeys(keyset.passphrase);
   derived.set(keyset, own);
   return own;
+}
+
+/** A key for something else in labels: as dear to guess, and not derived from the passphrase once more. */
+export async function deriveLabelKey(keyset: Keyset, purpose: string): Promise<Buffer> {
+  const { text, nonce } = await keysOf(keyset);
+  return Buffer.from(hkdfSync('sha256', Buffer.concat([text, nonce]), SALT, purpose, 32));
 }
 
 /** In a thread of its own: everything else goes on meanwhile. */

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createSealNew } from '../agents/agent-record.ts';
 import { createVault } from '../agents/secrets.ts';
+import { createSnapshotSeal } from '../agents/snapshot-seal.ts';
 import type { Config } from '../config/config.ts';
 import type { PlanServers } from '../config/plans.ts';
 import { JOIN_SECONDS } from '../config/timing.ts';
@@ -114,6 +115,7 @@ export async function openEngine(parts: EngineParts): Promise<Engine> {
     ...{ executor, state, health },
     vault: createVault(connections.pulumi.keyring),
     sealNew: createSealNew(connections.pulumi.keyring),
+    snapshotSeal: createSnapshotSeal(connections.pulumi.keyring),
     settings: provisionSettings(parts),
     ensureFoundation: (run, project) =>
       ensureFoundation({ ...parts, executor, hetzner: openProject(project) }, run, project),

@@ -1,5 +1,6 @@
 import { canOpen, createRecordSeal } from '../agents/record-seal.ts';
 import { createVault } from '../agents/secrets.ts';
+import { createSnapshotSeal } from '../agents/snapshot-seal.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents } from '../connections/rehearsal.ts';
@@ -13,6 +14,7 @@ import type { Queue } from '../queue/queue.ts';
 import { startKeepingRecords } from '../reconcile/records.ts';
 import { type RebuildDeps, rebuildState } from '../recovery/rebuild-state.ts';
 import { removeLeftoverSlot } from '../recovery/remove-slot.ts';
+import { startKeepingSeals } from '../snapshots/seals.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { clientsOf } from './open-projects.ts';
 
@@ -42,6 +44,7 @@ export function openRecovery({
     clouds: { projects: clientsOf(hcloud.projects), tailscale: createTailscaleClient(tailscale) },
     vault: createVault(pulumi.keyring),
     seal: createRecordSeal(pulumi.keyring),
+    snapshotSeal: createSnapshotSeal(pulumi.keyring),
     orders: orderDeps(config, connections),
   };
   return {
@@ -62,6 +65,19 @@ function orderDeps(config: Config, { stripe }: Connections): RebuildDeps['orders
   if (config.mode === 'rehearsal' && apiUrl === undefined) return undefined;
   const mode = actsOnTestEvents(config) ? 'sandbox' : 'live';
   return { stripe: { secretKey, apiUrl }, mode, plans: config.billing.plans };
+}
+
+/** Keeps at Hetzner what a rebuild needs of agents' snapshots; undefined as below. */
+export function startSeals({
+  connections,
+  database,
+  log,
+}: Pick<Deps, 'connections' | 'database' | 'log'>): Repeating | undefined {
+  const { missingKeys, hcloud, pulumi } = connections;
+  if (missingKeys.length > 0) return undefined;
+  const { keyring } = pulumi;
+  const projects = clientsOf(hcloud.projects);
+  return startKeepingSeals({ database, log, projects, seal: createSnapshotSeal(keyring), keyring });
 }
 
 /** Keeps at Hetzner what a rebuild needs; undefined where only the GitHub runners have the key. */

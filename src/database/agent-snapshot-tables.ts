@@ -35,6 +35,10 @@ export interface AgentSnapshotTable {
   /** Failed tries to remove it. */
   tries: Defaulted<number>;
   run_after: DefaultTimestamp;
+  /** The key that the labels at Hetzner are sealed with, as far as it is known. */
+  sealed_with: string | null;
+  /** After a failure: when that is tried again. */
+  seal_retry_at: Timestamp | null;
   ended_at: Timestamp | null;
 }
 

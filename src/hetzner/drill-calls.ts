@@ -10,6 +10,8 @@ export interface DrillCalls {
    * @throws PermanentError if somebody has opened it
    */
   ensureClosedFirewall(): Promise<number>;
+  /** Returns the id of that firewall; undefined if it is missing, or somebody has opened it. */
+  findClosedFirewall(): Promise<number | undefined>;
   /** Orders a server behind a firewall, which Hetzner applies before it starts. @returns its id */
   createServer(wanted: DrillServer): Promise<string>;
 }
@@ -37,20 +39,29 @@ const RULES = [{ direction: 'out', protocol: 'icmp', destination_ips: ['192.0.2.
 const rule = z.object({ direction: z.string(), destination_ips: z.array(z.string()).default([]) });
 const firewall = z.object({ id: z.number(), rules: z.array(rule) });
 
+function isClosed({ rules: [only, ...others] }: z.infer<typeof firewall>): boolean {
+  const leadsNowhere = only?.direction === 'out' && String(only.destination_ips) === '192.0.2.1/32';
+  return leadsNowhere && others.length === 0;
+}
+
 export function createDrillCalls(account: HetznerAccount): DrillCalls {
   const call = createCall(account);
+  const find = async () => {
+    const listed = await call('GET', `/firewalls?${withName(CLOSED)}`);
+    return parseAnswer(z.object({ firewalls: z.array(firewall) }), listed, HETZNER).firewalls[0];
+  };
   return {
     ensureClosedFirewall: async () => {
-      const listed = await call('GET', `/firewalls?${withName(CLOSED)}`);
-      const [found] = parseAnswer(z.object({ firewalls: z.array(firewall) }), listed, HETZNER).firewalls;
-      const { id, rules } = found ?? (await create());
-      const [only, ...others] = rules;
-      const isClosed = only?.direction === 'out' && String(only.destination_ips) === '192.0.2.1/32';
-      if (!isClosed || others.length > 0)
+      const there = (await find()) ?? (await create());
+      if (!isClosed(there))
         throw new PermanentError(
-          `The firewall ${CLOSED} (${id}) is open at Hetzner: delete it there, and it is made again`,
+          `The firewall ${CLOSED} (${there.id}) is open at Hetzner: delete it there, and it is made again`,
         );
-      return id;
+      return there.id;
+    },
+    findClosedFirewall: async () => {
+      const there = await find();
+      return there !== undefined && isClosed(there) ? there.id : undefined;
     },
     createServer: async ({ serverType, firewallId, sshKeyId, userData, ...wanted }) => {
       const body = {

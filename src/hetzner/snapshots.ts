@@ -35,6 +35,8 @@ export interface SnapshotCalls {
    * @throws RetryableError if it failed, disappeared or takes too long
    */
   awaitSnapshot(snapshotId: string, signal: AbortSignal): Promise<Snapshot>;
+  /** Replaces all labels. */
+  setSnapshotLabels(snapshotId: string, labels: Record<string, string>): Promise<void>;
   /** A missing one is fine. */
   deleteSnapshot(snapshotId: string): Promise<void>;
 }
@@ -85,6 +87,8 @@ export function createSnapshotCalls(call: Call): SnapshotCalls {
       return awaitSnapshot(image.id, signal);
     },
     awaitSnapshot,
+    setSnapshotLabels: async (snapshotId, labels) =>
+      void (await call('PUT', `/images/${snapshotId}`, { body: { labels } })),
     deleteSnapshot: async (snapshotId) => void (await orMissing(call('DELETE', `/images/${snapshotId}`))),
   };
 }

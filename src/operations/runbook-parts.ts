@@ -1,6 +1,7 @@
 import type { AgentInputs } from '../../stacks/inputs.ts';
 import type { Made } from '../agents/agent-record.ts';
 import type { Vault } from '../agents/secrets.ts';
+import type { SnapshotSeal } from '../agents/snapshot-seal.ts';
 import type { MadeSnapshot } from '../agents/snapshots.ts';
 import type { AgentRow } from '../agents/store.ts';
 import type { PlanServers } from '../config/plans.ts';
@@ -61,6 +62,8 @@ export interface AgentSnapshotParts {
 
 export interface KnownSnapshot {
   hetznerId: string;
+  /** The server that it was made from, as it was recorded then. */
+  serverId: string | null;
   /** The device whose identity is on its disk. */
   tailnetNodeId: string | null;
   /** The agent's sealed keys of then; a runner gets none. */
@@ -140,6 +143,8 @@ export interface RunbookParts {
   agentSnapshots?: AgentSnapshotParts;
   /** Seals what has to survive of an agent whose server is about to be made; undefined: nothing has. */
   sealNew?: (agent: AgentRow, made: Made) => Promise<Record<string, string> | undefined>;
+  /** Seals in the labels of a new snapshot whose disk it holds; absent where no agent has any. */
+  snapshotSeal?: Pick<SnapshotSeal, 'seal'>;
   /** The slots that agents have claimed. A runner hands none over. */
   slots?: SlotParts;
   /** Where an agent of a full project may go; absent where a slot or an image is made. */

@@ -60,7 +60,7 @@ export const createAgentSnapshots = (database: Database): AgentSnapshotParts => 
   find: async ({ agent: { agent_id: agentId } }, snapshotId) => {
     const row = await findCompleteSnapshot(database, { agentId, snapshotId });
     if (row === undefined) return undefined;
-    const { hetzner_id: hetznerId, tailnet_node_id: tailnetNodeId, secrets } = row;
-    return { hetznerId: hetznerId!, tailnetNodeId, ...(secrets !== null && { secrets }) };
+    const { server_id: serverId, tailnet_node_id: tailnetNodeId, secrets } = row;
+    return { hetznerId: row.hetzner_id!, serverId, tailnetNodeId, ...(secrets !== null && { secrets }) };
   },
 });

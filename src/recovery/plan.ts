@@ -1,4 +1,4 @@
-import { agentName, IMAGE_ID, SLOT_ID } from '../../stacks/inputs.ts';
+import { agentName, DRILL_ID, IMAGE_ID, SLOT_ID } from '../../stacks/inputs.ts';
 import { chooseAddress } from '../../stacks/tailnet.ts';
 import type { CloudRecord } from '../agents/cloud-record.ts';
 import { stopsAgent } from '../agents/holds.ts';
@@ -187,9 +187,22 @@ function unreadable(key: Opened['key'], problem: string): Unclear {
   };
 }
 
-const withoutKey = (server: Server): Unclear => ({
-  key: `server ${server.id}`,
-  agentId: null,
-  cause: `Server ${server.name} (${server.id}) carries our labels, and no SSH key with its record is at Hetzner.`,
-  cure: `${LOOK} Restore a backup, or adopt the server with its key.`,
-});
+function withoutKey(server: Server): Unclear {
+  const { id, name } = server;
+  const key = { key: `server ${id}`, agentId: null };
+  const owner = labelledFor(server);
+  if (DRILL_ID.test(name) && owner === name)
+    return {
+      ...key,
+      cause: `Server ${name} (${id}) is left from a restore drill: a copy of an agent's snapshot, on no tailnet.`,
+      cure: 'Delete it at Hetzner: it is billed until then. The agent has its own server, and the snapshot stays.',
+    };
+  const isImage = owner !== null && IMAGE_ID.test(owner);
+  return {
+    ...key,
+    cause: `Server ${name} (${id}) carries our labels, and no SSH key with its record is at Hetzner.`,
+    cure: isImage
+      ? 'It is left from the build of an image: delete it at Hetzner.'
+      : `${LOOK} Restore a backup, or adopt the server with its key.`,
+  };
+}

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
 import type { RecordSeal } from '../agents/record-seal.ts';
 import type { Vault } from '../agents/secrets.ts';
+import type { SnapshotSeal } from '../agents/snapshot-seal.ts';
 import { replaceFindings } from '../billing/follow/findings.ts';
 import type { Database } from '../database/connect.ts';
 import { isRecovering } from '../database/recovering.ts';
@@ -13,7 +14,7 @@ import { destroyGone } from './gone.ts';
 import { type Bought, type OrderDeps, readBought, restoreOrders } from './orders.ts';
 import { type Found, type Plan, planRebuild, type Unclear } from './plan.ts';
 import { type Restored, restoreRows } from './restore-rows.ts';
-import { planSnapshots, restoreSnapshots } from './snapshots.ts';
+import { forgetSeals, planSnapshots, restoreSnapshots } from './snapshots.ts';
 import { spareRecords } from './spare-records.ts';
 import {
   nameFinder,
@@ -31,6 +32,7 @@ export interface RebuildDeps {
   clouds: SurveyedClouds;
   vault: Vault;
   seal: RecordSeal;
+  snapshotSeal: Pick<SnapshotSeal, 'isValid'>;
   /** Undefined: Stripe cannot be asked here, and orders stay as they are. */
   orders: OrderDeps | undefined;
 }
@@ -91,12 +93,13 @@ async function applyPlan(deps: RebuildDeps, surveyed: Surveyed): Promise<Rebuilt
   }
   if (overwrites) {
     await spareRecords(deps.database, listLeft(opened, rebuilt));
+    await forgetSeals(deps.database);
     const gone = await destroyGone(deps, surveyed, actor);
     for (const agentId of gone.destroyed)
       rebuilt.agents.push({ agentId, status: 'destroyed', action: 'destroyed' });
     unclear.push(...gone.unclear);
   }
-  rebuilt.snapshots = await tellSnapshots(deps.database, survey, unclear);
+  rebuilt.snapshots = await tellSnapshots(deps, survey, unclear);
   if (bought !== undefined) {
     const { restored, unclear: others } = await restoreOrders(deps.database, bought, isNamed);
     rebuilt.orders = restored;
@@ -107,8 +110,12 @@ async function applyPlan(deps: RebuildDeps, surveyed: Surveyed): Promise<Rebuilt
 }
 
 /** After the agents' rows, which theirs belong to. */
-async function tellSnapshots(database: Database, survey: Survey, unclear: Unclear[]): Promise<number> {
-  const planned = planSnapshots(survey.snapshots);
+async function tellSnapshots(
+  { database, snapshotSeal }: RebuildDeps,
+  survey: Survey,
+  unclear: Unclear[],
+): Promise<number> {
+  const planned = await planSnapshots(snapshotSeal, survey.snapshots);
   const { restored, unclear: others } = await restoreSnapshots(database, planned.found);
   unclear.push(...planned.unclear, ...others);
   return restored;

@@ -39,7 +39,7 @@ export interface SealedDeps {
 /** Everything that is sealed with the passphrase and is not replaced at once. */
 export function listSealedPlaces(deps: SealedDeps): SealedPlace[] {
   const tables = Object.keys(SEALED_TABLES) as SealedTable[];
-  return [...tables.map((table) => sealedRows(deps, table)), cloudRecords(deps)];
+  return [...tables.map((table) => sealedRows(deps, table)), cloudRecords(deps), snapshotSeals(deps)];
 }
 
 /** Labels at Hetzner: whoever keeps them (src/reconcile/records.ts) seals them again, within its quota. */
@@ -50,6 +50,20 @@ function cloudRecords({ database, keyring }: SealedDeps): SealedPlace {
       const { rows } = await sql<{ left: number }>`
         select count(*)::int as left from cloud_records r join ${RECORD_OWNERS} o on o.id = r.owner_id
         where r.key_id is distinct from ${keyring.current.id} and r.error is null`.execute(database);
+      return rows[0]!.left;
+    },
+    resealSome: async () => ({ count: 0, unreadable: [] }),
+  };
+}
+
+/** Labels too, which src/snapshots/seals.ts keeps. Those that it could not seal do not hold the change up. */
+function snapshotSeals({ database, keyring }: SealedDeps): SealedPlace {
+  return {
+    name: 'seals of snapshots at Hetzner',
+    countLeft: async () => {
+      const { rows } = await sql<{ left: number }>`
+        select count(*)::int as left from agent_snapshots where status = 'available' and seal_retry_at is null
+          and sealed_with is not null and sealed_with <> ${keyring.current.id}`.execute(database);
       return rows[0]!.left;
     },
     resealSome: async () => ({ count: 0, unreadable: [] }),

@@ -95,6 +95,10 @@ async function findTarget(parts: RunbookParts, attempt: Attempt): Promise<Target
   const snapshot = await parts.hetzner.getSnapshot(known.hetznerId);
   if (snapshot === undefined || !isComplete(snapshot))
     throw new PermanentError(`Snapshot ${wanted} is no longer at Hetzner; nothing was touched`);
+  if (snapshot.serverId !== known.serverId)
+    throw new PermanentError(
+      `Snapshot ${wanted} was recorded as one of server ${known.serverId}, and Hetzner says that it was made from ${snapshot.serverId}: it may be another agent's disk. Nothing was touched`,
+    );
   const hasOldDevice = known.tailnetNodeId !== agent.tailnet_node_id;
   if (hasOldDevice && known.secrets === undefined)
     throw new PermanentError(

@@ -4,7 +4,13 @@ import type { Reporter } from './reporter.ts';
 
 const last = z.object({ last: z.object({ isWanted: z.boolean(), keptId: z.string().optional() }) });
 const found = z.object({
-  snapshot: z.object({ hetznerId: z.string(), tailnetNodeId: z.string().nullable() }).optional(),
+  snapshot: z
+    .object({
+      hetznerId: z.string(),
+      serverId: z.string().nullable(),
+      tailnetNodeId: z.string().nullable(),
+    })
+    .optional(),
 });
 
 /** Agents' snapshots, which the service knows and records. */

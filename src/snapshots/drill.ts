@@ -4,7 +4,7 @@ import { parseRecordedInputs } from '../agents/inputs.ts';
 import type { Vault } from '../agents/secrets.ts';
 import { getAgent } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
-import { errorMessage } from '../errors.ts';
+import { errorMessage, PermanentError } from '../errors.ts';
 import type { DrillCalls, DrillServer } from '../hetzner/drill-calls.ts';
 import type { HetznerClient, Server } from '../hetzner/hetzner.ts';
 import { wasRefused } from '../hetzner/refusals.ts';
@@ -19,7 +19,8 @@ export interface DrillDeps {
   switchesItselfOff: boolean;
 }
 
-type DrillHetzner = Pick<HetznerClient, 'findServer' | 'findSshKey' | 'deleteServer'> & DrillCalls;
+type DrillHetzner = Pick<HetznerClient, 'findServer' | 'findSshKey' | 'deleteServer' | 'getSnapshot'> &
+  DrillCalls;
 /** With the client of the agent's project. */
 type Deps = Omit<DrillDeps, 'openProject'> & { hetzner: DrillHetzner };
 
@@ -35,15 +36,25 @@ const LONGEST_MINUTES = 20;
  * goes on with.
  */
 export async function advanceDrill(given: DrillDeps): Promise<void> {
-  await given.database.transaction().execute(async (trx) => {
+  // A server that has shown what it can is not left standing until the next look: its firewall may be open.
+  if (await advanceOnce(given)) await advanceOnce(given);
+}
+
+/** @returns whether the drill has shown something, so that its server is to be removed */
+function advanceOnce(given: DrillDeps): Promise<boolean> {
+  return given.database.transaction().execute(async (trx) => {
     const drill = await takeRunning(trx);
-    if (drill === undefined) return;
+    if (drill === undefined) return false;
     const { project } = await getAgent(trx, drill.agent_id);
     const deps: Deps = { ...given, hetzner: given.openProject(project) };
     const server = await deps.hetzner.findServer(drill.drill_id);
-    if (drill.passed !== null) return remove(trx, deps, { drill, server });
+    if (drill.passed !== null) {
+      await remove(trx, deps, { drill, server });
+      return false;
+    }
     const verdict = await judge(trx, deps, { drill, server });
     if (verdict !== undefined) await changeDrill(trx, drill, verdict);
+    return verdict !== undefined;
   });
 }
 
@@ -94,6 +105,7 @@ async function order(trx: Transaction, deps: Deps, drill: DrillRow): Promise<Ver
   }
 }
 
+/** @throws PermanentError if the snapshot was made from another server than its row says */
 async function toServer(
   trx: Transaction,
   { hetzner, vault }: Deps,
@@ -102,12 +114,19 @@ async function toServer(
   const row = await trx
     .selectFrom('agent_snapshots as s')
     .innerJoin('agents as a', 'a.agent_id', 's.agent_id')
-    .select(['s.hetzner_id', 's.secrets', 'a.agent_id', 'a.location', 'a.inputs', 'a.server_name'])
+    .select(['s.hetzner_id', 's.server_id', 's.secrets'])
+    .select(['a.agent_id', 'a.location', 'a.inputs', 'a.server_name'])
     .where('s.snapshot_id', '=', snapshotId)
     .where('s.status', '=', 'available')
     .executeTakeFirst();
   const serverType = parseRecordedInputs(row?.inputs ?? null)?.serverType;
   if (row?.hetzner_id == null || serverType === undefined) return undefined;
+  const image = await hetzner.getSnapshot(row.hetzner_id);
+  if (image === undefined) return undefined;
+  if (image.serverId !== row.server_id)
+    throw new PermanentError(
+      `snapshot ${image.id} was made from server ${image.serverId}, and was recorded as one of ${row.server_id}`,
+    );
   const keys = row.secrets === null ? undefined : vault.open(row.agent_id, row.secrets);
   const hostPublicKeys = keys === undefined ? [] : [keys.hostPublicKey, keys.nextHostPublicKey];
   const sshKey = row.server_name === null ? undefined : await hetzner.findSshKey(row.server_name);
@@ -119,16 +138,23 @@ async function toServer(
   };
 }
 
+/**
+ * At every look, because the agent runs on the copy: the one firewall that lets nothing in or out still does
+ * so, and no other firewall, whose rules would count as well, is there beside it.
+ */
 async function watch(
   trx: Transaction,
   { hetzner, switchesItselfOff }: Deps,
   { drill, server }: { drill: DrillRow; server: Server },
 ): Promise<Verdict | undefined> {
+  const closedId = await hetzner.findClosedFirewall();
   // Null: the answer to its order was lost.
-  const firewallId = drill.firewall_id ?? (await hetzner.ensureClosedFirewall());
+  const firewallId = drill.firewall_id ?? closedId ?? null;
   await changeDrill(trx, drill, { server_id: server.id, firewall_id: firewallId, error: null });
-  if (!server.firewallIds.includes(Number(firewallId)))
-    return fails('Its server was not behind the firewall that closes it');
+  if (closedId === undefined || closedId !== Number(firewallId))
+    return fails('The firewall that closes its server was opened, or replaced, at Hetzner');
+  if (server.firewallIds.some((id) => id !== closedId) || !server.firewallIds.includes(closedId))
+    return fails('Its server was not behind the firewall that closes it, or not behind that one alone');
   if (server.status === 'running' && drill.ran_at === null) {
     await changeDrill(trx, drill, { ran_at: new Date() });
     return switchesItselfOff ? undefined : PASSES;

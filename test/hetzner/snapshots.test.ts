@@ -35,6 +35,8 @@ test('a snapshot is returned once it is available, is found by its labels, and i
   expect(await hetzner.listSnapshots('a1')).toEqual([made]);
   expect(await hetzner.listSnapshots('a2')).toEqual([]);
   expect(await hetzner.snapshotPage(1)).toEqual({ items: [made], total: 1, nextPage: null });
+  await hetzner.setSnapshotLabels(made.id, { ...named.labels, mine: 'x' });
+  expect((await hetzner.getSnapshot(made.id))?.labels).toEqual({ ...named.labels, mine: 'x' });
   await hetzner.deleteServer(serverId, { wait: true });
   expect((await hetzner.getSnapshot(made.id))?.serverId).toBe(serverId);
   await hetzner.deleteSnapshot(made.id);

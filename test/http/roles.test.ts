@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { API_DOCUMENT, createApp } from '../../src/app/api.ts';
 import { ROLES, type Role } from '../../src/database/vocabulary.ts';
 import { startService, type TestService } from '../support/http-service.ts';
+import { PATIENT } from '../support/patience.ts';
 import { addPerson, makeToken, signIn } from '../support/people.ts';
 
 /** Who may do what, on every route of the document and every form of the pages. */
@@ -79,26 +80,30 @@ async function call({ method, path }: Route, headers: Record<string, string>) {
 const bearer = (who: Parameters<typeof tokens.get>[0]) => ({ authorization: `Bearer ${tokens.get(who)}` });
 const name = ({ method, path }: Route) => `${method} ${path}`;
 
-test('every route says who may, and nothing that changes is a viewer’s but what is their own', () => {
-  expect(ROUTES.length).toBeGreaterThan(50);
-  expect(ROUTES.filter(({ least }) => ![...ROLES, 'anyone', 'signature'].includes(least))).toEqual([]);
-  const changing = GUARDED.filter(({ method }) => method !== 'GET');
-  const below = (role: Role) => changing.filter(({ least }) => least === role).map(name);
-  expect(below('viewer')).toEqual(['DELETE /api/tokens/{tokenId}', 'DELETE /api/sessions/{sessionId}']);
-  expect(below('support')).toEqual(['POST /api/agents/{agentId}/restart']);
-  expect(GUARDED.filter(({ least }) => least === 'admin').map(name)).toEqual([
-    'POST /api/agents/{agentId}/adopt',
-    'POST /api/rebuild-state',
-    'POST /api/rebuild-state/accept',
-    'GET /api/people',
-    'POST /api/people',
-    'PATCH /api/people/{name}',
-    'DELETE /api/people/{name}',
-    'POST /api/tokens',
-  ]);
-});
+test(
+  'every route says who may, and nothing that changes is a viewer’s but what is their own',
+  PATIENT,
+  () => {
+    expect(ROUTES.length).toBeGreaterThan(50);
+    expect(ROUTES.filter(({ least }) => ![...ROLES, 'anyone', 'signature'].includes(least))).toEqual([]);
+    const changing = GUARDED.filter(({ method }) => method !== 'GET');
+    const below = (role: Role) => changing.filter(({ least }) => least === role).map(name);
+    expect(below('viewer')).toEqual(['DELETE /api/tokens/{tokenId}', 'DELETE /api/sessions/{sessionId}']);
+    expect(below('support')).toEqual(['POST /api/agents/{agentId}/restart']);
+    expect(GUARDED.filter(({ least }) => least === 'admin').map(name)).toEqual([
+      'POST /api/agents/{agentId}/adopt',
+      'POST /api/rebuild-state',
+      'POST /api/rebuild-state/accept',
+      'GET /api/people',
+      'POST /api/people',
+      'PATCH /api/people/{name}',
+      'DELETE /api/people/{name}',
+      'POST /api/tokens',
+    ]);
+  },
+);
 
-test.each(ROLES)('a token of the role %s is refused exactly what needs more', async (role) => {
+test.each(ROLES)('a token of the role %s is refused exactly what needs more', PATIENT, async (role) => {
   for (const route of GUARDED) {
     const may = ROLES.indexOf(role) >= ROLES.indexOf(route.least as Role);
     const { status, type } = await call(route, bearer(role));
@@ -107,7 +112,7 @@ test.each(ROLES)('a token of the role %s is refused exactly what needs more', as
   }
 });
 
-test.each(ROLES)('a session of the role %s is refused exactly what needs more', async (role) => {
+test.each(ROLES)('a session of the role %s is refused exactly what needs more', PATIENT, async (role) => {
   for (const route of GUARDED) {
     const may = ROLES.indexOf(role) >= ROLES.indexOf(route.least as Role);
     const { status } = await call(route, cookies.get(role)!);
@@ -154,7 +159,7 @@ describe('the forms of the pages', () => {
   const OWN = [`/people/tokens/${ID}/revoke`, `/people/sessions/${ID}/end`];
   const OPEN = ['/sign-in', '/sign-in/tailscale', '/sign-out'];
 
-  test('a viewer’s session can end what is its own, and nothing else', async () => {
+  test('a viewer’s session can end what is its own, and nothing else', PATIENT, async () => {
     const guarded = forms().filter((path) => !OPEN.includes(path));
     expect(guarded.length).toBeGreaterThan(12);
     for (const path of guarded) {
@@ -163,7 +168,7 @@ describe('the forms of the pages', () => {
     }
   });
 
-  test('support restarts, one agent or several, and nothing else', async () => {
+  test('support restarts, one agent or several, and nothing else', PATIENT, async () => {
     const headers = cookies.get('support')!;
     for (const path of forms().filter(
       (one) => !OPEN.includes(one) && !OWN.includes(one) && one !== '/bulk' && !one.includes(':kind'),
@@ -197,7 +202,7 @@ describe('the forms of the pages', () => {
     );
   });
 
-  test('a form with a session’s cookie from another site is refused, whoever’s it is', async () => {
+  test('a form with a session’s cookie from another site is refused, whoever’s it is', PATIENT, async () => {
     const headers = { ...cookies.get('admin')!, 'sec-fetch-site': 'cross-site' };
     for (const path of forms()) {
       const { status } = await submit(path.replace(':kind', 'restart'), headers);

@@ -209,6 +209,28 @@ describe('a person decides about', () => {
     expect(unclear.map(({ key: name }) => name)).toEqual(['ssh-key 5', 'server 8']);
   });
 
+  test.each([
+    [
+      'a restore drill',
+      'drill-0123456789abcdef',
+      /restore drill.* a copy of an agent/,
+      /^Delete it at Hetzner/,
+    ],
+    [
+      'the build of an image',
+      'image-0123456789abcdef-01234567',
+      /no SSH key/,
+      /build of an image: delete it/,
+    ],
+    ['an agent', 'eve', /no SSH key/, /adopt the server with its key/],
+  ])('a server that is left from %s', (_, name, cause, cure) => {
+    const left = server({ id: '8', name, labels: { 'agent-id': name, 'managed-by': 'agents' } });
+    const { unclear } = plan(record(), { servers: [server(), left] });
+    expect(unclear).toMatchObject([
+      { key: 'server 8', cause: expect.stringMatching(cause), cure: expect.stringMatching(cure) },
+    ]);
+  });
+
   test('an agent whose server is gone, and one that nobody can say is reached', () => {
     expect(plan(record(), { servers: [] }).unclear).toMatchObject([
       { cause: expect.stringMatching(/no longer at Hetzner/) },

@@ -86,6 +86,7 @@ const rebuild = (clouds: Awaited<ReturnType<typeof cloudsOf>>, apply = true) =>
     {
       ...{ database: at.database, queue: at.queue, clock: systemClock },
       ...{ clouds, vault, seal, orders: undefined },
+      snapshotSeal: { isValid: async () => false },
     },
     { actor: 'test', apply },
   );

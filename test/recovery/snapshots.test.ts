@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { AgentKeys } from '../../src/agents/secrets.ts';
+import { createSnapshotSeal } from '../../src/agents/snapshot-seal.ts';
 import { listSnapshots } from '../../src/agents/snapshots.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import { requestOperation } from '../../src/operations/requests.ts';
@@ -12,6 +13,7 @@ import {
   listOperations,
   type OperationsFixture,
   openOperations,
+  order,
 } from '../support/operations-fixture.ts';
 import { attemptNext, runningAgent } from '../support/runbook-attempts.ts';
 import { createRunbookFixture, type RunbookFixture } from '../support/runbook-fixture.ts';
@@ -53,10 +55,15 @@ async function made(why: 'scheduled' | 'by-hand', days: number): Promise<string>
 
 const lose = () => sql`delete from agent_snapshots`.execute(at.database);
 async function rebuild(project = 'default') {
-  const planned = planSnapshots(fixture.snapshots.map((one) => ({ ...one, project })));
+  const placed = fixture.snapshots.map((one) => ({ ...one, project }));
+  const planned = await planSnapshots(createSnapshotSeal(fixture.keyring), placed);
   const { restored, unclear } = await restoreSnapshots(at.database, planned.found);
   return { restored, unclear: [...planned.unclear, ...unclear].map(({ cause }) => cause) };
 }
+
+/** Labels that the service has sealed, for a snapshot of the agent's own server unless another is named. */
+const sealed = (labels: Record<string, string>, serverId = '42') =>
+  fixture.snapshotSeal.seal(labels, serverId);
 
 test('each row is as it was, and retention, the schedule and a revert go on', async () => {
   await made('scheduled', 3);
@@ -116,6 +123,60 @@ test('one that a backup has half-made is complete', async () => {
   expect(await rows()).toMatchObject([{ snapshot_id: id, status: 'available', hetzner_id: '9001' }]);
 });
 
+/** A row of an agent b1, which runs on server 77. */
+async function another(): Promise<void> {
+  await order(at, 'b1');
+  await sql`update agents set server_id = '77' where agent_id = 'b1'`.execute(at.database);
+}
+
+test.each([
+  ['no seal', ({ 'agent-snapshot-seal': _, ...labels }: Labels) => labels],
+  ['the seal of one of its own server', (labels: Labels) => labels],
+  ['another seal', (labels: Labels) => ({ ...labels, 'agent-snapshot-seal': '0'.repeat(32) })],
+])('labels of the agent on a snapshot of another server make no row: with %s', async (_what, change) => {
+  await made('by-hand', 1);
+  await lose();
+  const [own] = fixture.snapshots;
+  fixture.snapshots.splice(0, 1, { ...own!, serverId: '77', labels: change(own!.labels) });
+  expect(await rebuild()).toEqual({
+    restored: 0,
+    unclear: [expect.stringMatching(/nothing proves that it was made from a server of a1/)],
+  });
+  expect(await rows()).toEqual([]);
+});
+
+test('a former device in the labels is no proof either', async () => {
+  await made('by-hand', 1);
+  await lose();
+  fixture.snapshots[0]!.labels['tailnet-node'] = 'n2';
+  expect((await rebuild()).unclear).toHaveLength(1);
+});
+
+test('a snapshot of a server that another agent has makes no row, whatever seals it', async () => {
+  await made('by-hand', 1);
+  await lose();
+  await another();
+  const [own] = fixture.snapshots;
+  fixture.snapshots.splice(0, 1, { ...own!, serverId: '77', labels: await sealed(own!.labels, '77') });
+  expect(await rebuild()).toEqual({
+    restored: 0,
+    unclear: [expect.stringMatching(/is of a1, and was made from the server of b1/)],
+  });
+});
+
+test('another agent’s row that is being made is not completed with it', async () => {
+  const id = await made('by-hand', 1);
+  await lose();
+  await another();
+  const row = { snapshot_id: id, agent_id: 'b1', why: 'by-hand', status: 'making' } as const;
+  await at.database.insertInto('agent_snapshots').values(row).execute();
+  expect(await rebuild()).toEqual({
+    restored: 0,
+    unclear: [expect.stringMatching(/is of a1, and has its row with b1/)],
+  });
+  expect(await listSnapshots(at.database, 'b1')).toMatchObject([{ status: 'making', hetzner_id: null }]);
+});
+
 test('what is no row of ours is left to a person, and nothing of it is touched', async () => {
   await made('by-hand', 1);
   const [own] = fixture.snapshots;
@@ -126,7 +187,8 @@ test('what is no row of ours is left to a person, and nothing of it is touched',
       ...own!,
       id: '3',
       name: 'agent-who snapshot',
-      labels: { ...own!.labels, 'agent-id': 'who', 'agent-snapshot': ID },
+      serverId: '99',
+      labels: await sealed({ ...own!.labels, 'agent-id': 'who', 'agent-snapshot': ID }, '99'),
     },
     { ...own!, id: '4', name: 'agent-a1', labels: { 'agent-id': 'a1', 'managed-by': 'agents' } },
   );
@@ -146,4 +208,5 @@ test('what is no row of ours is left to a person, and nothing of it is touched',
   ]);
 });
 
+type Labels = Record<string, string>;
 const ID = '33333333-3333-4333-8333-333333333333';

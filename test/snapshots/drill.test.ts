@@ -49,7 +49,8 @@ async function drilled(): Promise<void> {
     .insertInto('agent_snapshots')
     .values({
       ...{ snapshot_id: ID, agent_id: 'a1', why: 'scheduled', status: 'available' },
-      ...{ hetzner_id: String(begun.image.id), size_gb: 1, secrets: vault.seal('a1', keys) },
+      ...{ hetzner_id: String(begun.image.id), size_gb: 1, server_id: String(ofAgent) },
+      secrets: vault.seal('a1', keys),
     })
     .execute();
 }
@@ -120,6 +121,77 @@ test('a firewall that somebody has opened is not used: no server is made', async
   expect(await newest()).toMatchObject({
     status: 'failed',
     error: expect.stringContaining('is open at Hetzner'),
+  });
+  expect(await servers()).toHaveLength(1);
+});
+
+/** A drill whose server runs behind its firewall. */
+async function running(): Promise<{ server: number; firewall: number }> {
+  await start();
+  await advanceUntil(async () => (await newest()).ran_at !== null);
+  const { id, public_net } = await copy();
+  return { server: id, firewall: public_net.firewalls[0].id };
+}
+const OPEN = [{ direction: 'in', protocol: 'icmp', source_ips: ['0.0.0.0/0'] }];
+const done = (action: { id: number }) =>
+  until(async () => (await fixture.hcloud('GET', `/actions/${action.id}`)).action.status === 'success');
+
+test.each([
+  [
+    'is opened',
+    async ({ firewall }: Awaited<ReturnType<typeof running>>) =>
+      fixture.hcloud('POST', `/firewalls/${firewall}/actions/set_rules`, { rules: OPEN }),
+    /was opened, or replaced/,
+  ],
+  [
+    'gets another one beside it',
+    async ({ server }: Awaited<ReturnType<typeof running>>) => {
+      const { firewall } = await fixture.hcloud('POST', '/firewalls', { name: 'open', rules: OPEN });
+      const apply_to = [{ type: 'server', server: { id: server } }];
+      return fixture.hcloud('POST', `/firewalls/${firewall.id}/actions/apply_to_resources`, { apply_to });
+    },
+    /not behind that one alone/,
+  ],
+  [
+    'is taken off the server',
+    async ({ server, firewall }: Awaited<ReturnType<typeof running>>) => {
+      const remove_from = [{ type: 'server', server: { id: server } }];
+      const path = `/firewalls/${firewall}/actions/remove_from_resources`;
+      return fixture.hcloud('POST', path, { remove_from });
+    },
+    /not behind the firewall that closes it/,
+  ],
+] as const)(
+  'a firewall that %s while the agent runs on the copy fails the drill, whose server goes at once',
+  async (_what, open, error) => {
+    const { actions } = await open(await running());
+    for (const action of actions) await done(action);
+    await advanceDrill(deps);
+    expect(await newest()).toMatchObject({ passed: false, error: expect.stringMatching(error) });
+    expect((await copy())?.status ?? 'deleting').toBe('deleting');
+    await ended();
+    expect(await newest()).toMatchObject({ status: 'failed' });
+  },
+);
+
+test('while Hetzner does not answer for the firewall, the drill waits', async () => {
+  await running();
+  const hetzner = deps.openProject('default');
+  const findClosedFirewall = () => Promise.reject(new Error('no answer'));
+  const silent = { ...deps, openProject: () => ({ ...hetzner, findClosedFirewall }) };
+  await expect(advanceDrill(silent)).rejects.toThrow('no answer');
+  expect(await newest()).toMatchObject({ passed: null, status: 'running' });
+  await age();
+  await ended();
+});
+
+test('of a snapshot that was made from another server than its row says, none is made', async () => {
+  await sql`update agent_snapshots set server_id = '77'`.execute(fixture.database);
+  await start();
+  await ended();
+  expect(await newest()).toMatchObject({
+    status: 'failed',
+    error: expect.stringMatching(/was recorded as one of 77/),
   });
   expect(await servers()).toHaveLength(1);
 });

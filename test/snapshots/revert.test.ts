@@ -128,6 +128,16 @@ test.each([
   expect(await agent()).toMatchObject({ status: 'running', health: 'unknown', snapshot_id: null });
 });
 
+test('a snapshot that was made from another server than its row says is not used: nothing is touched', async () => {
+  await request();
+  fixture.snapshots[0]!.serverId = '77';
+  expect((await attempt()).error).toMatchObject({
+    message: expect.stringMatching(/one of server 42, and Hetzner says that it was made from 77/),
+  });
+  expect(fixture.servers).toMatchObject([{ id: '42', status: 'running' }]);
+  expect(await agent()).toMatchObject({ status: 'running', snapshot_id: null });
+});
+
 test('while its server type is sold out it waits, and the agent runs on', async () => {
   const serverType = agentInputs('a1').serverType;
   fixture.offers[serverType] = [{ location: 'nbg1', isAvailable: false, eurosPerMonth: 5 }];

@@ -2,8 +2,10 @@ import { getAgentForOperation } from '../../src/agents/for-operation.ts';
 import { recordSnapshot } from '../../src/agents/hibernation.ts';
 import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { createVault } from '../../src/agents/secrets.ts';
+import { createSnapshotSeal } from '../../src/agents/snapshot-seal.ts';
 import type { Server, Snapshot, SshKey } from '../../src/hetzner/hetzner.ts';
 import type { ServerOffer } from '../../src/hetzner/resources.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
 import type { Attempt } from '../../src/operations/attempt.ts';
 import type { OperationRow } from '../../src/operations/claims.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
@@ -35,7 +37,9 @@ const DESCRIPTION = {
 };
 
 /** Once for all: to derive its key takes as long as a test. */
-const vault = createVault(new Secret('passphrase'));
+const keyring = new Keyring(new Secret('passphrase'));
+const vault = createVault(keyring);
+const snapshotSeal = createSnapshotSeal(keyring);
 
 /** Fakes of all that a runbook uses. They record calls in order and answer as configured. */
 export function createRunbookFixture(at: OperationsFixture) {
@@ -183,6 +187,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       await recordSnapshot(at.database, run.agent.agent_id, snapshotId, run.operation.kind);
     },
     vault,
+    snapshotSeal,
     newServerName: (agentId) => `agent-${agentId}`,
     settings: {
       healthPort: 8088,
@@ -233,6 +238,10 @@ export function createRunbookFixture(at: OperationsFixture) {
         await reach(`await snapshot ${id}`);
         const made = snapshots.find((one) => one.id === id)!;
         return Object.assign(made, { status: 'available', sizeGb: 0.4 });
+      },
+      setSnapshotLabels: async (id, labels) => {
+        await reach(`label snapshot ${id}`);
+        snapshots.find((one) => one.id === id)!.labels = labels;
       },
       deleteSnapshot: async (id) => {
         await reach(`delete snapshot ${id}`);
@@ -340,6 +349,8 @@ export function createRunbookFixture(at: OperationsFixture) {
     takenNames,
     offers,
     vault,
+    keyring,
+    snapshotSeal,
     tailnetKeys,
     deps,
     executor,

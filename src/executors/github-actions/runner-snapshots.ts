@@ -31,5 +31,6 @@ export async function findForRunner(
 ): Promise<{ snapshot?: KnownSnapshot }> {
   const row = await findCompleteSnapshot(database, { agentId, snapshotId });
   if (row === undefined) return {};
-  return { snapshot: { hetznerId: row.hetzner_id!, tailnetNodeId: row.tailnet_node_id } };
+  const { server_id: serverId, tailnet_node_id: tailnetNodeId } = row;
+  return { snapshot: { hetznerId: row.hetzner_id!, serverId, tailnetNodeId } };
 }

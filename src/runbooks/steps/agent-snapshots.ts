@@ -4,6 +4,7 @@ import type { MadeSnapshot } from '../../agents/snapshots.ts';
 import { RetryableError } from '../../errors.ts';
 import type { Server, Snapshot } from '../../hetzner/hetzner.ts';
 import type { Attempt } from '../../operations/attempt.ts';
+import type { RunbookParts } from '../../operations/runbook-parts.ts';
 import { listAgentSnapshots } from './own-snapshots.ts';
 import { assertHeld } from './recovery.ts';
 import { isComplete, type SnapshotDeps } from './snapshots.ts';
@@ -21,20 +22,21 @@ import { isComplete, type SnapshotDeps } from './snapshots.ts';
  * @throws RetryableError
  */
 export async function takeAgentSnapshot(
-  deps: SnapshotDeps,
+  deps: SnapshotDeps & Pick<RunbookParts, 'snapshotSeal'>,
   run: Attempt,
   { server, why }: { server: Server; why: string },
 ): Promise<MadeSnapshot> {
   const { agent, operation } = run;
   const begun = await findBegun(deps, run, server);
   if (begun !== undefined) run.log(`snapshot ${begun.id} of ${server.name} has been begun before`);
-  assertHeld(run);
   const owner = { agentId: agent.agent_id, operationId: agent.inputs?.operationId };
-  const labels = toAgentSnapshotLabels(owner, {
+  const facts = toAgentSnapshotLabels(owner, {
     ...{ snapshotId: operation.operation_id, why },
     tailnetNodeId: agent.tailnet_node_id,
   });
+  const labels = (await deps.snapshotSeal?.seal(facts, server.id)) ?? facts;
   const named = { name: agentSnapshotName(agent.agent_id), labels };
+  assertHeld(run);
   const made = await (begun === undefined
     ? deps.hetzner.createSnapshot(server.id, named, run.signal)
     : deps.hetzner.awaitSnapshot(begun.id, run.signal));
