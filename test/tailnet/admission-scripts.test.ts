@@ -48,6 +48,7 @@ it('its own rules are not loaded again, which would flush those of Docker and Ta
   admit();
   undo();
   const calls = server.calls().filter((call) => call.includes('nft'));
+  expect(calls).toContain('systemctl is-enabled nftables.service');
   expect(calls).toContain('nft delete table inet agent');
   expect(calls.join('\n')).not.toMatch(/reload|restart/);
 });

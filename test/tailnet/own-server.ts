@@ -18,7 +18,7 @@ import { dirname, join } from 'node:path';
 export type OwnServer = ReturnType<typeof createOwnServer>;
 
 /** What the scripts call: each notes its call, and prints what the test has it answer. */
-const PROGRAMS = ['systemctl', 'ss', 'nft', 'getent', 'userdel', 'groupdel', 'sleep'];
+const PROGRAMS = ['ss', 'nft', 'getent', 'userdel', 'groupdel', 'sleep'];
 
 /** Answers as Tailscale 1.102 does: status has the login's name only once it is in use. */
 const TAILSCALE = `state=$(cat $HERE/ts-state) name=$(cat $HERE/ts-name)
@@ -55,7 +55,7 @@ export function createOwnServer() {
   const stub = (name: string, body: string) =>
     program(join(here, 'bin', name), `echo "${name} $*" >>$HERE/calls\n${body}`);
   const answer = (name: string, text: string) =>
-    stub(name, text === '' ? 'case "$1" in cat|list|passwd|group) exit 1 ;; esac' : `echo '${text}'`);
+    stub(name, text === '' ? 'case "$1" in list|passwd|group) exit 1 ;; esac' : `echo '${text}'`);
   const setTailnet = ({ state, name, hasKey = false }: { state: string; name: string; hasKey?: boolean }) => {
     writeFileSync(join(here, 'ts-state'), state);
     writeFileSync(join(here, 'ts-name'), name);
@@ -66,6 +66,7 @@ export function createOwnServer() {
     existsSync(join(here, name)) ? readFileSync(join(here, name), 'utf8') : '';
 
   for (const name of PROGRAMS) answer(name, '');
+  stub('systemctl', 'case "$1" in cat) exit 1 ;; is-enabled) echo enabled ;; esac');
   stub('tailscale', TAILSCALE);
   // It waits no seconds: its options end where the command begins.
   program(join(here, 'bin/systemd-run'), 'while test "$1" != /bin/sh; do shift; done; exec "$@"');
