@@ -40,7 +40,9 @@ export function createSshAdmission({
 }: Record<'dialPublic' | 'dialTailnet', Dial>): Admission {
   const run = (server: AdmittedServer, script: string, seconds: number, signal: AbortSignal) =>
     runScript(server.isOnTailnet ? dialTailnet : dialPublic, server, script, {
-      ...{ seconds, signal, refusals: REFUSALS },
+      seconds,
+      signal,
+      refusals: REFUSALS,
     });
   return {
     check: (server, signal) => run(server, 'true\n', CHECK_SECONDS, signal),
