@@ -26,7 +26,7 @@ export interface Admission {
 }
 
 /** What its owner is told after an undo. */
-export const UNDONE = `The server has its own settings again. Packages stay, and the kernel takes back ${UNTIL_RESTART.join(' and ')} only when it restarts`;
+export const UNDONE = `The server has its own settings again. Packages stay. If the playbook had run, ${UNTIL_RESTART.join(' and ')} stay 1 until it restarts`;
 
 const CHECK_SECONDS = 20;
 /** It may have to install Tailscale. */
