@@ -100,14 +100,17 @@ ${indent(joinScript(joining, before), 4)}
 `;
 }
 
-/** What a new server's first boot does to join, for a server that has booted long ago. Holds a secret. */
-export function renderJoinScript(joining: Joining): string {
+/**
+ * What a new server's first boot does to join, for a server that has booted long ago. Holds a secret.
+ * `before` runs just before it joins.
+ */
+export function renderJoinScript(joining: Joining, before = ''): string {
   return `umask 077
 mkdir -p /etc/agent
 cat >${KEY_FILE} <<'END'
 ${joining.tailnetKey}
 END
-${joinScript(joining, '')}
+${joinScript(joining, before)}
 `;
 }
 

@@ -11,6 +11,10 @@ export interface ServerDescription extends Server {
   system: string | undefined;
   /** The name of its image, which snapshots have none of. */
   image: string | undefined;
+  /** Ids of what is attached to it, and outlives it. */
+  volumes: string[];
+  floatingIps: string[];
+  loadBalancers: string[];
   privateNetworks: number;
   isInPlacementGroup: boolean;
   isInRescue: boolean;
@@ -18,6 +22,7 @@ export interface ServerDescription extends Server {
 }
 
 const named = z.object({ name: z.string() });
+const ids = z.array(z.number().transform(String)).default([]);
 
 /** The answer has the location beside the server, or, in earlier versions of the API, in its data centre. */
 const moreSchema = z
@@ -28,6 +33,9 @@ const moreSchema = z
     image: z
       .object({ name: z.string().nullish(), os_flavor: z.string(), os_version: z.string().nullish() })
       .nullish(),
+    volumes: ids,
+    load_balancers: ids,
+    public_net: z.object({ floating_ips: ids }),
     private_net: z.array(z.unknown()).default([]),
     placement_group: z.unknown(),
     rescue_enabled: z.boolean().default(false),
@@ -38,6 +46,9 @@ const moreSchema = z
     location: (location ?? datacenter?.location)?.name ?? '',
     system: image ? `${image.os_flavor} ${image.os_version ?? ''}`.trim() : undefined,
     image: image?.name ?? undefined,
+    volumes: more.volumes,
+    floatingIps: more.public_net.floating_ips,
+    loadBalancers: more.load_balancers,
     privateNetworks: more.private_net.length,
     isInPlacementGroup: more.placement_group != null,
     isInRescue: more.rescue_enabled,

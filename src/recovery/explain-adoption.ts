@@ -1,4 +1,5 @@
 import type { ServerDescription } from '../hetzner/hetzner.ts';
+import { UNTIL_RESTART } from '../tailnet/admission/what-it-writes.ts';
 
 export interface Explained {
   /** What exists and becomes part of the agent's stack, or is made for it. */
@@ -34,9 +35,9 @@ export function explainAdoption(
     ],
     never: [
       'the server is not made again, deleted, switched off or restarted, and its disk stays',
-      'its public addresses, volumes, backups, protection and other labels stay as they are',
+      'its public addresses, backups, protection and other labels stay as they are',
       'your own SSH key is not needed by the service, and never sent to it',
-      'if the adoption fails, name, labels, firewall and settings are put back; a destroy before its end deletes nothing of the server',
+      `if the adoption fails, name, labels, firewall and settings are put back, but for packages and, until it restarts, ${UNTIL_RESTART.join(' and ')}; a destroy before its end deletes nothing of the server`,
     ],
   };
 }

@@ -1,7 +1,13 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { getAgent } from '../../src/agents/store.ts';
-import { ConflictError, InvalidInputError, PermanentError, ShortageError } from '../../src/errors.ts';
+import {
+  ConflictError,
+  InvalidInputError,
+  PermanentError,
+  RetryableError,
+  ShortageError,
+} from '../../src/errors.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
 import { requestAdoption } from '../../src/recovery/adopt-server.ts';
@@ -182,10 +188,11 @@ describe.each(BREAKS)('after the last failure, while %s,', (_, break_) => {
     const { ending, own } = await adopt();
     expect(await fail(own, await ending.catch((error) => error))).toBe('failed');
     if (kind === 'destroy') await ask(at, 'ada', 'destroy');
-    const { run, own: next } = await begin();
+    const { run, own: next, lines } = await begin();
     expect(run.operation.kind).toBe(kind);
     const definition = kind === 'destroy' ? destroy : rollback;
     const effect = await definition.run(fixture.deps)(run);
+    expect(lines.join('\n')).toContain('kernel.kexec_load_disabled');
     expect(web1()).toMatchObject({
       name: 'web1',
       labels: { team: 'shop' },
@@ -233,6 +240,15 @@ test('what became somebody else’s meanwhile is left alone', async () => {
   const { run } = await begin();
   await expect(adoptServer.run(fixture.deps)(run)).rejects.toThrow(/terraform manages it/);
   expect(web1()).toMatchObject({ name: 'web1', firewallIds: [] });
+});
+
+test('what is attached to it after it was marked ends the adoption', async () => {
+  fixture.answers.healthy = [new RetryableError('not yet')];
+  const { ending, row } = await adopt();
+  await expect(ending).rejects.toThrow('not yet');
+  Object.assign(web1()!, { volumes: ['7'] });
+  const { run } = await prepareAttempt(at, { ...row, attempt: 2 }, fixture);
+  await expect(adoptServer.run(fixture.deps)(run)).rejects.toThrow(/volume 7 is attached to it/);
 });
 
 test('once it is adopted, a destroy deletes it as any agent’s', async () => {

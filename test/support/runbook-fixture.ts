@@ -30,6 +30,9 @@ const DESCRIPTION = {
   location: 'nbg1',
   system: 'debian 12',
   image: 'debian-12',
+  volumes: [],
+  floatingIps: [],
+  loadBalancers: [],
   privateNetworks: 0,
   isInPlacementGroup: false,
   isInRescue: false,
@@ -268,7 +271,7 @@ export function createRunbookFixture(at: OperationsFixture) {
       },
       describeServer: async (id) => {
         const server = servers.find((one) => one.id === id);
-        return server && { ...server, ...DESCRIPTION };
+        return server && { ...DESCRIPTION, ...server };
       },
       createSshKey: async (key) => {
         await reach(`create ssh key ${key.name}`, 'create ssh key');

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { afterEach, expect, it } from 'vitest';
 import { generateAgentKeys } from '../../src/agents/secrets.ts';
 import { PermanentError, RetryableError } from '../../src/errors.ts';
@@ -10,7 +11,8 @@ const target = {
   sshPrivateKey: own.sshPrivateKey,
   hostPublicKeys: [own.hostPublicKey],
 };
-const limits = () => ({ seconds: 5, signal: AbortSignal.timeout(10_000) });
+const refusals = new Map([['refused: port', 'A program listens on the port']]);
+const limits = () => ({ seconds: 5, signal: AbortSignal.timeout(10_000), refusals });
 const ends =
   (code: number, complaint = ''): Program =>
   (channel) => {
@@ -40,19 +42,25 @@ it('sends nothing to a server that shows another host key', async () => {
   expect(server.lines).toEqual([]);
 });
 
-it('a script that refuses the server is not tried again, and says why', async () => {
-  await start(ends(3, 'noise\nIt is on a tailnet already\n'));
+it('a script that refuses the server is not tried again, and says why in our words', async () => {
+  await start(ends(3, 'noise\nrefused: port\n'));
   const error = await run().catch((thrown) => thrown);
   expect(error).toBeInstanceOf(PermanentError);
-  expect(error.message).toBe('203.0.113.7: It is on a tailnet already');
+  expect(error.message).toBe('203.0.113.7: A program listens on the port');
 });
 
-it('one that fails otherwise is', async () => {
-  await start(ends(1, 'no space left'));
+it.each([1, 3])('one that fails otherwise is, and no word of the server is told: code %i', async (code) => {
+  const echo: Program = (channel, line) => {
+    channel.stderr.write(`sh: 1: ${line}: not found\n`);
+    channel.exit(code);
+    channel.end();
+  };
+  await start(echo);
   const error = await run().catch((thrown) => thrown);
   expect(error).toBeInstanceOf(RetryableError);
   expect(error).not.toBeInstanceOf(AccessError);
-  expect(error.message).toContain('no space left');
+  expect(error.message).toBe(`203.0.113.7: the script that was sent to it failed with exit code ${code}`);
+  expect(inspect(error)).not.toContain('secret');
 });
 
 it('tells a server that does not let it in from one that does not answer', async () => {

@@ -5,7 +5,7 @@ import { errorMessage, PermanentError } from '../../errors.ts';
 import type { Server } from '../../hetzner/hetzner.ts';
 import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
-import { AccessError, type AdmittedServer } from '../../tailnet/admission/admission.ts';
+import { AccessError, type AdmittedServer, UNDONE } from '../../tailnet/admission/admission.ts';
 import { atPublicAddress } from './adopting.ts';
 import { isAgentDevice } from './device.ts';
 import { isOwnKey, ownName } from './own-server.ts';
@@ -55,7 +55,7 @@ async function undoOnServer(parts: RunbookParts, attempt: Attempt, adopting: Ado
   const server = atPublicAddress(adopting, parts.vault.open(agent.agent_id, agent.secrets));
   try {
     await parts.admission.undo(await atItsAddress(parts, attempt, server), attempt.signal);
-    attempt.log('The server has its own settings again');
+    attempt.log(UNDONE);
   } catch (error) {
     attempt.signal.throwIfAborted();
     if (error instanceof AccessError && error.isRefused) return;

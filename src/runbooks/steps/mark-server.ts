@@ -3,7 +3,7 @@ import type { RunbookParts } from '../../operations/runbook-parts.ts';
 import type { Adoption } from './adopting.ts';
 import { isOwnKey, ownLabels, ownName } from './own-server.ts';
 import { assertHeld } from './recovery.ts';
-import { whyUnfit } from './unfit-server.ts';
+import { whyAttached, whyUnfit } from './unfit-server.ts';
 
 /**
  * Gives the server what every agent's has: an SSH key of its name at Hetzner, the agent's labels and name,
@@ -24,7 +24,7 @@ export async function markServer(
   const labels = ownLabels(agent);
   const isMarked =
     server.name === name && Object.entries(labels).every(([key, value]) => server.labels[key] === value);
-  const unfit = isMarked ? [] : whyUnfit(server, { ignoringFirewall: inputs.firewallId });
+  const unfit = isMarked ? whyAttached(server) : whyUnfit(server, { ignoringFirewall: inputs.firewallId });
   if (unfit.length > 0) throw new PermanentError(`It cannot be adopted any more: ${unfit.join('; ')}`);
   const key = await hetzner.findSshKey(name);
   if (key !== undefined && !isOwnKey(key, agent))

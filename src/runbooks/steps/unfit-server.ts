@@ -39,5 +39,21 @@ export function whyUnfit(
       `it was made from ${server.system}; agents run on ${SYSTEMS.join(', ')}`,
     ],
   ];
-  return reasons.flatMap(([applies, reason]) => (applies ? [reason] : []));
+  return [...reasons.flatMap(([applies, reason]) => (applies ? [reason] : [])), ...whyAttached(server)];
+}
+
+/**
+ * What is attached to a server that no agent's stack has: a destroy would leave it behind, billed, and a
+ * rebuild would leave it unused. Its owner may attach it at any time.
+ */
+export function whyAttached({
+  volumes,
+  floatingIps,
+  loadBalancers,
+}: Pick<ServerDescription, 'volumes' | 'floatingIps' | 'loadBalancers'>): string[] {
+  return [
+    ...volumes.map((id) => `the volume ${id} is attached to it: unmount and detach it first`),
+    ...floatingIps.map((id) => `the floating IP ${id} is assigned to it: unassign it first`),
+    ...loadBalancers.map((id) => `the load balancer ${id} has it as a target: remove it there first`),
+  ];
 }

@@ -1,7 +1,9 @@
 import { PermanentError, RetryableError } from '../../errors.ts';
 import type { Dial } from '../agent-health.ts';
+import { REFUSALS } from './refusals.ts';
 import { AccessError, runScript, type ScriptTarget } from './run-script.ts';
 import { type Joining, renderAdmission, renderUndo } from './scripts.ts';
+import { UNTIL_RESTART } from './what-it-writes.ts';
 
 export { AccessError } from './run-script.ts';
 export type { Joining } from './scripts.ts';
@@ -23,6 +25,9 @@ export interface Admission {
   undo(server: AdmittedServer, signal: AbortSignal): Promise<void>;
 }
 
+/** What its owner is told after an undo. */
+export const UNDONE = `The server has its own settings again. Packages stay. If the playbook had run, ${UNTIL_RESTART.join(' and ')} stay 1 until it restarts`;
+
 const CHECK_SECONDS = 20;
 /** It may have to install Tailscale. */
 const ADMIT_SECONDS = 300;
@@ -34,7 +39,11 @@ export function createSshAdmission({
   dialTailnet,
 }: Record<'dialPublic' | 'dialTailnet', Dial>): Admission {
   const run = (server: AdmittedServer, script: string, seconds: number, signal: AbortSignal) =>
-    runScript(server.isOnTailnet ? dialTailnet : dialPublic, server, script, { seconds, signal });
+    runScript(server.isOnTailnet ? dialTailnet : dialPublic, server, script, {
+      seconds,
+      signal,
+      refusals: REFUSALS,
+    });
   return {
     check: (server, signal) => run(server, 'true\n', CHECK_SECONDS, signal),
     admit: (server, joining, signal) => run(server, renderAdmission(joining), ADMIT_SECONDS, signal),

@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Client, ClientChannel } from 'ssh2';
 import { errorMessage, PermanentError, RetryableError } from '../../errors.ts';
-import { oneLine } from '../../http-client/answer.ts';
 import { withDeadline } from '../../http-client/deadline.ts';
 import type { Dial } from '../agent-health.ts';
 
@@ -30,13 +29,22 @@ export class AccessError extends RetryableError {
 const SSH_PORT = 22;
 const LOGIN_SECONDS = 10;
 const KEEPALIVE_MS = 5_000;
-/** What a script may say in all, in bytes; its last line is what people are told. */
+/** What a script may say in all, in bytes. */
 const MOST_SAID = 256 * 1024;
 /** By which a script says that repeating it cannot help. */
 const REFUSED_CODE = 3;
 
+export interface RunLimits {
+  /** How long the script may take. */
+  seconds: number;
+  signal: AbortSignal;
+  /** Why the script refuses a server, by the last line that it says then. */
+  refusals?: ReadonlyMap<string, string>;
+}
+
 /**
  * Runs a script as root, from standard input, so that what is secret in it is in no argument and no file.
+ * No error has a word of the server's own: it has been sent secrets, and might repeat them.
  * @throws AccessError; PermanentError if the server shows another host key, or the script refuses it;
  * RetryableError if it fails
  */
@@ -44,7 +52,7 @@ export async function runScript(
   dial: Dial,
   target: ScriptTarget,
   script: string,
-  { seconds, signal }: { seconds: number; signal: AbortSignal },
+  { seconds, signal, refusals = new Map() }: RunLimits,
 ): Promise<void> {
   const client = await logIn(dial, target, signal);
   try {
@@ -52,12 +60,14 @@ export async function runScript(
       execute(client, script, own),
     );
     if (code === 0) return;
-    const why = `${target.address}: ${oneLine(complaint) || `the script ended with ${code}`}`;
-    throw code === REFUSED_CODE ? new PermanentError(why) : new RetryableError(why);
+    const refusal = code === REFUSED_CODE ? refusals.get(complaint) : undefined;
+    if (refusal !== undefined) throw new PermanentError(`${target.address}: ${refusal}`);
+    const ended = code === null ? 'was cut off' : `failed with exit code ${code}`;
+    throw new RetryableError(`${target.address}: the script that was sent to it ${ended}`);
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof PermanentError || error instanceof RetryableError) throw error;
-    throw new RetryableError(`SSH to ${target.address}: ${errorMessage(error)}`, { cause: error });
+    throw new RetryableError(`SSH to ${target.address}: it started no script`);
   } finally {
     client.destroy();
   }
@@ -104,8 +114,14 @@ async function logIn(dial: Dial, target: ScriptTarget, signal: AbortSignal): Pro
         `${target.address} shows another SSH host key than the one that was given: nothing was sent to it`,
       );
     const isRefused = (error as { level?: string }).level === 'client-authentication';
-    throw new AccessError(`SSH to ${target.address}: ${errorMessage(error)}`, { isRefused, cause: error });
+    const why = socket === undefined ? errorMessage(error) : whyNotIn(error, isRefused);
+    throw new AccessError(`SSH to ${target.address}: ${why}`, { isRefused });
   }
+}
+
+function whyNotIn(error: unknown, isRefused: boolean): string {
+  if (isRefused) return 'it does not accept the key of this service for the account ops';
+  return error instanceof RetryableError ? errorMessage(error) : 'it ended the connection before the login';
 }
 
 async function execute(

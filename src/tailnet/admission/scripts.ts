@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { renderJoinScript } from '../../../stacks/user-data.ts';
+import { KERNEL_SETTINGS, OWN_PATHS, SHARED_PATHS } from './what-it-writes.ts';
 
 /** What a server that was made by hand needs to join, and to be recognised there. Holds secrets. */
 export interface Joining {
@@ -25,9 +26,17 @@ export function renderAdmission(joining: Joining): string {
     HEALTH_PORT: String(healthPort),
     HOST_PRIVATE_KEY: hostPrivateKey.trim(),
     HOST_PUBLIC_KEY: hostPublicKey.trim(),
+    OWN_PATHS: OWN_PATHS.join(' '),
+    SHARED_PATHS: SHARED_PATHS.join(' '),
+    KERNEL_SETTINGS: KERNEL_SETTINGS.join(' '),
   };
-  return `${assign(variables)}${read('./admit.sh')}${renderJoinScript(joining)}`;
+  return `${assign(variables)}${read('./admit.sh')}${renderJoinScript(joining, MARK_LOGIN)}`;
 }
+
+/** A package that was just installed may have found a login; undo.sh ends only one that has this mark. */
+const MARK_LOGIN = `check_login
+printf '%s\\n' "$JOIN_NAME" >"$before/joined"
+`;
 
 export const renderUndo = (): string => read('./undo.sh');
 

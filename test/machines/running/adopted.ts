@@ -92,7 +92,9 @@ export function testAdopted(get: () => Deps): void {
     const server = other;
     // sshd takes the first value that it finds: the playbook cannot harden it, and says so.
     await server.say('echo "X11Forwarding yes" >/etc/ssh/sshd_config.d/0-own.conf');
-    const ownFirewall = await server.say('sha256sum </etc/nftables.conf');
+    await server.run('echo 1 >/proc/sys/net/ipv4/ip_forward');
+    const settings = 'sha256sum </etc/nftables.conf; cat /proc/sys/net/ipv4/ip_forward /etc/timezone';
+    const own = await server.say(settings);
     const hostKey = await adopt(deps, 'given-back', server);
     await eventually(
       'its first try has failed',
@@ -117,13 +119,13 @@ export function testAdopted(get: () => Deps): void {
     expect(now.public_net.firewalls).toEqual([]);
     expect(await fleet.devicesOf('given-back')).toEqual([]);
     const left =
-      'id ops; test -e /var/lib/agent-adoption; test -e /etc/sudoers.d/90-agent-ops; nft list table inet agent';
+      'id ops; id agent; ls -d /etc/agent; ls /etc/sysusers.d/agent.conf; test -e /var/lib/agent-adoption; test -e /etc/sudoers.d/90-agent-ops; nft list table inet agent';
     for (const check of left.split('; '))
       await eventually(`"${check}" fails`, async () => (await server.run(check)).code !== 0, {
         withinSeconds: 30,
         describe: () => check,
       });
-    expect(await server.say('sha256sum </etc/nftables.conf')).toBe(ownFirewall);
+    expect(await server.say(settings)).toBe(own);
     const shown = await server.say('ssh-keyscan -t ed25519 127.0.0.1 2>/dev/null | cut -d" " -f2,3');
     expect(hostKey).toContain(shown);
     expect(await server.say('sshd -T | grep -ix "permitrootlogin.*"')).not.toBe('permitrootlogin no');
