@@ -31,6 +31,7 @@ export const adoptServer = defineOperation<z.infer<typeof effect>>({
   rank: 1,
   retryFrom: ['failed'],
   createsAgent: true,
+  knowsForeignServers: true,
   runsAgent: true,
   limitSeconds: 30 * 60,
   beforeRetry: (trx, agentId) => cancelWaiting(trx, agentId, 'rollback'),

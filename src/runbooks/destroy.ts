@@ -27,6 +27,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   from: ['requested', 'provisioning', 'running', 'stopping', 'stopped', 'suspended', 'hibernated', 'failed'],
   hastenedIn: 'destroying',
   freesResources: true,
+  knowsForeignServers: true,
   removesAgent: true,
   takesFromCustomer: true,
   // A last snapshot may take an hour.
