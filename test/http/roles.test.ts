@@ -88,6 +88,7 @@ test('every route says who may, and nothing that changes is a viewer’s but wha
   expect(below('support')).toEqual(['POST /api/agents/{agentId}/restart']);
   expect(GUARDED.filter(({ least }) => least === 'admin').map(name)).toEqual([
     'POST /api/agents/{agentId}/adopt',
+    'POST /api/agents/{agentId}/abandon',
     'POST /api/rebuild-state',
     'POST /api/rebuild-state/accept',
     'GET /api/people',
