@@ -1,6 +1,5 @@
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip, createGzip } from 'node:zlib';
-import { Decrypter, Encrypter } from 'age-encryption';
 import type { Secret } from '../secret.ts';
 import { BackupError } from './backup-error.ts';
 
@@ -9,6 +8,9 @@ import { BackupError } from './backup-error.ts';
  * takes a third of a second.
  */
 const WORK_FACTOR = 16;
+
+/** Loaded when it is needed: with what it needs it is a megabyte of code. */
+const loadAge = () => import('age-encryption');
 
 /**
  * Compresses and encrypts as `age` does, so that its own program opens a backup too. Without recipients the
@@ -19,6 +21,7 @@ export async function seal(
   lines: AsyncIterable<string>,
   { passphrase, recipients }: { passphrase: Secret; recipients: readonly string[] },
 ): Promise<AsyncIterable<Uint8Array>> {
+  const { Encrypter } = await loadAge();
   const encrypter = new Encrypter();
   for (const recipient of recipients) encrypter.addRecipient(recipient);
   if (recipients.length === 0) {
@@ -39,6 +42,7 @@ export async function unseal(
   chunks: AsyncIterable<Uint8Array>,
   { passphrases, identities }: { passphrases: readonly Secret[]; identities: readonly string[] },
 ): Promise<AsyncIterable<Uint8Array>> {
+  const { Decrypter } = await loadAge();
   const decrypter = new Decrypter();
   if (identities.length === 0) for (const one of passphrases) decrypter.addPassphrase(one.reveal());
   for (const identity of identities) decrypter.addIdentity(identity);

@@ -1,4 +1,3 @@
-import { createTransport } from 'nodemailer';
 import type { NoticeMail } from '../config/notices.ts';
 import { isLoopback } from '../config/rehearsal-endpoints.ts';
 import { errorMessage } from '../errors.ts';
@@ -61,6 +60,8 @@ function createSender({
   };
   const domain = from.slice(from.lastIndexOf('@') + 1);
   return async ({ to, id, subject, text }, signal) => {
+    // Loaded with the first mail: it takes memory that a service without mail need not have.
+    const { createTransport } = await import('nodemailer');
     const transport = createTransport(options);
     const message = {
       from: { name: '', address: from },

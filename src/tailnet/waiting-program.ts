@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { Client, type ClientChannel } from 'ssh2';
+import type { Client, ClientChannel } from 'ssh2';
 import { errorMessage, RetryableError } from '../errors.ts';
 import { oneLine } from '../http-client/answer.ts';
 import { withDeadline } from '../http-client/deadline.ts';
@@ -44,12 +44,14 @@ export async function startWaitingProgram(
 ): Promise<WaitingProgram> {
   const { tailnetIp } = login;
   try {
+    // Most installations have no servers that wait: those need not hold the library in memory.
+    const ssh = await import('ssh2');
     return await withDeadline({ seconds, signal }, async (own) => {
       const socket = await dial(tailnetIp, SSH_PORT, own);
       // The dial may have succeeded after the deadline.
       if (own.aborted) socket.destroy();
       own.throwIfAborted();
-      const session = openSession(socket, login);
+      const session = openSession(new ssh.Client(), socket, login);
       const giveUp = () => session.fail(own.reason);
       own.addEventListener('abort', giveUp, { once: true });
       await session.start();
@@ -63,8 +65,7 @@ export async function startWaitingProgram(
   }
 }
 
-function openSession(socket: Socket, login: ServerLogin) {
-  const client = new Client();
+function openSession(client: Client, socket: Socket, login: ServerLogin) {
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
   let isOpen = true;

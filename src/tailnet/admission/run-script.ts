@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { Client, type ClientChannel } from 'ssh2';
+import type { Client, ClientChannel } from 'ssh2';
 import { errorMessage, PermanentError, RetryableError } from '../../errors.ts';
 import { oneLine } from '../../http-client/answer.ts';
 import { withDeadline } from '../../http-client/deadline.ts';
@@ -64,7 +64,8 @@ export async function runScript(
 }
 
 async function logIn(dial: Dial, target: ScriptTarget, signal: AbortSignal): Promise<Client> {
-  const client = new Client();
+  const ssh = await import('ssh2');
+  const client = new ssh.Client();
   const known = target.hostPublicKeys.map((key) => key.split(' ')[1]);
   let isStranger = false;
   let socket: Socket | undefined;
