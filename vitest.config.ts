@@ -22,7 +22,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
     // More than the cores: the tests with real machines mostly wait.
-    maxWorkers: 6,
+    maxWorkers: 5,
     sequence: { sequencer: LongestFirst },
     // One second, the default, is short beside other load.
     expect: { poll: { timeout: 15_000 } },
