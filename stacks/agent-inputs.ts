@@ -15,6 +15,8 @@ const publicKey = line.startsWith('ssh-ed25519 ');
 
 /** The most that Hetzner takes of a label's name and of its value. */
 const LONGEST_LABEL = 320;
+/** The most labels of a server that can be given back as they were. */
+export const MOST_LABELS = 64;
 
 /** A server that was made by hand and is becoming the agent's, as it was before anything was changed. */
 export const adoptingSchema = z.object({
@@ -25,8 +27,16 @@ export const adoptingSchema = z.object({
   hostPublicKey: publicKey,
   before: z.object({
     name: z.string().min(1).max(253),
-    labels: z.record(z.string().max(LONGEST_LABEL), z.string().max(LONGEST_LABEL)),
+    labels: z
+      .record(z.string().max(LONGEST_LABEL), z.string().max(LONGEST_LABEL))
+      .refine((labels) => Object.keys(labels).length <= MOST_LABELS, `has more than ${MOST_LABELS} entries`),
   }),
+  /** Since when its first attempt, or the first after a retry by a person, waits for its owner. */
+  since: z.iso.datetime().optional(),
+  /** Set before the service changes anything on the server itself: a give-back has something to undo. */
+  isEntered: z.literal(true).optional(),
+  /** A person has given up what cannot be undone on the server: keys and device are removed all the same. */
+  isAbandoned: z.literal(true).optional(),
 });
 export type Adopting = z.infer<typeof adoptingSchema>;
 

@@ -42,6 +42,27 @@ export async function insertAdoption(trx: Transaction, wanted: NewAdoption): Pro
     throw new ConflictError(`Another agent has adopted server ${adopting.serverId}, or is about to`);
 }
 
+/** A person wants it after all: its owner has another day to let the service in. */
+export async function beginAdoptionAgain(trx: Transaction, agentId: string): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ inputs: sql`inputs #- '{adopting,since}' #- '{adopting,isAbandoned}'`, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .execute();
+}
+
+/**
+ * A person gives up what cannot be undone on the server: the next attempt at the give-back removes the
+ * agent's keys and device all the same.
+ */
+export async function abandonAdoption(trx: Transaction, agentId: string): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({ inputs: sql`jsonb_set(inputs, '{adopting,isAbandoned}', 'true')`, updated_at: sql`now()` })
+    .where('agent_id', '=', agentId)
+    .execute();
+}
+
 /** The agent runs on the server: from now on it is the agent's own. */
 export async function markServerAdopted(trx: Transaction, agentId: string): Promise<void> {
   await end(trx, agentId, 'adopted');

@@ -1,5 +1,10 @@
 import { z } from 'zod';
-import { type AgentInputs, agentInputsSchema } from '../../stacks/agent-inputs.ts';
+import {
+  type Adopting,
+  type AgentInputs,
+  adoptingSchema,
+  agentInputsSchema,
+} from '../../stacks/agent-inputs.ts';
 import { SLOT_ID, toServerName } from '../../stacks/inputs.ts';
 import { serverIdSchema } from '../../stacks/outputs.ts';
 import { HOLD_REASONS, type Hold } from './holds.ts';
@@ -18,7 +23,13 @@ const common = {
   location: z.string().max(20),
   plan: planSchema,
   createdAt: z.iso.datetime(),
-  inputs: agentInputsSchema.omit(DERIVED),
+  /**
+   * What a server was before its adoption is too much for labels. Whoever reads that it is still being
+   * adopted touches nothing of it.
+   */
+  inputs: agentInputsSchema
+    .omit(DERIVED)
+    .extend({ adopting: adoptingSchema.pick({ serverId: true }).optional() }),
   /** Of the administration key, the first host key and the next one. */
   keys: z.tuple([seed, seed, seed]),
   /** Of a server that has been reached; absent while it is being made. */
@@ -61,18 +72,26 @@ type Content = z.input<typeof recordSchema>;
 export type CloudRecord = (
   | (Omit<z.infer<typeof agentSchema>, 'inputs' | 'keys' | 'holds'> & { holds: Hold[] })
   | Omit<z.infer<typeof slotSchema>, 'inputs' | 'keys'>
-) & { inputs: AgentInputs; keys: AgentKeys };
+) & {
+  /** An opened record has no `adopting` here. */
+  inputs: AgentInputs;
+  keys: AgentKeys;
+  /** The server that was still its owner's when the record was sealed. */
+  adopting?: Pick<Adopting, 'serverId'>;
+};
 
 /** Seals a record into labels of its owner's SSH key. @throws Error if it is too long */
 export function sealRecord(seal: RecordSeal, record: CloudRecord): Promise<Record<string, string>> {
-  const { agentId: _, sshPublicKey: __, hostPublicKey: ___, ...inputs } = record.inputs;
+  const { agentId: _, sshPublicKey: __, hostPublicKey: ___, adopting: foreign, ...known } = record.inputs;
+  const { serverId } = record.adopting ?? foreign ?? {};
+  const inputs = { ...known, ...(serverId !== undefined && { adopting: { serverId } }) };
   const seeds = toSeeds(record.keys);
   const keys = [seeds.ssh, seeds.host, seeds.nextHost].map((one) => one.toString('base64url'));
   const holds =
     record.kind === 'agent' && record.holds.length > 0
       ? { holds: record.holds.map(({ reason, since, by, note }) => [reason, since.toISOString(), by, note]) }
       : {};
-  const { inputs: _inputs, keys: _keys, ...rest } = record;
+  const { inputs: _inputs, keys: _keys, adopting: _adopting, ...rest } = record;
   const content = { ...rest, holds: undefined, ...holds, inputs, keys } as unknown as Content;
   return seal.seal(toServerName(record.inputs), JSON.stringify(content));
 }
@@ -89,14 +108,19 @@ export async function openRecord(
 ): Promise<CloudRecord | undefined> {
   const text = await seal.open(name, labels);
   if (text === undefined) return undefined;
-  const { inputs, keys, ...record } = recordSchema.parse(JSON.parse(text));
+  const { inputs: sealed, keys, ...record } = recordSchema.parse(JSON.parse(text));
+  const { adopting, ...inputs } = sealed;
   const [ssh, host, nextHost] = keys.map((one) => Buffer.from(one, 'base64url')) as [Buffer, Buffer, Buffer];
   const own = keysFromSeeds(record.id, { ssh, host, nextHost } satisfies KeySeeds);
   const { sshPublicKey, hostPublicKey } = own;
-  const whole = { ...inputs, agentId: record.id, sshPublicKey, hostPublicKey };
-  if (record.kind === 'slot') return { ...record, inputs: whole, keys: own };
+  const whole = {
+    inputs: { ...inputs, agentId: record.id, sshPublicKey, hostPublicKey },
+    keys: own,
+    ...(adopting && { adopting }),
+  };
+  if (record.kind === 'slot') return { ...record, ...whole };
   const holds = (record.holds ?? []).map(
     ([reason, since, by, note]): Hold => ({ reason, since: new Date(since), by, note }),
   );
-  return { ...record, holds, inputs: whole, keys: own };
+  return { ...record, holds, ...whole };
 }

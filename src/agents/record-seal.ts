@@ -22,7 +22,11 @@ export interface RecordSeal {
   open(name: string, labels: Readonly<Record<string, string>>): Promise<string | undefined>;
 }
 
-const FORMAT = 1;
+/**
+ * Whatever changes what is sealed or how its key is derived raises it: the keeper writes records of another
+ * format again. Format 1 had another derivation, and is not opened.
+ */
+export const RECORD_FORMAT = 2;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const SALT = 'agent-stacks records v1';
@@ -156,11 +160,11 @@ function encrypt(keys: SealKeys, name: string, text: Buffer): Buffer {
   const nonce = nonceOf(keys.nonce, name, text);
   const cipher = createCipheriv('aes-256-gcm', keys.text, nonce).setAAD(Buffer.from(name));
   const sealed = Buffer.concat([cipher.update(text), cipher.final()]);
-  return Buffer.concat([Buffer.of(FORMAT), nonce, cipher.getAuthTag(), sealed]);
+  return Buffer.concat([Buffer.of(RECORD_FORMAT), nonce, cipher.getAuthTag(), sealed]);
 }
 
 function decrypt(keys: SealKeys, name: string, sealed: Buffer): Buffer {
-  if (sealed[0] !== FORMAT) throw new Error('Unknown format');
+  if (sealed[0] !== RECORD_FORMAT) throw new Error('Unknown format');
   const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
   const tag = sealed.subarray(1 + NONCE_BYTES, 1 + NONCE_BYTES + TAG_BYTES);
   const decipher = createDecipheriv('aes-256-gcm', keys.text, nonce, { authTagLength: TAG_BYTES })

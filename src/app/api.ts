@@ -1,6 +1,7 @@
 import express, { type Express } from 'express';
 import helmet from 'helmet';
 import { createBuyerPages, createDashboard } from '../dashboard/router.ts';
+import { abandonAdoption } from '../http/agents/abandon-adoption.ts';
 import { adoptServer } from '../http/agents/adopt-server.ts';
 import { changeAgent } from '../http/agents/change-agent.ts';
 import { placeHold, releaseHold } from '../http/agents/change-holds.ts';
@@ -69,6 +70,7 @@ const OPERATOR_ROUTES = [
   showAgent,
   changeAgent,
   adoptServer,
+  abandonAdoption,
   ...operationRequests,
   placeHold,
   releaseHold,

@@ -4,6 +4,7 @@ import { formatMessage, lineBreak } from '@optique/core/message';
 import type { Mode, Parser } from '@optique/core/parser';
 import { type Candidates, createArguments } from './arguments.ts';
 import { type Asked, type Command, PROGRAM, toText } from './command.ts';
+import { abandon } from './commands/abandon.ts';
 import { adopt } from './commands/adopt.ts';
 import { create, logs, show } from './commands/agents.ts';
 import { canary } from './commands/canary.ts';
@@ -58,6 +59,7 @@ function createCommands(candidates: Candidates): Command[] {
     open(shared),
     create,
     adopt(shared),
+    abandon(shared),
     ...operationCommands(shared),
     hold(shared),
     release(shared),

@@ -41,6 +41,7 @@ import * as agentSnapshots from './migrations/0041-agent-snapshots.ts';
 import * as installationId from './migrations/0042-installation-id.ts';
 import * as adoptions from './migrations/0044-adoptions.ts';
 import * as poolMisses from './migrations/0045-pool-misses.ts';
+import * as recordFormats from './migrations/0047-record-formats.ts';
 import * as snapshotSeals from './migrations/0048-snapshot-seals.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
@@ -84,6 +85,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0042-installation-id': installationId,
   '0044-adoptions': adoptions,
   '0045-pool-misses': poolMisses,
+  '0047-record-formats': recordFormats,
   '0048-snapshot-seals': snapshotSeals,
 };
 

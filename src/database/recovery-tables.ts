@@ -18,6 +18,8 @@ export interface CloudRecordTable {
   digest: string | null;
   /** The key that it was sealed with. */
   key_id: string | null;
+  /** In which format; null: in one of an earlier version. */
+  format: number | null;
   error: string | null;
   retry_at: DefaultTimestamp;
 }

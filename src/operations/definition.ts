@@ -54,6 +54,11 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
   createsAgent?: boolean;
   /** It makes a slot's server the agent's, so it cannot be cancelled: the agent runs there already. */
   adopts?: boolean;
+  /**
+   * It may work while the agent is adopting a server that is still its owner's. Any other kind is refused
+   * then: it could delete or reinstall it.
+   */
+  knowsForeignServers?: boolean;
   /** It frees billed resources, so it cannot be cancelled. */
   freesResources?: boolean;
   /** After its success the agent runs: a person cannot request it while a hold switches the agent off. */

@@ -2,7 +2,7 @@ import type { AgentRow } from '../agents/store.ts';
 import { PermanentError, RetryableError } from '../errors.ts';
 import type { Runbook, Runbooks } from './attempt.ts';
 import type { OperationDefinition } from './definition.ts';
-import { mayBegin, operationDefinitions } from './registry.ts';
+import { findOperation, mayBegin, operationDefinitions } from './registry.ts';
 import type { OperationRow } from './rows.ts';
 import { inProject, type RunbookParts } from './runbook-parts.ts';
 
@@ -29,16 +29,22 @@ function withOwnStack(parts: RunbookParts, definition: OperationDefinition): Run
 
 /**
  * @throws RetryableError if this version does not know the kind
- * @throws PermanentError if the agent's status no longer allows the operation
+ * @throws PermanentError if the agent's status no longer allows the operation, or it would work on a server
+ * that is still its owner's
  */
 export function runbookFor(
   runbooks: Runbooks,
   { kind }: Pick<OperationRow, 'kind'>,
-  { status }: Pick<AgentRow, 'status'>,
+  { status, inputs }: Pick<AgentRow, 'status' | 'inputs'>,
 ): Runbook {
   const runbook = Object.hasOwn(runbooks, kind) ? runbooks[kind] : undefined;
   if (runbook === undefined) throw new RetryableError(`This version does not support ${kind}`);
   if (!mayBegin(kind, status))
     throw new PermanentError(`The agent is now ${status}: a ${kind} is no longer possible`);
+  const { adopting } = inputs ?? {};
+  if (adopting !== undefined && findOperation(kind)?.knowsForeignServers !== true)
+    throw new PermanentError(
+      `Server ${adopting.serverId} is still its owner's, because its adoption is not complete: nothing is done to it by a ${kind}`,
+    );
   return runbook;
 }

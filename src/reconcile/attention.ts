@@ -73,6 +73,10 @@ const SILENT_CURE =
   'The end of its log says what it does. Mend what it waits for: it goes on, or is ended and tried again when its time is over. If it is not to be waited for, press Cancel.';
 const SUPPLY_CURE =
   'It is tried again by itself. If it lasts, name other server types or a higher price for the plan in BILLING_PLANS, or refund the payment.';
+const ACCESS_CURE =
+  'Run the script of its log (npm run agents -- logs) on the server, as root: it lets the service in. If it is not to be adopted, press Cancel. It ends by itself after a day.';
+const GIVE_BACK_CURE =
+  'It is tried again by itself: mend the cause. If the service will not get into the server any more, give up what is left on it: npm run agents -- abandon <agent>. docs/adopting.md says what that leaves.';
 const WORKER_CURE =
   'Start one: npm start -- --role worker, or restart the service. The end of its log says why the last one stopped.';
 const POOL_CURE =
@@ -103,6 +107,9 @@ export const SILENT = 'silent ';
  */
 const SILENT_MINUTES = sql`case when o.kind in ('hibernate', 'wake') then 60 when o.executor = 'local' then 5 else 15 end`;
 
+/** Whether the server of agent `a` is its owner's, so that it is given back rather than deleted. */
+const isGivenBack = sql`exists (select 1 from adoptions d where d.agent_id = a.agent_id and d.status = 'pending')`;
+
 /** Each source: its class, since when, a key that is unique within the class, cause and cure. */
 const SOURCES: readonly RawBuilder<unknown>[] = [
   sql`select 'order'::text as class, created_at as since, agent_id as "agentId", session_id as key,
@@ -111,13 +118,15 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
     from orders where attention is not null`,
   sql`select 'failed', coalesce(o.finished_at, a.updated_at), a.agent_id, a.agent_id,
       coalesce(a.error, 'It has failed.') || case when a.rollback_error is null then ''
+        when ${isGivenBack} then ' The server could not be given back whole yet: ' || a.rollback_error
         else ' Some of its resources could not be removed and may be billed: ' || a.rollback_error end,
-      ${failureCure()}
+      case when ${isGivenBack} and a.rollback_error is not null then ${sql.lit(GIVE_BACK_CURE)} else ${failureCure()} end
     from agents a left join lateral (select finished_at, failure_code from operations o
       where o.agent_id = a.agent_id and o.status = 'failed' order by o.sequence desc limit 1) o on true
     where a.status = 'failed'`,
   sql`select 'failed', a.updated_at, a.agent_id, a.agent_id,
-      'Its destroy has not succeeded yet: ' || a.error, ${sql.lit(DESTROYING_CURE)}
+      'Its destroy has not succeeded yet: ' || a.error,
+      case when ${isGivenBack} then ${sql.lit(GIVE_BACK_CURE)} else ${sql.lit(DESTROYING_CURE)} end
     from agents a where a.status = 'destroying' and a.error is not null`,
   sql`select 'unhealthy', unhealthy_since, agent_id, agent_id, coalesce(error, 'It does not answer.'),
       ${sql.lit(UNHEALTHY_CURE)}
@@ -150,9 +159,14 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
     having count(*) > 0`,
   // What only waits for the configuration is due all the time, and the configuration is an item of its own.
   sql`select 'order', created_at, agent_id, operation_id::text, 'Its ' || kind || ' waits: ' || waits_for,
-      ${sql.lit(SUPPLY_CURE)}
-    from operations where waits_for is not null and run_after > now() - interval '30 seconds'
+      case when kind in ('rollback', 'destroy') then ${sql.lit(GIVE_BACK_CURE)} else ${sql.lit(SUPPLY_CURE)} end
+    from operations where waits_for is not null and kind <> 'adopt-server' and run_after > now() - interval '30 seconds'
       and created_at < now() - interval '10 minutes'`,
+  // Each attempt looks for a minute, and waits for no longer than five.
+  sql`select 'order', created_at, agent_id, operation_id::text,
+      'Its adoption waits' || coalesce(': ' || waits_for, ' until its owner lets the service in.'), ${sql.lit(ACCESS_CURE)}
+    from operations where kind = 'adopt-server' and created_at < now() - interval '1 hour'
+      and (waits_for is not null or (status = 'active' and step = 'awaiting_access'))`,
   sql`select 'configuration', paused_until - interval '15 minutes', null, 'pool ' || location || ' ' || plan,
       'No server is made to wait in ' || location || ' for plan ' || plan || ': ' || error, ${sql.lit(POOL_CURE)}
     from pools where size > 0 and error is not null and paused_until is not null`,

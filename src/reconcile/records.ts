@@ -5,7 +5,13 @@ import { toAgentRecord } from '../agents/agent-record.ts';
 import { type CloudRecord, sealRecord } from '../agents/cloud-record.ts';
 import { listHolds } from '../agents/holds.ts';
 import { RECORD_OWNERS } from '../agents/record-owners.ts';
-import { hasRecord, isRecordLabel, type RecordSeal, withRecord } from '../agents/record-seal.ts';
+import {
+  hasRecord,
+  isRecordLabel,
+  RECORD_FORMAT,
+  type RecordSeal,
+  withRecord,
+} from '../agents/record-seal.ts';
 import type { Vault } from '../agents/secrets.ts';
 import { getAgent } from '../agents/store.ts';
 import type { Database } from '../database/connect.ts';
@@ -33,8 +39,8 @@ export interface RecordDeps {
 
 const LOOK_SECONDS = 5;
 /**
- * What has just changed is written at once; what an earlier version left out, or another passphrase sealed, a
- * few at a time: each takes two calls of Hetzner's quota of one a second.
+ * What has just changed is written at once; what an earlier version left out or sealed, or another
+ * passphrase, a few at a time: each takes two calls of Hetzner's quota of one a second.
  */
 const FRESH = { limit: 5, withinSeconds: 600 };
 const OLD_AT_ONCE = 2;
@@ -92,7 +98,8 @@ async function findDue(database: Database, keyId: string): Promise<Due[]> {
       o.updated_at > now() - make_interval(secs => ${FRESH.withinSeconds}) as "isFresh"
     from ${RECORD_OWNERS} o
       left join cloud_records r on r.owner_id = o.id
-    where (r.owner_id is null or r.seen is null or o.updated_at > r.seen or r.key_id is distinct from ${keyId})
+    where (r.owner_id is null or r.seen is null or o.updated_at > r.seen or r.key_id is distinct from ${keyId}
+        or r.format is distinct from ${RECORD_FORMAT})
       and coalesce(r.retry_at <= now(), true) and not ${recovering}
     order by o.updated_at desc limit ${FRESH.limit}`.execute(database);
   return rows;
@@ -152,11 +159,12 @@ async function remember(
 ): Promise<void> {
   const { seen, digest, keyId, error } = row;
   const retry = error === null ? 0 : RETRY_SECONDS;
+  const format = error === null ? RECORD_FORMAT : null;
   await sql`
-    insert into cloud_records (owner_id, seen, digest, key_id, error, retry_at)
-    values (${ownerId}, ${seen}::timestamptz, ${digest}, ${keyId}, ${error}, now() + make_interval(secs => ${retry}))
-    on conflict (owner_id) do update set seen = excluded.seen, digest = excluded.digest, key_id = excluded.key_id, error = excluded.error,
-      retry_at = excluded.retry_at`.execute(database);
+    insert into cloud_records (owner_id, seen, digest, key_id, format, error, retry_at)
+    values (${ownerId}, ${seen}::timestamptz, ${digest}, ${keyId}, ${format}, ${error}, now() + make_interval(secs => ${retry}))
+    on conflict (owner_id) do update set seen = excluded.seen, digest = excluded.digest, key_id = excluded.key_id,
+      format = excluded.format, error = excluded.error, retry_at = excluded.retry_at`.execute(database);
 }
 
 /** Identifies the record in labels, without being able to open it. */

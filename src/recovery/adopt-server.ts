@@ -1,4 +1,4 @@
-import { type Adopting, adoptingSchema } from '../../stacks/agent-inputs.ts';
+import { type Adopting, adoptingSchema, MOST_LABELS } from '../../stacks/agent-inputs.ts';
 import { findServerOwner, insertAdoption } from '../agents/adoptions.ts';
 import { audit } from '../agents/audit.ts';
 import { newAgent } from '../agents/new-agent.ts';
@@ -148,6 +148,9 @@ async function whyNot(
     ...(toLocation(server.location) === agent.location
       ? []
       : [`it is in ${server.location}, and ${agent.region} is ${agent.location}`]),
+    ...(Object.keys(server.labels).length > MOST_LABELS
+      ? [`it has more than ${MOST_LABELS} labels, which could not be given back`]
+      : []),
     ...whyUnfit(server),
   ];
 }

@@ -92,6 +92,7 @@ function planRecord(survey: Survey, key: Opened['key'], record: CloudRecord): Fo
 }
 
 function planAgent(survey: Survey, record: AgentRecord, server: Server | undefined): Found | Unclear {
+  if (record.adopting !== undefined) return unadopted(record, record.adopting);
   const reached = findReached(survey.devices, record);
   const snapshotId = findSnapshot(survey, record);
   if (record.inputs.hibernated !== undefined || (server === undefined && snapshotId !== undefined))
@@ -170,6 +171,16 @@ const lost = ({ id }: AgentRecord, why: string): Unclear => ({
   agentId: id,
   cause: `Agent ${id} was not rebuilt: ${why}.`,
   cure: 'If its customer pays, create it again under another id or refund it; delete what is left of it at Hetzner and Tailscale.',
+});
+
+/**
+ * What the server was before is lost with the row, so it can neither be given back nor become the agent's.
+ */
+const unadopted = ({ id }: AgentRecord, { serverId }: { serverId: string }): Unclear => ({
+  key: `${id} adopting`,
+  agentId: id,
+  cause: `Server ${serverId} is its owner's: agent ${id} was still adopting it when its row was lost.`,
+  cure: 'The service touches nothing of it. Remove our labels, our firewall and our SSH key from it in the console of Hetzner, run src/tailnet/admission/undo.sh on it as root, and delete its device at Tailscale; then it can be adopted again, under another id.',
 });
 
 function unreadable(key: Opened['key'], problem: string): Unclear {

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { markServerAdopted } from '../agents/adoptions.ts';
 import { audit } from '../agents/audit.ts';
 import { recordJoinName, refuseForeignDevices } from '../agents/devices.ts';
 import { placeHold } from '../agents/holds.ts';
@@ -41,6 +42,8 @@ async function restoreAgent(trx: Transaction, deps: RowDeps, found: Found): Prom
   if (known !== undefined && (isOver || !deps.overwrites)) return 'known';
   await endUnfinished(trx, record.id);
   await upsertAgent(trx, deps.vault, found);
+  // Only a record of a complete adoption becomes a row: a backup may be of before its end.
+  if (found.kind !== 'unfinished') await markServerAdopted(trx, record.id);
   await recordServerName(trx, record.id, record.inputs);
   await recordJoinName(trx, record.id, record.inputs);
   if ('reached' in found && found.reached !== undefined) {

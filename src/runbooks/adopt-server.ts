@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { markServerAdopted } from '../agents/adoptions.ts';
+import { beginAdoptionAgain, markServerAdopted } from '../agents/adoptions.ts';
 import { type AgentOutputs, agentOutputsSchema } from '../agents/outputs.ts';
 import { beginProvisions, getAgent, markFailed, markRunning } from '../agents/store.ts';
 import { queueByService } from '../operations/consequences.ts';
@@ -31,9 +31,13 @@ export const adoptServer = defineOperation<z.infer<typeof effect>>({
   rank: 1,
   retryFrom: ['failed'],
   createsAgent: true,
+  knowsForeignServers: true,
   runsAgent: true,
   limitSeconds: 30 * 60,
-  beforeRetry: (trx, agentId) => cancelWaiting(trx, agentId, 'rollback'),
+  beforeRetry: async (trx, agentId) => {
+    await cancelWaiting(trx, agentId, 'rollback');
+    await beginAdoptionAgain(trx, agentId);
+  },
   begin: (trx, agentId) => beginProvisions(trx, [agentId]),
   effect,
   succeed: async (trx, agentId, { outputs }) => {
@@ -61,11 +65,12 @@ export const adoptServer = defineOperation<z.infer<typeof effect>>({
 
 /** Imports what exists, which changes nothing, and then configures the server as any other agent's. */
 async function takeOver(parts: RunbookParts, adoption: Adoption): Promise<AgentOutputs> {
-  const { attempt, inputs: prepared, keys } = adoption;
+  const { attempt, adopting, inputs: prepared, keys } = adoption;
   attempt.step('marking_server');
   await markServer(parts, adoption);
   await importStack(parts, attempt);
-  const inputs = { ...prepared, configuredBy: attempt.operation.operation_id };
+  const configuredBy = attempt.operation.operation_id;
+  const inputs = { ...prepared, configuredBy, adopting: { ...adopting, isEntered: true as const } };
   await record(parts, attempt, { inputs, keys });
   attempt.step('configuring');
   const { tailnet_ip: tailnetIp, tailnet_name: tailnetName, tailnet_node_id: tailnetNodeId } = attempt.agent;

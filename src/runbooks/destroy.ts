@@ -27,6 +27,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   from: ['requested', 'provisioning', 'running', 'stopping', 'stopped', 'suspended', 'hibernated', 'failed'],
   hastenedIn: 'destroying',
   freesResources: true,
+  knowsForeignServers: true,
   removesAgent: true,
   takesFromCustomer: true,
   // A last snapshot may take an hour.
@@ -53,13 +54,14 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   cli: "delete the agent's server, keys and device",
   isOnList: true,
   confirm: {
-    loses: 'with everything on its server',
+    loses: 'with everything on its server (one that it is still adopting is given back instead)',
     explain: (agentId) =>
-      'This deletes its server with all data (but a last snapshot, where its plan has one), its keys, its device on the tailnet and its stack. An id is never used ' +
+      'This deletes its server with all data (but a last snapshot, where its plan has one), its keys, its device on the tailnet and its stack. A server whose adoption is not complete is its owner’s: it is given back and not deleted. An id is never used ' +
       `again: a later order for ${agentId} will need attention.`,
   },
   run: (parts) => async (attempt) => {
-    const kept = await keepLastSnapshot(parts, attempt);
+    const isForeign = attempt.agent.inputs?.adopting !== undefined;
+    const kept = isForeign ? undefined : await keepLastSnapshot(parts, attempt);
     return { kind: 'destroyed', evidence: await removeEverything(parts, attempt, kept) };
   },
 });

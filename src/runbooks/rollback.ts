@@ -16,6 +16,7 @@ export const rollback = defineOperation<z.infer<typeof effect>>({
   rank: 80,
   priority: 1,
   freesResources: true,
+  knowsForeignServers: true,
   limitSeconds: 20 * 60,
   needsRoute: false,
   effect,

@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { type CloudRecord, openRecord, sealRecord } from '../../src/agents/cloud-record.ts';
-import { canOpen, createRecordSeal, hasRecord, withRecord } from '../../src/agents/record-seal.ts';
+import {
+  canOpen,
+  createRecordSeal,
+  hasRecord,
+  RECORD_FORMAT,
+  withRecord,
+} from '../../src/agents/record-seal.ts';
 import { generateAgentKeys, keysFromSeeds, toSeeds } from '../../src/agents/secrets.ts';
 import { Secret } from '../../src/secret.ts';
 import type { AgentInputs } from '../../stacks/agent-inputs.ts';
@@ -68,6 +74,27 @@ describe('the record of an agent', async () => {
       expect(value).toMatch(LABEL);
     }
     expect(JSON.stringify(labels)).not.toMatch(/4711|example|sub_1/);
+  });
+
+  test('says that a server is still its owner’s, and not what it was before', async () => {
+    const before = { name: 'web1', labels: { team: 'shop'.repeat(60) } };
+    const adopting = { serverId: '9', ipv4: '192.0.2.9', hostPublicKey: keys.hostPublicKey, before };
+    const sealed = await sealRecord(seal, { ...record, inputs: { ...inputs, adopting } });
+    const opened = await openRecord(seal, inputs.serverName!, sealed);
+    expect(opened).toMatchObject({ adopting: { serverId: '9' }, inputs });
+    expect(opened?.inputs.adopting).toBeUndefined();
+    expect(await sealRecord(seal, opened!)).toEqual(sealed);
+    expect(await seal.open(inputs.serverName!, sealed)).not.toContain('shop');
+  });
+
+  test('of another format is not opened', async () => {
+    const [first = '', ...more] = Object.values(labels).map((label) => label.slice(1, -1));
+    const bytes = Buffer.from([first, ...more].join(''), 'base64url');
+    expect(bytes[0]).toBe(RECORD_FORMAT);
+    bytes[0] = 1;
+    const chunks = bytes.toString('base64url').match(/.{1,61}/g)!;
+    const old = Object.fromEntries(chunks.map((chunk, index) => [`record-${index}`, `x${chunk}x`]));
+    await expect(openRecord(seal, inputs.serverName!, old)).rejects.toThrow(/cannot be opened/);
   });
 
   test('is the same as long as its text is, whichever process seals it', async () => {

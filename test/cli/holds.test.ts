@@ -1,6 +1,8 @@
+import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { parseCommand } from '../../src/cli/parse.ts';
 import { claimNext } from '../../src/operations/claims.ts';
+import { queueByService } from '../../src/operations/consequences.ts';
 import { succeed } from '../../src/operations/settle.ts';
 import { startService, type TestService } from '../support/http-service.ts';
 import { finishProvision } from '../support/operation-progress.ts';
@@ -70,4 +72,39 @@ test('the reason is checked before anything is asked', async () => {
   const { text } = (await parseCommand(['help'])) as { text: string };
   for (const command of ['hold', 'release', 'protect', 'unprotect'])
     expect(text).toContain(`\n  ${command} `);
+});
+
+test('abandon gives up what is left on a server that is given back, after a confirmation', async () => {
+  await expect(agents('abandon', agentId)).rejects.toThrow('needs --yes');
+  await expect(agents('abandon', agentId, '--yes')).rejects.toThrow('is adopting no server');
+  const adopting = {
+    serverId: '1',
+    ipv4: '192.0.2.1',
+    hostPublicKey: `ssh-ed25519 ${'A'.repeat(68)}`,
+    before: { name: 'web1', labels: {} },
+  };
+  await sql`update agents set inputs = jsonb_build_object('adopting', ${JSON.stringify(adopting)}::jsonb), secrets = 'x'
+    where agent_id = ${agentId}`.execute(service.database);
+  await expect(agents('abandon', agentId, '--yes')).rejects.toThrow(
+    'cancel the adoption, or destroy the agent',
+  );
+  await sql`update agents set status = 'failed', error = 'no' where agent_id = ${agentId}`.execute(
+    service.database,
+  );
+  expect(await agents('abandon', agentId, '--yes')).toBe(true);
+  expect(printed.pop()).toMatch(/under way; the next one gives up/);
+  const { queue } = service.deps;
+  await service.database
+    .transaction()
+    .execute((trx) =>
+      queueByService({ trx, queue, agentId }, 'rollback', { cause: 'test', delaySeconds: 600 }),
+    );
+  expect(await agents('abandon', agentId, '--yes')).toBe(true);
+  expect(printed.pop()).toMatch(new RegExp(`^rollback of agent ${agentId}: queued`));
+  const { rows } =
+    await sql`select a.inputs->'adopting'->>'isAbandoned' as abandoned, o.run_after <= now() as due
+    from agents a join operations o using (agent_id) where agent_id = ${agentId} and o.kind = 'rollback'`.execute(
+      service.database,
+    );
+  expect(rows).toEqual([{ abandoned: 'true', due: true }]);
 });

@@ -92,6 +92,7 @@ test(
     expect(below('support')).toEqual(['POST /api/agents/{agentId}/restart']);
     expect(GUARDED.filter(({ least }) => least === 'admin').map(name)).toEqual([
       'POST /api/agents/{agentId}/adopt',
+      'POST /api/agents/{agentId}/abandon',
       'POST /api/rebuild-state',
       'POST /api/rebuild-state/accept',
       'GET /api/people',

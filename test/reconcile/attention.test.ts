@@ -128,3 +128,27 @@ test('slots that could not be handed over within the last hour, by pool', async 
     },
   ]);
 });
+
+test('an adoption that nobody lets in shows after an hour, with what to do', async () => {
+  await addRunning(at, 1);
+  const add = (age: string, status: string, step: string | null, waits: string | null) =>
+    sql`insert into operations (operation_id, agent_id, kind, executor, status, step, waits_for, created_at, worker_id, lease_until)
+      values (gen_random_uuid(), 'a1', 'adopt-server', 'local', ${status}, ${step}, ${waits}, now() - ${age}::interval,
+        ${status === 'active' ? 'w' : null}, ${status === 'active' ? sql`now() + interval '1 minute'` : null})`.execute(
+      at.database,
+    );
+  const list = async () =>
+    (await listAttention(at.database, { limit: 5 })).map(({ cause, cure }) => ({ cause, cure }));
+  for (const [status, step, waits, cause] of [
+    ['queued', null, 'Waiting until 192.0.2.1 lets', /Its adoption waits: Waiting until 192/],
+    ['active', 'awaiting_access', null, /waits until its owner/],
+  ] as const) {
+    await sql`delete from operations`.execute(at.database);
+    await add('59 minutes', status, step, waits);
+    expect(await list()).toEqual([]);
+    await sql`update operations set created_at = now() - interval '61 minutes'`.execute(at.database);
+    expect(await list()).toEqual([
+      { cause: expect.stringMatching(cause), cure: expect.stringMatching(/script.*after a day/) },
+    ]);
+  }
+});

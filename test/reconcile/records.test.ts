@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openRecord } from '../../src/agents/cloud-record.ts';
 import { placeHold } from '../../src/agents/holds.ts';
-import { createRecordSeal } from '../../src/agents/record-seal.ts';
+import { createRecordSeal, RECORD_FORMAT } from '../../src/agents/record-seal.ts';
 import { createVault, generateAgentKeys } from '../../src/agents/secrets.ts';
 import { markDestroying } from '../../src/agents/store.ts';
 import type { SshKey } from '../../src/hetzner/hetzner.ts';
@@ -80,6 +80,17 @@ test('a record is written once, and again when what it says has changed', async 
   expect(await keepRecords(deps())).toBe(1);
   expect(await readAtHetzner(oldSeals)).toMatchObject({ id: 'a1', holds: [{ reason: 'abuse', by: 'ada' }] });
   expect(writes).toBe(2);
+});
+
+test('a record that an earlier version sealed is written again in this format', async () => {
+  await keepRecords(deps());
+  const labels = sshKey!.labels;
+  await sql`update cloud_records set format = null`.execute(at.database);
+  sshKey = { ...sshKey!, labels: { 'agent-id': 'a1', 'record-0': 'xAQx' } };
+  expect(await keepRecords(deps())).toBe(1);
+  expect(sshKey?.labels).toMatchObject(labels);
+  expect(await row()).toMatchObject({ format: RECORD_FORMAT });
+  expect(await keepRecords(deps())).toBe(0);
 });
 
 test('a key that an adoption gives to the agent meanwhile keeps the agent’s labels', async () => {

@@ -198,6 +198,16 @@ describe('a person decides about', () => {
     expect(unclear).toMatchObject([{ key: 'ssh-key 5', cure: expect.stringMatching(/for the pool/) }]);
   });
 
+  test('a server that was being adopted: it is its owner’s, whatever its record and its device say', () => {
+    for (const survey of [{}, { servers: [] }, { devices: [] }])
+      expect(plan(record({ adopting: { serverId: '7' } }), survey)).toMatchObject({
+        found: [],
+        unclear: [
+          { key: 'ada adopting', cause: expect.stringMatching(/Server 7 is its owner's/), cure: /undo.sh/ },
+        ].map(({ cure, ...one }) => ({ ...one, cure: expect.stringMatching(cure) })),
+      });
+  });
+
   test('a slot that an agent already runs on', () => {
     expect(plan(slotRecord())).toMatchObject({ found: [], unclear: [{ key: `${SLOT} labels` }] });
   });

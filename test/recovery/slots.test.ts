@@ -1,7 +1,9 @@
 import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { findAdoption } from '../../src/agents/adoptions.ts';
 import { type CloudRecord, sealRecord } from '../../src/agents/cloud-record.ts';
+import { getAgentForOperation } from '../../src/agents/for-operation.ts';
 import { completeInputs } from '../../src/agents/inputs.ts';
 import { createRecordSeal } from '../../src/agents/record-seal.ts';
 import { createVault, generateAgentKeys } from '../../src/agents/secrets.ts';
@@ -143,6 +145,41 @@ test.each(['ready', 'making', 'removing'] as const)(
     expect(rows).toMatchObject([{ cause: expect.stringContaining(slotId) }]);
   },
 );
+
+test('both databases lost within an adoption: the server is its owner’s, and nothing of it is touched', async () => {
+  const slotId = await addSlot(at, vault);
+  const record = await agentOn(slotId, 'a1');
+  const adopting = {
+    serverId: record.serverId!,
+    ipv4: '192.0.2.9',
+    hostPublicKey: record.keys.hostPublicKey,
+    before: { name: 'web1', labels: {} },
+  };
+  const clouds = await cloudsOf({ record: { ...record, inputs: { ...record.inputs, adopting } } });
+  await restoreBackup();
+  for (const apply of [false, true])
+    expect(await rebuild(clouds, apply)).toMatchObject({
+      agents: [],
+      unclear: [{ agentId: 'a1', cause: expect.stringMatching(/is its owner's/) }],
+    });
+  for (const table of ['agents', 'operations'] as const)
+    expect((await sql`select from ${sql.table(table)}`.execute(at.database)).rows).toEqual([]);
+});
+
+test('a backup of within an adoption, whose record says that it was complete: the server is the agent’s', async () => {
+  const slotId = await addSlot(at, vault);
+  const record = await agentOn(slotId, 'a1');
+  const clouds = await cloudsOf({ record });
+  await restoreBackup();
+  await order(at, 'a1');
+  await sql`insert into adoptions (agent_id, project, server_id) values ('a1', 'default', ${record.serverId})`.execute(
+    at.database,
+  );
+  await expect(getAgentForOperation(at.database, 'a1')).rejects.toThrow(/is its owner's/);
+  expect(await rebuild(clouds)).toMatchObject({ agents: [{ agentId: 'a1', action: 'corrected' }] });
+  expect(await findAdoption(at.database, 'a1')).toMatchObject({ status: 'adopted' });
+  expect(await getAgentForOperation(at.database, 'a1')).toMatchObject({ server_id: record.serverId });
+});
 
 const remove = (clouds: Awaited<ReturnType<typeof cloudsOf>>, slotId: string) =>
   removeLeftoverSlot({ database: at.database, clouds, vault, seal }, { slotId, actor: 'ann' });

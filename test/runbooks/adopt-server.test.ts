@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { getAgentForOperation } from '../../src/agents/for-operation.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import {
   ConflictError,
@@ -8,10 +9,15 @@ import {
   RetryableError,
   ShortageError,
 } from '../../src/errors.ts';
+import { requestAbandonment } from '../../src/operations/abandon-adoption.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
+import { operationDefinitions } from '../../src/operations/registry.ts';
+import { createRunbooks, runbookFor } from '../../src/operations/runbooks.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
+import { listAttention } from '../../src/reconcile/attention.ts';
 import { requestAdoption } from '../../src/recovery/adopt-server.ts';
 import { adoptServer } from '../../src/runbooks/adopt-server.ts';
+import '../../src/runbooks/all.ts';
 import { destroy } from '../../src/runbooks/destroy.ts';
 import { rollback } from '../../src/runbooks/rollback.ts';
 import { AccessError, type Joining } from '../../src/tailnet/admission/admission.ts';
@@ -209,29 +215,149 @@ describe.each(BREAKS)('after the last failure, while %s,', (_, break_) => {
   });
 });
 
-test('a server that does not answer is given back at Hetzner all the same, and its owner is told', async () => {
-  fixture.answers.healthy = [new PermanentError('no')];
-  const { ending, own } = await adopt();
-  await fail(own, await ending.catch((error) => error));
-  admissionErrors.undo = new AccessError('away', { isRefused: false });
-  const { row } = await claim(at);
-  const first = await prepareAttempt(at, row, fixture);
-  await expect(rollback.run(fixture.deps)(first.run)).rejects.toThrow('away');
-  const third = await prepareAttempt(at, { ...row, attempt: 3 }, fixture);
-  await rollback.run(fixture.deps)(third.run);
-  expect(third.lines.join('\n')).toMatch(/stays, because it could not be reached/);
-  expect(web1()).toMatchObject({ name: 'web1', firewallIds: [] });
+describe('while what is on the server cannot be undone,', () => {
+  /** An adoption that has failed after it was configured, with a rollback that waits. */
+  const failAtTheEnd = async () => {
+    fixture.answers.healthy = [new PermanentError('no')];
+    const { ending, own } = await adopt();
+    await fail(own, await ending.catch((error) => error));
+  };
+  const failed = async () => {
+    await failAtTheEnd();
+    return claim(at);
+  };
+  const rollBack = async (row: Awaited<ReturnType<typeof claim>>['row']) => {
+    const { run, lines } = await prepareAttempt(at, row, fixture);
+    const ending = await rollback
+      .run(fixture.deps)(run)
+      .catch((error: unknown) => error);
+    return { ending, said: lines.join('\n') };
+  };
+  const AWAY = new AccessError('away', { isRefused: false });
+  const rest = () => [fixture.sshKeys, web1()?.name, web1()?.labels, web1()?.firewallIds];
+  const keepsWayIn = async () => {
+    expect(fixture.devices).toHaveLength(1);
+    expect((await getAgent(at.database, 'ada')).secrets).not.toBeNull();
+  };
+
+  test.each([
+    ['it does not answer', AWAY],
+    ['it shows another host key', new PermanentError('shows another host key')],
+  ])('since %s, its device and keys stay, however often it was tried or lost', async (_, error) => {
+    const { row } = await failed();
+    admissionErrors.undo = error;
+    for (const attempt of [1, 3, 20]) {
+      const { ending } = await rollBack({ ...row, attempt, lost_count: attempt - 1 });
+      expect(ending).toBe(error);
+      await keepsWayIn();
+    }
+    expect(rest()).toEqual([[], 'web1', { team: 'shop' }, []]);
+  });
+
+  test('a worker that has lost the tailnet waits for it, and no try counts', async () => {
+    const { row, claim: own } = await failed();
+    fixture.deps.slots = { canReach: async () => false } as never;
+    admissionErrors.undo = AWAY;
+    const { ending } = await rollBack(row);
+    expect(ending).toMatchObject({
+      name: 'ShortageError',
+      message: expect.stringMatching(/not on the tailnet.*away/),
+    });
+    expect(await fail(own, ending)).toBe('queued');
+    await keepsWayIn();
+    const after = await at.database
+      .selectFrom('operations')
+      .selectAll()
+      .where('kind', '=', 'rollback')
+      .execute();
+    expect(after).toMatchObject([{ retry_count: 0, waits_for: expect.stringMatching(/tailnet/) }]);
+  });
+
+  test('a process that changes nothing on servers leaves it to one that does', async () => {
+    const { row } = await failed();
+    delete fixture.deps.admission;
+    const { ending } = await rollBack(row);
+    expect(ending).toMatchObject({ name: 'ShortageError', message: expect.stringMatching(/EXECUTOR=local/) });
+    await keepsWayIn();
+  });
+
+  test.each(['rollback', 'destroy'] as const)('a person can give it up: a %s ends then', async (kind) => {
+    await failAtTheEnd();
+    admissionErrors.undo = AWAY;
+    if (kind === 'destroy') await ask(at, 'ada', 'destroy');
+    await at.database.updateTable('operations').set({ retry_count: 2 }).execute();
+    const { claim: own } = await claim(at);
+    expect(await fail(own, AWAY)).toBe('failed');
+    const [item] = await listAttention(at.database, { limit: 5 });
+    expect(item).toMatchObject({ class: 'failed', agentId: 'ada', cause: expect.stringMatching(/away/) });
+    expect(item?.cure).toMatch(/agents -- abandon/);
+    const abandon = () =>
+      at.database
+        .transaction()
+        .execute((trx) => requestAbandonment(trx, at.queue, { agentId: 'ada', actor: 'ann' }));
+    expect(await abandon()).toMatchObject({ kind, status: 'queued' });
+    const { run, own: next, lines } = await begin();
+    const effect = await (kind === 'destroy' ? destroy : rollback).run(fixture.deps)(run);
+    expect(lines.join('\n')).toMatch(/stays, because it could not be undone: away/);
+    await succeed({ database: at.database, queue: at.queue }, next, effect as never);
+    expect([fixture.devices, (await getAgent(at.database, 'ada')).secrets]).toEqual([[], null]);
+    await expect(abandon()).rejects.toThrow(ConflictError);
+  });
+
+  test('one that was never entered, or is gone at Hetzner, has nothing to undo', async () => {
+    admissionErrors.check = new PermanentError('shows another host key');
+    const { ending, own } = await adopt();
+    await fail(own, await ending.catch((error) => error));
+    admissionErrors.undo = AWAY;
+    const { row } = await claim(at);
+    expect((await rollBack(row)).ending).toEqual({ kind: 'rolled-back' });
+    await at.empty();
+    fixture.servers.splice(0);
+    fixture.servers.push({ ...server('x', 1), name: 'web1', labels: {}, firewallIds: [] });
+    admissionErrors = {};
+    const again = await failed();
+    fixture.servers.splice(0);
+    admissionErrors.undo = AWAY;
+    expect((await rollBack(again.row)).ending).toEqual({ kind: 'rolled-back' });
+  });
 });
 
-test('a machine at its address that shows another host key is left alone, and the rest is given back', async () => {
-  fixture.answers.healthy = [new PermanentError('no')];
-  const { ending, own } = await adopt();
-  await fail(own, await ending.catch((error) => error));
-  admissionErrors.undo = new PermanentError('shows another host key');
-  const { run, lines } = await begin();
-  await rollback.run(fixture.deps)(run);
-  expect(lines.join('\n')).toMatch(/stays, because.*another host key/);
-  expect(web1()).toMatchObject({ name: 'web1', firewallIds: [] });
+test('after a day without access it ends, and a retry waits for another day', async () => {
+  admissionErrors.check = new AccessError('refused', { isRefused: true });
+  const { ending, row } = await adopt();
+  await expect(ending).rejects.toThrow(ShortageError);
+  const again = async () => adoptServer.run(fixture.deps)((await prepareAttempt(at, row, fixture)).run);
+  const since = new Date(Date.now() - 24 * 3_600_000 - 1).toISOString();
+  await sql`update agents set inputs = jsonb_set(inputs, '{adopting,since}', to_jsonb(${since}::text))`.execute(
+    at.database,
+  );
+  await expect(again()).rejects.toMatchObject({
+    name: 'PermanentError',
+    message: expect.stringMatching(/within 24 hours.*Retry.*script/),
+  });
+  await at.database.transaction().execute((trx) => adoptServer.beforeRetry!(trx, 'ada'));
+  await expect(again()).rejects.toThrow(ShortageError);
+});
+
+test('no other kind works on a server that is still its owner’s', async () => {
+  await request();
+  const { run, row } = await begin();
+  const runbooks = createRunbooks(fixture.deps);
+  for (const { kind, knowsForeignServers = false, from = [], exclusive } of operationDefinitions()) {
+    const agent = { ...run.agent, status: exclusive ? (from[0] ?? 'running') : run.agent.status };
+    const begins = () => runbookFor(runbooks, { ...row, kind }, agent);
+    if (knowsForeignServers) expect(begins).not.toThrow();
+    else expect(begins, kind).toThrow(PermanentError);
+  }
+  expect(
+    operationDefinitions().flatMap(({ kind, knowsForeignServers }) => (knowsForeignServers ? [kind] : [])),
+  ).toEqual(['adopt-server', 'rollback', 'destroy']);
+});
+
+test('an adoption whose row does not say what the server was before is left alone by every kind', async () => {
+  await request();
+  await sql`update agents set inputs = inputs - 'adopting'`.execute(at.database);
+  await expect(getAgentForOperation(at.database, 'ada')).rejects.toThrow(/Server 1 is its owner's/);
 });
 
 test('what became somebody else’s meanwhile is left alone', async () => {
@@ -274,6 +400,11 @@ describe('a request', () => {
     await sql`update installation set executor = 'github-actions'`.execute(at.database);
     await expect(request()).rejects.toThrow(/adopt no servers/);
     expect(await at.database.selectFrom('agents').select('agent_id').execute()).toEqual([]);
+  });
+
+  test('is refused for a server with more labels than could be given back', async () => {
+    web1()!.labels = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`l${index}`, '']));
+    await expect(request()).rejects.toThrow(/more than 64 labels/);
   });
 
   test('is refused for an id that was used, for a server of ours, and without a host key', async () => {

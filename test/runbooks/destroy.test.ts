@@ -86,6 +86,11 @@ test('deletes the stack, resources missing from it, the device and the state, th
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
 });
 
+test('who confirms it reads that a server which is still being adopted is given back', () => {
+  expect(destroy.confirm?.loses).toMatch(/still adopting is given back/);
+  expect(destroy.confirm?.explain('a1')).toMatch(/adoption is not complete is its owner’s: it is given back/);
+});
+
 test('a cloud that is away before the removal is named in the receipt, and servers are deleted', async () => {
   const { run } = await destroying();
   fixture.servers.push(server('a1', 42));

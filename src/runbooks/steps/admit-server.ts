@@ -7,12 +7,14 @@ import { renderAccessScript } from '../../tailnet/admission/scripts.ts';
 import type { TailnetDevice } from '../../tailscale/tailscale.ts';
 import { type Adoption, atPublicAddress } from './adopting.ts';
 import { isAgentDevice } from './device.ts';
+import { record } from './prepared.ts';
 import { assertHeld, removeKeys } from './recovery.ts';
 
 /** It has to be used at once; the server may have to install Tailscale before. */
 const KEY_EXPIRY_SECONDS = 900;
 const ACCESS_SECONDS = 60;
 const ACCESS_POLL_MS = 3_000;
+const ACCESS_HOURS = 24;
 const JOIN_POLL_MS = 1_000;
 
 /**
@@ -23,7 +25,8 @@ const JOIN_POLL_MS = 1_000;
  * - while the server runs the script: one that stops or goes on; repeating it is harmless;
  * - after the server has joined: its device, which the next attempt finds by the join name.
  *
- * @throws ShortageError while the server's owner has not let the service in; PermanentError, RetryableError
+ * @throws ShortageError while the server's owner has not let the service in; PermanentError once that takes
+ * more than a day; RetryableError
  */
 export async function admitServer(parts: RunbookParts, adoption: Adoption): Promise<TailnetDevice> {
   const { attempt } = adoption;
@@ -73,13 +76,22 @@ async function untilAccess(parts: RunbookParts, adoption: Adoption, server: Admi
     timeoutMs: (parts.accessSeconds ?? ACCESS_SECONDS) * 1000,
     signal: attempt.signal,
   };
-  if ((await poll(check, polling)) === undefined)
-    throw new ShortageError(`Waiting until ${server.address} lets the service in: ${errorMessage(why)}`);
+  if ((await poll(check, polling)) === undefined) throw notLetIn(adoption, server.address, why);
+}
+
+function notLetIn({ inputs }: Adoption, address: string, why: unknown): Error {
+  const waited = Date.now() - Date.parse(inputs.adopting?.since ?? '');
+  if (waited > ACCESS_HOURS * 3_600_000)
+    return new PermanentError(
+      `${address} has not let the service in within ${ACCESS_HOURS} hours: ${errorMessage(why)}. Retry the operation and run the script of its log on the server, as root, or destroy the agent`,
+    );
+  return new ShortageError(`Waiting until ${address} lets the service in: ${errorMessage(why)}`);
 }
 
 /** The key's secret is in this process and on the server's disk until it has joined, and nowhere else. */
 async function join(parts: RunbookParts, adoption: Adoption, server: AdmittedServer): Promise<void> {
-  const { attempt, inputs, keys } = adoption;
+  const { attempt, adopting, inputs, keys } = adoption;
+  await record(parts, attempt, { inputs: { ...inputs, adopting: { ...adopting, isEntered: true } }, keys });
   await removeKeys(parts.tailscale, attempt);
   assertHeld(attempt);
   const tailnetKey = await parts.tailscale.createKey({

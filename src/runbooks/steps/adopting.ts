@@ -23,10 +23,11 @@ export interface Adoption extends Prepared {
  */
 export async function prepareAdoption(parts: RunbookParts, attempt: Attempt): Promise<Adoption> {
   const { agent, operation } = attempt;
-  const { adopting, configuredBy: _, ...recorded } = agent.inputs ?? {};
+  const { adopting: known, configuredBy: _, ...recorded } = agent.inputs ?? {};
   const { agent_id: agentId } = agent;
-  if (adopting === undefined || recorded.serverName === undefined)
+  if (known === undefined || recorded.serverName === undefined)
     throw new PermanentError(`Agent ${agentId} has no server to adopt`);
+  const adopting = toBegun(known, agent.secrets !== null);
   const keys = agent.secrets === null ? generateAgentKeys(agentId) : parts.vault.open(agentId, agent.secrets);
   const { sshPublicKey, hostPublicKey } = keys;
   const firewallId = await parts.ensureFoundation(attempt, agent.project);
@@ -48,6 +49,12 @@ export async function prepareAdoption(parts: RunbookParts, attempt: Attempt): Pr
     inputs,
     keys,
   };
+}
+
+/** With new keys: an earlier attempt's were given back, with what was set on the server. */
+function toBegun({ isEntered, since, ...known }: Adopting, hasKeys: boolean): Adopting {
+  const kept = hasKeys && isEntered === true ? { isEntered } : {};
+  return { ...known, ...kept, since: since ?? new Date().toISOString() };
 }
 
 /** What is the same for all agents of this installation. */

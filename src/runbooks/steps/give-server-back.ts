@@ -1,7 +1,7 @@
 import type { Adopting } from '../../../stacks/inputs.ts';
 import { toLabels } from '../../../stacks/labels.ts';
 import type { Evidence } from '../../agents/receipts.ts';
-import { errorMessage, PermanentError } from '../../errors.ts';
+import { errorMessage, PermanentError, ShortageError } from '../../errors.ts';
 import type { Server } from '../../hetzner/hetzner.ts';
 import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
@@ -11,14 +11,13 @@ import { isAgentDevice } from './device.ts';
 import { isOwnKey, ownName } from './own-server.ts';
 import { assertHeld, listOwnDevices, removeFromTailnet } from './recovery.ts';
 
-/** So often a server that does not answer is tried again before its own settings are left as they are. */
-const TRIES = 3;
-
 /**
  * Undoes an adoption that was not completed, without deleting or restarting the server. Every step looks
  * first, so each attempt does what an earlier one has not. The stack is forgotten rather than destroyed:
- * Pulumi would delete what was imported into it.
+ * Pulumi would delete what was imported into it. While the server's own settings are not undone, the agent's
+ * keys and its device stay: without them nobody could get in to undo it.
  * @returns what was removed, and when each cloud said so
+ * @throws ShortageError if this process cannot undo what is on the server; errors of the clouds and of SSH
  */
 export async function giveServerBack(
   parts: RunbookParts,
@@ -26,9 +25,10 @@ export async function giveServerBack(
   adopting: Adopting,
 ): Promise<Evidence> {
   attempt.step('giving_server_back');
-  await undoOnServer(parts, attempt, adopting);
+  const left = await undoOnServer(parts, attempt, adopting);
   await unmark(parts, attempt, adopting);
   const sshKeys = await removeKey(parts, attempt);
+  if (left !== undefined) throw left.cause;
   const hetzner = new Date().toISOString();
   const devices = await listOwnDevices(parts, attempt.agent);
   await removeFromTailnet(parts, attempt);
@@ -45,39 +45,58 @@ export async function giveServerBack(
 }
 
 /**
- * The settings on the server itself. One that never let the service in has kept its own; one that does not
- * answer keeps what was configured on it, and its owner is told.
+ * The settings on the server itself. One that never let the service in has kept its own, and one that is gone
+ * has none.
+ * @returns why they are not undone yet; undefined: they are, or a person has given that up
  */
-async function undoOnServer(parts: RunbookParts, attempt: Attempt, adopting: Adopting): Promise<void> {
-  const { agent, operation } = attempt;
-  if (agent.secrets === null) return;
-  if (parts.admission === undefined) return attempt.log('A runner changes nothing on the server itself');
-  const server = atPublicAddress(adopting, parts.vault.open(agent.agent_id, agent.secrets));
+async function undoOnServer(
+  parts: RunbookParts,
+  attempt: Attempt,
+  adopting: Adopting,
+): Promise<{ cause: unknown } | undefined> {
+  const { agent } = attempt;
+  if (agent.secrets === null || (await parts.hetzner.getServer(adopting.serverId)) === undefined) return;
+  const device = await findJoined(parts, attempt);
   try {
-    await parts.admission.undo(await atItsAddress(parts, attempt, server), attempt.signal);
+    const server = atPublicAddress(adopting, parts.vault.open(agent.agent_id, agent.secrets));
+    await undo(parts, attempt, device === undefined ? server : { ...server, ...device });
     attempt.log(UNDONE);
   } catch (error) {
     attempt.signal.throwIfAborted();
     if (error instanceof AccessError && error.isRefused) return;
-    // Another machine may have its address by now.
-    const isFinal = error instanceof PermanentError || operation.attempt >= TRIES;
-    if (!isFinal) throw error;
-    attempt.log(
-      `What was configured on the server stays, because it could not be reached: ${errorMessage(error)}`,
+    const isUntouched = adopting.isEntered !== true && device === undefined && parts.admission !== undefined;
+    if (!isUntouched && adopting.isAbandoned !== true) return { cause: error };
+    attempt.log(`What is on the server stays, because it could not be undone: ${errorMessage(error)}`);
+  }
+}
+
+/** A process that has no way to the server is no sign that the server does not answer: it waits for one. */
+async function undo(parts: RunbookParts, { signal }: Attempt, server: AdmittedServer): Promise<void> {
+  if (parts.admission === undefined)
+    throw new ShortageError(
+      'What is on the server is undone by a worker: start one with EXECUTOR=local. A runner cannot do it',
+    );
+  try {
+    await parts.admission.undo(server, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof PermanentError || (await parts.slots?.canReach()) !== false) throw error;
+    throw new ShortageError(
+      `This worker is not on the tailnet, so it could not undo what is on the server: ${errorMessage(error)}`,
+      { cause: error },
     );
   }
 }
 
-/** Over the tailnet once it has joined: its public way in may be closed by then. */
-async function atItsAddress(
+/** Where the server is on the tailnet, once it has joined: its public way in may be closed by then. */
+async function findJoined(
   { tailscale }: RunbookParts,
   { agent }: Attempt,
-  server: AdmittedServer,
-): Promise<AdmittedServer> {
+): Promise<Pick<AdmittedServer, 'address' | 'isOnTailnet'> | undefined> {
   const devices = await tailscale.listDevices();
   const device = devices.find((one) => isAgentDevice(one) && one.hostname === agent.inputs?.joinName);
   const [address] = device?.addresses ?? [];
-  return address === undefined ? server : { ...server, address, isOnTailnet: true };
+  return address === undefined ? undefined : { address, isOnTailnet: true };
 }
 
 /** Only what carries the adoption's marks is changed: somebody else may have the server by now. */
