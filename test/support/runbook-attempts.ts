@@ -5,6 +5,7 @@ import { findOperation } from '../../src/operations/registry.ts';
 import type { OperationRow } from '../../src/operations/rows.ts';
 import type { RunbookParts } from '../../src/operations/runbook-parts.ts';
 import { settleFailure, succeed } from '../../src/operations/settle.ts';
+import { toLabels } from '../../stacks/labels.ts';
 import { agentInputs } from './inputs.ts';
 import { claim, type OperationsFixture, OUTPUTS, order, waitOver } from './operations-fixture.ts';
 import { prepareAttempt, type RunbookFixture, server } from './runbook-fixture.ts';
@@ -27,7 +28,8 @@ export async function runningAgent(
   await at.database.transaction().execute((trx) => recordInputs(trx, agentId, known));
   const outputs = { ...OUTPUTS, serverId: String(serverId), tailnetIp, tailnetNodeId };
   await succeed(at, mine, { kind: 'running', outputs });
-  fixture.servers.push(server(agentId, serverId));
+  const { operationId } = known.inputs;
+  fixture.servers.push({ ...server(agentId, serverId), labels: toLabels({ agentId, operationId }) });
   fixture.devices.push(agentDevice(agentId, tailnetNodeId, tailnetIp));
   return keys;
 }
