@@ -13,6 +13,8 @@ from ansible.plugins.action import ActionBase
 
 PROGRAM = Path(__file__).resolve().parent.parent / "library" / "server_settings.py"
 LONGEST_REASON = 10_000
+# Shorter lines, such as braces, stand in other texts too.
+SHORTEST_SECRET = 6
 
 FILE = {
     "path": {"type": "path", "required": True},
@@ -57,7 +59,7 @@ class ActionModule(ActionBase):
         settings["check_mode"] = self._task.check_mode
         python = (task_vars or {}).get("ansible_python_interpreter", "/usr/bin/python3")
         ended = self._low_level_execute_command(f"{python} -I -", in_data=program(settings))
-        return result_of(ended)
+        return result_of(ended, secrets_in(settings["files"]))
 
 
 def program(settings: dict[str, Any]) -> bytes:
@@ -65,19 +67,35 @@ def program(settings: dict[str, Any]) -> bytes:
     return f"{PROGRAM.read_text(encoding='utf-8')}\n\nmain(json.loads({json.dumps(settings)!r}))\n".encode()
 
 
-def result_of(ended: dict[str, Any]) -> dict[str, Any]:
-    """Raises AnsibleActionFail with the program's reason, or with what its start said."""
+def secrets_in(files: list[dict[str, Any]]) -> list[str]:
+    """Returns the lines of the files that not everybody may read, the longest first: as they are, as in JSON,
+    and as in the program.
+    """
+    hidden = [file for file in files if not int(file.get("mode") or "0644", 8) & 0o004]
+    lines = {line.strip() for file in hidden for line in (file.get("content") or "").splitlines()}
+    encoded = [(line, json.dumps(line)[1:-1]) for line in lines]
+    texts = {text for line, in_json in encoded for text in (line, in_json, repr(in_json)[1:-1])}
+    return sorted((text for text in texts if len(text) >= SHORTEST_SECRET), key=len, reverse=True)
+
+
+def result_of(ended: dict[str, Any], secrets: list[str]) -> dict[str, Any]:
+    """Raises AnsibleActionFail with the program's reason, or with what its start said. The server has been
+    sent the secrets, and may repeat them.
+    """
     try:
         said = json.loads(ended["stdout"])
         changed, paths = bool(said["changed"]), [str(path) for path in said["changed_paths"]]
     except (ValueError, KeyError, TypeError):
-        raise AnsibleActionFail(reason_of(ended)) from None
+        reason = reason_of(ended)
+        for secret in secrets:
+            reason = reason.replace(secret, "[withheld]")
+        raise AnsibleActionFail(reason[-LONGEST_REASON:]) from None
     return {"changed": changed, "changed_paths": paths}
 
 
 def reason_of(ended: dict[str, Any]) -> str:
     try:
-        return str(json.loads(ended["stdout"])["msg"])[:LONGEST_REASON]
+        return str(json.loads(ended["stdout"])["msg"])
     except (ValueError, KeyError, TypeError):
         said = f"{ended['stdout']}\n{ended['stderr']}".strip()
-        return said[-LONGEST_REASON:] or f"its program ended with {ended['rc']}"
+        return said or f"its program ended with {ended['rc']}"

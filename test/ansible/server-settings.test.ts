@@ -31,9 +31,10 @@ function tests() {
     files: object[],
     options: object = {},
     variables: Record<string, string> = {},
+    taskVariables: Record<string, string> = {},
   ): Promise<string> {
     const playbook = join(run.folder, 'playbook.yml');
-    const tasks = [{ name: 'Settle', server_settings: { files, ...options } }];
+    const tasks = [{ name: 'Settle', server_settings: { files, ...options }, vars: taskVariables }];
     writeFileSync(playbook, JSON.stringify([{ hosts: 'agents', gather_facts: false, tasks }]));
     const { code, stdout, stderr } = await run.start({ AGENT_PLAYBOOK: playbook, ...variables }).ended;
     return code === 0 ? stdout.replace(/, \d+\.\d s\n$/, '') : stderr;
@@ -58,6 +59,21 @@ function tests() {
     expect(readlinkSync(join(root, 'link'))).toBe('behind');
     expect(existsSync(join(root, 'unwanted'))).toBe(false);
     expect(await settle(files)).toBe('configured 1 tasks, 0 changed');
+  });
+
+  it('repeats no secret that the server was sent, whatever it says', { timeout: 90_000 }, async () => {
+    const path = join(root, 'secret');
+    const file = { path, content: 'API_KEY="of the\\agent"\n{\nsecond-secret\n', mode: '0600' };
+    const telling = { argv: ['sh', '-c', `cat ${path} >&2; exit 1`], paths: [path] };
+    const said = await settle([file], { pending: join(root, 'mark'), commands: [telling] });
+    expect(said).toMatch(/\[withheld\]\s+\{\s+\[withheld\]/);
+    expect(said).not.toMatch(/of the|second-secret/);
+    // What should run the program repeats it.
+    const repeater = join(root, 'repeater');
+    writeFileSync(repeater, '#!/bin/sh\ntail -n 1; exit 3\n', { mode: 0o755 });
+    const repeated = await settle([file], {}, {}, { ansible_python_interpreter: repeater });
+    expect(repeated).toContain('[withheld]');
+    expect(repeated).not.toMatch(/of the|second-secret/);
   });
 
   it('runs the commands of changed files, and again after a run that failed or was killed midway', {

@@ -4,8 +4,8 @@ import { root } from './set-up.mjs';
 
 /**
  * Node's options for a long-lived process of the service, which allocates little: less room for new objects
- * (16 MiB by default) saves 30 MiB and costs no measurable processor time. The image has the same. A heap that
- * grows in small steps would save another 13 and doubles the slowest webhooks' time.
+ * (16 MiB by default) saves 30 MiB and costs no measurable processor time. The image has the same. A heap
+ * that grows in small steps would save another 13 and doubles the slowest webhooks' time.
  */
 export const serviceOptions = ['--max-semi-space-size=2'];
 
