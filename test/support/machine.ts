@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
+import { signal } from '../../src/processes/find.ts';
 import { type Outcome, runToEnd } from './commands.ts';
 
 /** A machine's console, without a network between. */
@@ -56,8 +57,8 @@ export function openScreen(dataDir: string, serverId: string): Screen {
     // The caller's folder does not exist there.
     return runToEnd('nsenter', [...enter, '--', 'sh', '-c', `cd /; ${command}`], { cwd: '/', env });
   };
-  const signal = (name: NodeJS.Signals) => {
-    for (const pid of findMachineProcesses(dataDir, serverId)) process.kill(pid, name);
+  const signalAll = (name: NodeJS.Signals) => {
+    for (const pid of findMachineProcesses(dataDir, serverId)) signal(pid, name);
   };
   return {
     run,
@@ -66,8 +67,8 @@ export function openScreen(dataDir: string, serverId: string): Screen {
       if (code !== 0) throw new Error(`${command}: ${code}\n${stdout}${stderr}`);
       return stdout.trim();
     },
-    freeze: () => signal('SIGSTOP'),
-    thaw: () => signal('SIGCONT'),
+    freeze: () => signalAll('SIGSTOP'),
+    thaw: () => signalAll('SIGCONT'),
   };
 }
 
