@@ -781,7 +781,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Let the pool remove a server that waited for an order and that a restore has left without a row. Whoever asks vouches that no agent runs on it */
+        /** Let the pool remove a server that waited for an order and that a restore has left without a row. The caller vouches that no agent runs on it */
         post: operations["removeSlot"];
         delete?: never;
         options?: never;

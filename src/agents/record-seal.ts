@@ -134,7 +134,7 @@ function keysOf(keyset: Keyset): Promise<SealKeys> {
   return own;
 }
 
-/** A key for something else in labels: as dear to guess, and not derived from the passphrase once more. */
+/** A key for something else in labels: as hard to guess, and the passphrase is not derived once more. */
 export async function deriveLabelKey(keyset: Keyset, purpose: string): Promise<Buffer> {
   const { text, nonce } = await keysOf(keyset);
   return Buffer.from(hkdfSync('sha256', Buffer.concat([text, nonce]), SALT, purpose, 32));

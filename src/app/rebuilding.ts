@@ -67,33 +67,24 @@ function orderDeps(config: Config, { stripe }: Connections): RebuildDeps['orders
   return { stripe: { secretKey, apiUrl }, mode, plans: config.billing.plans };
 }
 
-/** Keeps at Hetzner what a rebuild needs of agents' snapshots; undefined as below. */
-export function startSeals({
-  connections,
-  database,
-  log,
-}: Pick<Deps, 'connections' | 'database' | 'log'>): Repeating | undefined {
-  const { missingKeys, hcloud, pulumi } = connections;
-  if (missingKeys.length > 0) return undefined;
-  const { keyring } = pulumi;
-  const projects = clientsOf(hcloud.projects);
-  return startKeepingSeals({ database, log, projects, seal: createSnapshotSeal(keyring), keyring });
+type KeeperDeps = Pick<Deps, 'connections' | 'database' | 'log'>;
+
+/** Keeps at Hetzner what a rebuild needs of agents' snapshots; undefined as for `startRecords`. */
+export function startSeals(deps: KeeperDeps): Repeating | undefined {
+  const common = keeperParts(deps);
+  return common && startKeepingSeals({ ...common, seal: createSnapshotSeal(common.keyring) });
 }
 
 /** Keeps at Hetzner what a rebuild needs; undefined where only the GitHub runners have the key. */
-export function startRecords({
-  connections,
-  database,
-  log,
-}: Pick<Deps, 'connections' | 'database' | 'log'>): Repeating | undefined {
+export function startRecords(deps: KeeperDeps): Repeating | undefined {
+  const common = keeperParts(deps);
+  if (common === undefined) return undefined;
+  const { keyring } = common;
+  return startKeepingRecords({ ...common, vault: createVault(keyring), seal: createRecordSeal(keyring) });
+}
+
+function keeperParts({ connections, database, log }: KeeperDeps) {
   const { missingKeys, hcloud, pulumi } = connections;
   if (missingKeys.length > 0) return undefined;
-  return startKeepingRecords({
-    database,
-    log,
-    projects: clientsOf(hcloud.projects),
-    vault: createVault(pulumi.keyring),
-    seal: createRecordSeal(pulumi.keyring),
-    keyring: pulumi.keyring,
-  });
+  return { database, log, projects: clientsOf(hcloud.projects), keyring: pulumi.keyring };
 }

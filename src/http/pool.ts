@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { SLOT_ID } from '../../stacks/inputs.ts';
-import { ConflictError } from '../errors.ts';
 import { countOrders, listPresentSlots, SLOT_STANDINGS } from '../pool/listing.ts';
 import { actorOf } from './actor.ts';
 import { endpoint } from './endpoint.ts';
+import { noAccessToClouds } from './no-clouds.ts';
 
 const slotJson = z
   .object({
@@ -64,7 +64,7 @@ export const removeSlot = endpoint({
   method: 'post',
   path: '/api/pool/{slotId}/remove',
   summary:
-    'Let the pool remove a server that waited for an order and that a restore has left without a row. Whoever asks vouches that no agent runs on it',
+    'Let the pool remove a server that waited for an order and that a restore has left without a row. The caller vouches that no agent runs on it',
   access: 'operator',
   params,
   answers: {
@@ -78,10 +78,7 @@ export const removeSlot = endpoint({
     response,
     deps: { removeSlot: remove, missingKeys = [] },
   }) => {
-    if (remove === undefined)
-      throw new ConflictError(
-        `This service has no access to the clouds: ${missingKeys.join(' and ')} are missing`,
-      );
+    if (remove === undefined) throw noAccessToClouds(missingKeys);
     response.status(202).json(await remove({ slotId, actor: actorOf(request, response) }));
   },
 });

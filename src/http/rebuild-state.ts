@@ -3,6 +3,7 @@ import { ConflictError } from '../errors.ts';
 import { acceptState } from '../recovery/accept.ts';
 import { actorOf } from './actor.ts';
 import { endpoint } from './endpoint.ts';
+import { noAccessToClouds } from './no-clouds.ts';
 import { rebuiltJson } from './rebuild-json.ts';
 
 const body = z
@@ -28,9 +29,7 @@ export const rebuildStateRoute = endpoint({
   },
   handle: async ({ body: wanted, request, response, deps: { rebuildState, missingKeys = [] } }) => {
     if (rebuildState === undefined)
-      throw new ConflictError(
-        `This service has no access to the clouds: only the GitHub runners have the keys. Start it with ${missingKeys.join(' and ')}, do this again, and start it without afterwards`,
-      );
+      throw noAccessToClouds(missingKeys, ', do this again, and start it without afterwards');
     const actor = actorOf(request, response);
     response.json(await rebuildState({ actor, apply: wanted?.apply === true }));
   },

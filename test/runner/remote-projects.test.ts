@@ -4,11 +4,11 @@ import { InvalidInputError, ShortageError } from '../../src/errors.ts';
 import { recordForRunner, recordSchema } from '../../src/executors/github-actions/record.ts';
 import type { Attempt } from '../../src/operations/attempt.ts';
 import { markFull } from '../../src/projects/placement.ts';
-import { applyProjects } from '../../src/projects/projects.ts';
 import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
 import { createRemoteProjects } from '../../src/runner/remote-projects.ts';
 import { Secret } from '../../src/secret.ts';
 import { claim, type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
+import { setTwoProjects } from '../support/two-projects.ts';
 
 let at: OperationsFixture;
 beforeAll(async () => {
@@ -17,12 +17,7 @@ beforeAll(async () => {
 afterAll(() => at.close());
 beforeEach(async () => {
   await at.empty();
-  const everywhere = { locations: undefined, mostServers: undefined };
-  await at.database.deleteFrom('hetzner_projects').execute();
-  await applyProjects(at.database, [
-    { name: 'default', ...everywhere },
-    { name: 'other', ...everywhere },
-  ]);
+  await setTwoProjects(at.database);
 });
 
 /** An agent's provision on a runner with the tokens of these projects. */

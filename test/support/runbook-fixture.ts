@@ -24,8 +24,8 @@ import { type OperationsFixture, OUTPUTS } from './operations-fixture.ts';
 
 type Verb = 'up' | 'renew-key' | 'import' | 'refresh' | 'destroy' | 'unlock';
 
-/** What Hetzner tells of every server that is looked at for an adoption. */
-const DESCRIPTION = {
+/** What Hetzner says of a server that is fit for an adoption. */
+export const DESCRIPTION = {
   serverType: 'cx23',
   location: 'nbg1',
   system: 'debian 12',

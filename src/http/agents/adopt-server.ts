@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { planSchema, regionSchema, userIdSchema } from '../../agents/new-agent.ts';
 import { refuseWhileLost } from '../../database/recovering.ts';
-import { ConflictError } from '../../errors.ts';
 import type { AdoptionPlan } from '../../recovery/adopt-server.ts';
 import { actorOf } from '../actor.ts';
 import { endpoint } from '../endpoint.ts';
+import { noAccessToClouds } from '../no-clouds.ts';
 import { adoptionJson } from './adoption-json.ts';
 import { agentParams } from './agent-json.ts';
 
@@ -57,10 +57,7 @@ export const adoptServer = endpoint({
   },
   handle: async ({ params, body: { apply = false, ...wanted }, request, response, deps }) => {
     const { adoptions, database, missingKeys = [] } = deps;
-    if (adoptions === undefined)
-      throw new ConflictError(
-        `This service has no access to the clouds: only the GitHub runners have the keys. Start it with ${missingKeys.join(' and ')}`,
-      );
+    if (adoptions === undefined) throw noAccessToClouds(missingKeys);
     await refuseWhileLost(database);
     const asked = { ...params, ...wanted, actor: actorOf(request, response) };
     if (!apply) {

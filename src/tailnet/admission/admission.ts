@@ -25,7 +25,7 @@ export interface Admission {
   undo(server: AdmittedServer, signal: AbortSignal): Promise<void>;
 }
 
-/** What its owner is told after an undo. */
+/** What the log says to its owner after an undo. */
 export const UNDONE = `The server has its own settings again. Packages stay. If the playbook had run, ${UNTIL_RESTART.join(' and ')} stay 1 until it restarts`;
 
 const CHECK_SECONDS = 20;

@@ -15,8 +15,8 @@ const SENTENCES = {
 };
 
 /**
- * Why a server cannot join, by the last line that admit.sh says then. What a server says otherwise is told to
- * nobody: it has just been sent secrets, and might repeat them.
+ * Why a server cannot join, by the last line that admit.sh says then. Nothing else that a server says is
+ * shown to anybody: it has just been sent secrets, and might repeat them.
  */
 export const REFUSALS: ReadonlyMap<string, string> = new Map([
   ...Object.entries(SENTENCES).map(([word, sentence]) => [`refused: ${word}`, sentence] as const),

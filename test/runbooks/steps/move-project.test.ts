@@ -5,10 +5,10 @@ import { LostError, ShortageError } from '../../../src/errors.ts';
 import { createProjectParts } from '../../../src/operations/project-parts.ts';
 import { inProject, type RunbookParts } from '../../../src/operations/runbook-parts.ts';
 import { markFull } from '../../../src/projects/placement.ts';
-import { applyProjects } from '../../../src/projects/projects.ts';
 import { moveIfFull } from '../../../src/runbooks/steps/move-project.ts';
 import { claim, type OperationsFixture, openOperations, order } from '../../support/operations-fixture.ts';
 import { createRunbookFixture, prepareAttempt } from '../../support/runbook-fixture.ts';
+import { setTwoProjects } from '../../support/two-projects.ts';
 
 let at: OperationsFixture;
 beforeAll(async () => {
@@ -17,12 +17,7 @@ beforeAll(async () => {
 afterAll(() => at.close());
 beforeEach(async () => {
   await at.empty();
-  const everywhere = { locations: undefined, mostServers: undefined };
-  await at.database.deleteFrom('hetzner_projects').execute();
-  await applyProjects(at.database, [
-    { name: 'default', ...everywhere },
-    { name: 'other', ...everywhere },
-  ]);
+  await setTwoProjects(at.database);
 });
 
 /** The second attempt of an agent's provision, in a project that Hetzner has called full. */

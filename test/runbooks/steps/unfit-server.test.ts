@@ -1,24 +1,14 @@
 import { expect, test } from 'vitest';
 import type { ServerDescription } from '../../../src/hetzner/hetzner.ts';
 import { whyUnfit } from '../../../src/runbooks/steps/unfit-server.ts';
-import { server } from '../../support/runbook-fixture.ts';
+import { DESCRIPTION, server } from '../../support/runbook-fixture.ts';
 
 const fit: ServerDescription = {
   ...server('x', 1),
   name: 'web1',
   labels: { team: 'shop' },
   firewallIds: [],
-  serverType: 'cx23',
-  location: 'nbg1',
-  system: 'debian 12',
-  image: 'debian-12',
-  volumes: [],
-  floatingIps: [],
-  loadBalancers: [],
-  privateNetworks: 0,
-  isInPlacementGroup: false,
-  isInRescue: false,
-  hasIso: false,
+  ...DESCRIPTION,
 };
 
 test('a plain server is fit, also with labels of its owner and from a snapshot', () => {
