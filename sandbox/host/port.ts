@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from './postgres-server.ts';
+import { freePort } from './free-port.ts';
 
 /** The sandbox of a killed host exits within moments and frees its port. */
 const FREE_TIMEOUT_MS = 3_000;

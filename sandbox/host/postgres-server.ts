@@ -1,6 +1,4 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync, renameSync, statSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { StoppedError, type Waiter } from '../../src/processes/waiting.ts';
@@ -142,22 +140,6 @@ export async function answers(adminUrl: string): Promise<'yes' | 'starting' | 'r
   } finally {
     await client.end().catch(() => {});
   }
-}
-
-/** Returns `preferred` if it is free, otherwise any free port on 127.0.0.1. */
-export async function freePort(preferred: number | null): Promise<number> {
-  const tryPort = (port: number) =>
-    new Promise<number | null>((resolve) => {
-      const probe = createServer();
-      probe.once('error', () => resolve(null));
-      probe.listen(port, '127.0.0.1', () => {
-        const { port: free } = probe.address() as AddressInfo;
-        probe.close(() => resolve(free));
-      });
-    });
-  const port = (preferred === null ? null : await tryPort(preferred)) ?? (await tryPort(0));
-  if (port === null) throw new Error('No free port on 127.0.0.1');
-  return port;
 }
 
 function readFrom(path: string, offset: number): string {

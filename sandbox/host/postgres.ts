@@ -2,11 +2,12 @@ import { chmod, mkdir, realpath, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Secret } from '../../src/secret.ts';
+import { freePort } from './free-port.ts';
 import type { PostgresAccount } from './postgres-account.ts';
 import { choosePostgresPrograms } from './postgres-account.ts';
 import { clusterPaths, ensureCluster, readConnection, writeConnection } from './postgres-cluster.ts';
 import type { PostgresExit } from './postgres-server.ts';
-import { answers, freePort, startServer, untilServing } from './postgres-server.ts';
+import { answers, startServer, untilServing } from './postgres-server.ts';
 import { findPostmaster, removeStalePidFile, stopPostmaster } from './postmaster.ts';
 
 /** A Postgres that runs on this machine. The addresses contain the superuser's password. */

@@ -1,21 +1,13 @@
 import { spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
+import { freePort } from '../../sandbox/host/free-port.ts';
 
 const script = join(import.meta.dirname, '../../ansible/roles/agent/files/agent.py');
 const stop: (() => void)[] = [];
 afterEach(() => {
   for (const each of stop.splice(0)) each();
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Retries until the agent listens, for at most 5 s. */
 async function ask(url: string): Promise<Response> {
@@ -30,7 +22,7 @@ async function ask(url: string): Promise<Response> {
 }
 
 it('the default agent answers its health address and nothing else', async () => {
-  const port = await freePort();
+  const port = await freePort(null);
   const env = {
     ...process.env,
     AGENT_ID: 'agent-1',

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { answers, freePort } from '../../sandbox/host/postgres-server.ts';
+import { freePort } from '../../sandbox/host/free-port.ts';
+import { answers } from '../../sandbox/host/postgres-server.ts';
 import {
   createDatabase as createKysely,
   createPool,

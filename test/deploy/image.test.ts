@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { freePort } from '../../sandbox/host/postgres-server.ts';
+import { freePort } from '../../sandbox/host/free-port.ts';
 import { readSandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { deliver, paidCheckout } from '../support/stripe-events.ts';
 import { buildImage, Container, imageTools } from './image-under-test.ts';

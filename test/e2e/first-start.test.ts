@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import Stripe from 'stripe';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { freePort } from '../../sandbox/host/free-port.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   type Installation,
@@ -139,7 +140,7 @@ describe('npm start, again', () => {
   it('shows the same agent on another port, with API and worker as separate processes', async () => {
     installation = await startInstallation(site, {
       args: ['--role', 'api'],
-      variables: { PORT: await freePort() },
+      variables: { PORT: String(await freePort(null)) },
     });
     console.log(`the second start was ready after ${installation.readySeconds.toFixed(1)} s`);
     // Earlier agents are shown after the ready message.
@@ -187,14 +188,6 @@ async function query(connectionString: string, sql: string): Promise<{ datname: 
   } finally {
     await client.end();
   }
-}
-
-async function freePort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return String(port);
 }
 
 describe('npm start with DATABASE_URL', () => {

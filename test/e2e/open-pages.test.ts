@@ -1,6 +1,5 @@
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { freePort } from '../../sandbox/host/free-port.ts';
 import { createDatabase, createPool, type Database } from '../../src/database/connect.ts';
 import { Secret } from '../../src/secret.ts';
 import { openBrowser, whyNoBrowser } from '../support/browser.ts';
@@ -25,7 +24,7 @@ const closing = new AbortController();
 beforeAll(async () => {
   site = await makeSite();
   host = await startInstallation(site, { args: ['--role', 'api'] });
-  port = await freePort();
+  port = String(await freePort(null));
   server = await startServer();
   database = createDatabase(createPool(new Secret(host.connection.databaseUrl), 4, 'open pages'));
 }, 180_000);
@@ -42,14 +41,6 @@ afterAll(async () => {
 }, 90_000);
 
 const startServer = () => startInstallation(site, { args: ['--role', 'api'], variables: { PORT: port } });
-
-async function freePort(): Promise<string> {
-  const taken = createServer().listen(0, '127.0.0.1');
-  await once(taken, 'listening');
-  const { port: free } = taken.address() as { port: number };
-  await new Promise((resolve) => taken.close(resolve));
-  return String(free);
-}
 
 const ask = (path: string, headers: Record<string, string> = {}) =>
   fetch(`http://127.0.0.1:${port}${path}`, {

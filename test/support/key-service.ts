@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { freePort } from '../../sandbox/host/postgres-server.ts';
+import { freePort } from '../../sandbox/host/free-port.ts';
 import { eventually } from './eventually.ts';
 
 /** moto's server, which `npm test` sets up; undefined if it could not be installed. */

@@ -5,7 +5,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { freePort } from '../../sandbox/host/postgres-server.ts';
+import { freePort } from '../../sandbox/host/free-port.ts';
 import { eventually } from './eventually.ts';
 
 /** The folder with its package unpacked; empty where there is none. */

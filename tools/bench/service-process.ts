@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../sandbox/host/postgres-server.ts';
+import { freePort } from '../../sandbox/host/free-port.ts';
 import { readSandboxFile, type SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { errorMessage } from '../../src/errors.ts';
 import { serviceEnvironment, serviceOptions } from '../setup/node24.mjs';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Installation } from './installation.ts';
 import { withClient } from './snapshot.ts';
 
-/** Saves what is needed to understand a failure. @returns the folder. */
+/** Saves what is needed to understand a failure, as far as there is any of it. @returns the folder. */
 export async function dump(installation: Installation, parts: Record<string, unknown>): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-faults-dump-'));
   for (const [name, content] of Object.entries(parts))
@@ -20,7 +20,15 @@ export async function dump(installation: Installation, parts: Record<string, unk
       // Does not exist yet.
     }
   }
-  await withClient(installation.file.databaseUrl, async (client) => {
+  await saveEvents(installation, folder).catch((error: unknown) =>
+    writeFileSync(join(folder, 'events.txt'), String(error)),
+  );
+  return folder;
+}
+
+/** @throws Error if the installation was never ready, or its database does not answer */
+async function saveEvents({ file }: Installation, folder: string): Promise<void> {
+  await withClient(file.databaseUrl, async (client) => {
     const events = await client.query(
       `select e.at, o.agent_id, o.kind, e.operation_id, e.attempt, e.sequence, e.type, e.data from operation_events e
        join operations o using (operation_id) order by e.id`,
@@ -30,6 +38,5 @@ export async function dump(installation: Installation, parts: Record<string, unk
         `${row.at.toISOString()} ${row.agent_id} ${row.kind} ${row.attempt} #${row.sequence} ${row.type} ${JSON.stringify(row.data)}`,
     );
     writeFileSync(join(folder, 'events.txt'), `${lines.join('\n')}\n`);
-  }).catch((error: unknown) => writeFileSync(join(folder, 'events.txt'), String(error)));
-  return folder;
+  });
 }
