@@ -111,5 +111,5 @@ process.on('message', (message: ToEngine) => {
   }
 });
 
-send({ type: 'ready' });
+send({ type: 'ready', pulumiVersion: sdk.version });
 keepCompiledCode();

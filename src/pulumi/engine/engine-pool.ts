@@ -37,6 +37,7 @@ class Pool implements EnginePool {
   readonly #all = new Set<EngineProcess>();
   readonly #idle: EngineProcess[] = [];
   readonly #retirements = new Map<EngineProcess, NodeJS.Timeout>();
+  #pulumiVersion: string | undefined;
   #stopped = false;
 
   constructor(options: EnginePoolOptions) {
@@ -90,8 +91,16 @@ class Pool implements EnginePool {
       void this.#end(engine);
     }
     const { settings, environment, processTags } = this.#options;
-    const made = new EngineProcess(settings, environment, processTags);
+    const pulumiVersion = this.#pulumiVersion;
+    const known = pulumiVersion === undefined ? settings : { ...settings, pulumiVersion };
+    const made = new EngineProcess(known, environment, processTags);
     this.#all.add(made);
+    made.ready.then(
+      (version) => {
+        this.#pulumiVersion = version;
+      },
+      () => {},
+    );
     return made;
   }
 

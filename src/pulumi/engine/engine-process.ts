@@ -43,7 +43,8 @@ export class EngineProcess {
   readonly #child: ChildProcess;
   readonly #processTags: Record<string, string>;
   readonly #workDir: string | undefined;
-  readonly #ready: Promise<void>;
+  /** Resolves with the version of its Pulumi CLI. */
+  readonly ready: Promise<string | undefined>;
 
   /**
    * `processTags` tag the process and, with every task, everything that it starts, so that it can be found.
@@ -64,15 +65,15 @@ export class EngineProcess {
       execArgv: NODE_OPTIONS,
     });
     this.#child.stderr?.resume();
-    this.#ready = this.#untilReady();
-    this.#ready.catch(() => {});
+    this.ready = this.#untilReady();
+    this.ready.catch(() => {});
   }
 
   get isAlive(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null && this.#child.connected;
   }
 
-  async #untilReady(): Promise<void> {
+  async #untilReady(): Promise<string | undefined> {
     const timeout = AbortSignal.timeout(START_TIMEOUT_SECONDS * 1000);
     const stderr: string[] = [];
     this.#child.stderr?.on('data', (chunk: Buffer) => stderr.length < 20 && stderr.push(chunk.toString()));
@@ -84,7 +85,8 @@ export class EngineProcess {
     gone.catch(() => {});
     const ready = once(this.#child, 'message', { signal: timeout });
     try {
-      await Promise.race([ready, gone]);
+      const [message] = (await Promise.race([ready, gone])) as [FromEngine];
+      return message.type === 'ready' ? message.pulumiVersion : undefined;
     } catch (error) {
       if (!timeout.aborted) throw error;
       throw new LostError(`An engine process did not start within ${START_TIMEOUT_SECONDS} s`, {
@@ -95,7 +97,7 @@ export class EngineProcess {
 
   /** @throws one of our errors; LostError if the process died during the run. */
   async run(task: StackTask, { signal: abort, lease, onProgress, onLog }: RunOptions): Promise<StackResult> {
-    await this.#ready;
+    await this.ready;
     abort.throwIfAborted();
     const offLease = lease.onRenewed((leaseUntil) => this.#send({ type: 'lease', leaseUntil }));
     let killTimer: NodeJS.Timeout | undefined;

@@ -84,7 +84,8 @@ export type ToEngine =
   | { type: 'cancel' };
 
 export type FromEngine =
-  | { type: 'ready' }
+  /** `pulumiVersion`: for later processes with the same CLI. */
+  | { type: 'ready'; pulumiVersion: string | undefined }
   | { type: 'log'; line: EngineLine }
   | { type: 'progress'; progress: Progress }
   | { type: 'done'; result: StackResult }

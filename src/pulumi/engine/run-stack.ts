@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, PulumiCommand, Stack } from '@pulumi/pulumi/automation/index.js';
+import semver from 'semver';
 import { isConfigurationCommand } from '../../../stacks/configuration.ts';
 import { createProgram, type StackProgram } from '../../../stacks/program.ts';
 import { pulumiError, StackExistsError, StackNotFoundError } from '../errors.ts';
@@ -15,6 +16,8 @@ import { moveSecrets, type RunCommand } from './move-secrets.ts';
 export interface EngineSettings {
   /** Path of the Pulumi CLI; unset: the one on the PATH. */
   pulumi?: string;
+  /** The CLI's version, as an engine process with the same CLI has found it; unset: the CLI is asked. */
+  pulumiVersion?: string;
   /** A `ProviderModule` that serves the providers in this process; unset: the CLI finds plugins by itself. */
   providerHost?: string;
   /** Parent folder of the runs' work folders; unset: the system's temporary folder. */
@@ -37,6 +40,8 @@ export interface ProviderHost {
 
 /** The Pulumi SDK, ready to run tasks one after another. */
 export interface PulumiSdk {
+  /** The Pulumi CLI's. */
+  version: string | undefined;
   run(task: StackTask, tell: (progress: Progress) => void, signal: AbortSignal): Promise<StackResult>;
 }
 
@@ -51,9 +56,9 @@ export async function openSdk(
   settings: EngineSettings,
   providers: ProviderModule | undefined,
 ): Promise<PulumiSdk> {
-  const root = settings.pulumi === undefined ? undefined : dirname(dirname(settings.pulumi));
-  const command = await PulumiCommand.get(root === undefined ? {} : { root });
+  const command = await openCommand(settings);
   return {
+    version: command.version?.version,
     run: async (task, tell, signal) => {
       const counted = countingCommand(command);
       if (settings.workDir !== undefined) await mkdir(settings.workDir, { recursive: true, mode: 0o700 });
@@ -71,6 +76,15 @@ export async function openSdk(
       }
     },
   };
+}
+
+/** A version that is known already spares a process of the CLI, half of an engine process's start. */
+async function openCommand({ pulumi: path, pulumiVersion }: EngineSettings): Promise<PulumiCommand> {
+  if (pulumiVersion !== undefined) {
+    const Command = PulumiCommand as unknown as CommandConstructor;
+    return new Command(path ?? 'pulumi', new semver.SemVer(pulumiVersion));
+  }
+  return PulumiCommand.get(path === undefined ? {} : { root: dirname(dirname(path)) });
 }
 
 /**
@@ -223,6 +237,8 @@ async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Prom
 const keyUrn = (stackName: string) =>
   `urn:pulumi:${stackName}::${PROJECT.name}::tailscale:index/tailnetKey:TailnetKey::tailnet-key`;
 
+/** The SDK's types hide the constructor, and offer nothing else that does not ask the CLI. */
+type CommandConstructor = new (path: string, version: semver.SemVer) => PulumiCommand;
 /** The SDK's types hide `run`, though every workspace calls it. */
 type RunnableCommand = PulumiCommand & { run: RunCommand };
 type CountingCommand = RunnableCommand & { count(): number };

@@ -164,3 +164,10 @@ test('work folders of dead runners are removed, those of live ones are kept', as
   await removeOrphanedWork(runs);
   expect(readdirSync(runs)).toEqual([living]);
 });
+
+test('only the first process asks the CLI for its version', async () => {
+  await run('succeed');
+  await expect(run('fail')).rejects.toBeInstanceOf(PermanentError);
+  await Promise.all([run('succeed'), run('succeed')]);
+  expect(readFileSync(join(folder, 'asked'), 'utf8')).toBe('version\n');
+});
