@@ -1,4 +1,4 @@
-import express, { type ErrorRequestHandler } from 'express';
+import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
 import { createClockRouter } from './clock/router.ts';
 import type { SandboxClock } from './clock/sandbox-clock.ts';
 import { createCredentialsRouter } from './credentials/issued.ts';
@@ -34,6 +34,8 @@ export interface SandboxAppDeps {
   /** For real machines: their tailnet's control server, and the location of the controller's node. */
   control?: ControlServer | undefined;
   network?: (() => Network) | undefined;
+  /** Called after every request that may have changed something at Hetzner. */
+  wakeMachines?: (() => void) | undefined;
   /** Ids of users who may use the controls, in addition to this process's user and root. */
   users?: number[];
 }
@@ -49,6 +51,7 @@ export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   app.use(refuseOtherHosts);
   const faults = createFaults(database);
 
+  if (deps.wakeMachines !== undefined) app.use('/hetzner/v1', afterChanges(deps.wakeMachines));
   app.use('/hetzner/v1', faults.middleware('hetzner'), createHetznerRouter({ database, tokens, settings }));
   app.use('/tailscale', faults.middleware('tailscale'), createTailscaleRouter({ database, tokens, control }));
   app.use('/github', faults.middleware('github'), createGithubRouter({ database, tokens, settings }));
@@ -77,6 +80,14 @@ export function createSandboxApp(deps: SandboxAppDeps): express.Express {
   });
   app.use(answerError);
   return app;
+}
+
+/** Calls back when a request that is no mere question is over, even if its client has hung up. */
+function afterChanges(changed: () => void): RequestHandler {
+  return ({ method }, response, next) => {
+    if (method !== 'GET' && method !== 'HEAD') response.once('close', changed);
+    next();
+  };
 }
 
 const answerError: ErrorRequestHandler = (error, request, response, next) => {

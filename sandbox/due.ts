@@ -30,7 +30,7 @@ type DueRow = Pick<Selectable<DueTable>, 'id' | 'kind' | 'at' | 'payload' | 'rev
 
 const LONGEST_RETRY_MS = 60_000;
 /** How often an idle loop polls: a sandbox that nobody uses should cost next to nothing. */
-const IDLE_MS = 250;
+const IDLE_MS = 1000;
 /** How long a transaction that schedules work may take to commit before the loop is idle again. */
 const COMMIT_MS = 1000;
 

@@ -80,7 +80,8 @@ export async function startSandbox(options: SandboxOptions): Promise<RunningSand
     await scheduleStored(database);
     const clock = startSandboxClock(database, stripeWork, signal);
     const deps = { database, tokens, settings, webhookUrl };
-    const app = createSandboxApp({ ...deps, clock, control, network: describe, users: users ?? [] });
+    const own = { clock, control, network: describe, users: users ?? [], wakeMachines: network?.wake };
+    const app = createSandboxApp({ ...deps, ...own });
     const server = await listen(app, options.port);
     await resumeDeliveries(database);
     const handlers = {

@@ -14,6 +14,8 @@ export interface DrillCalls {
   findClosedFirewall(): Promise<number | undefined>;
   /** Orders a server behind a firewall, which Hetzner applies before it starts. @returns its id */
   createServer(wanted: DrillServer): Promise<string>;
+  /** Whether Hetzner has started a server since it was ordered, even if it is off again. */
+  wasStarted(serverId: string): Promise<boolean>;
 }
 
 export interface DrillServer {
@@ -75,6 +77,11 @@ export function createDrillCalls(account: HetznerAccount): DrillCalls {
       const made = parseAnswer(created, await call('POST', '/servers', { body }), HETZNER);
       return String(made.server.id);
     },
+    wasStarted: async (serverId) => {
+      const listed = await call('GET', `/servers/${serverId}/actions?status=success`);
+      const { actions } = parseAnswer(succeeded, listed, HETZNER);
+      return actions.some(({ command }) => command === 'start_server');
+    },
   };
   async function create() {
     const body = { name: CLOSED, rules: RULES };
@@ -83,3 +90,4 @@ export function createDrillCalls(account: HetznerAccount): DrillCalls {
 }
 
 const created = z.object({ server: z.object({ id: z.number() }) });
+const succeeded = z.object({ actions: z.array(z.object({ command: z.string() })) });

@@ -155,7 +155,10 @@ async function watch(
     return fails('The firewall that closes its server was opened, or replaced, at Hetzner');
   if (server.firewallIds.some((id) => id !== closedId) || !server.firewallIds.includes(closedId))
     return fails('Its server was not behind the firewall that closes it, or not behind that one alone');
-  if (server.status === 'running' && drill.ran_at === null) {
+  // One that boots quickly may be off again before it was seen to run.
+  const hasRun =
+    server.status === 'running' || (server.status === 'off' && (await hetzner.wasStarted(server.id)));
+  if (hasRun && drill.ran_at === null) {
     await changeDrill(trx, drill, { ran_at: new Date() });
     return switchesItselfOff ? undefined : PASSES;
   }

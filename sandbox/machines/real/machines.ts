@@ -35,6 +35,8 @@ export interface MachinesNetwork {
   describe(): Network;
   /** Starts booting and reconciling the machines; call it once the services that they need are running. */
   startMachines(): Promise<Record<'machine-boot', DueHandler>>;
+  /** Call it after every change of a server or a firewall: the machines follow at once. */
+  wake(): void;
   /** Resolves when the network fails; only a restart of the sandbox repairs it. */
   failed: Promise<void>;
   /** Cuts the power of all machines and removes everything but their disks. */
@@ -71,6 +73,7 @@ export async function openMachinesNetwork(
     const control = await createHeadscaleControl(headscale);
     await enforceRecordedPolicy(database, control);
     const controller = await internet.attach({ name: 'controller', ipv4: CONTROLLER_ADDRESS });
+    let wake = () => {};
     return {
       control,
       describe: () => ({
@@ -85,8 +88,10 @@ export async function openMachinesNetwork(
       startMachines: async () => {
         const reconciler = await startReconciler({ database, internet, tag, dir, base: options.base });
         stops.unshift(reconciler.stop);
+        wake = reconciler.wake;
         return { 'machine-boot': async () => reconciler.wake() };
       },
+      wake: () => wake(),
       // After a stop, its end is not a failure.
       failed: new Promise((resolve) => void internet.closed.then(() => stops.length > 0 && resolve())),
       stop,

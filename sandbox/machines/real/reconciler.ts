@@ -29,7 +29,10 @@ export interface Reconciler {
   stop(): Promise<void>;
 }
 
-const INTERVAL_MS = 150;
+/** How often it looks where nobody wakes it: what was changed through Hetzner's API wakes it. */
+const INTERVAL_MS = 1000;
+/** How soon a failed write to the database is tried again. */
+const RECORD_AGAIN_MS = 150;
 /** A system that is still booting may have missed the first request to shut down. */
 const SHUT_DOWN_AGAIN_MS = 5000;
 const LONGEST_BACKOFF_MS = 10_000;
@@ -40,6 +43,8 @@ interface Slot {
   /** We cut its power. */
   cut: boolean;
   busy: boolean;
+  /** A round passed it over while it was busy. */
+  missed: boolean;
   failures: number;
   notBeforeMs: number;
   shutDownAtMs: number;
@@ -113,15 +118,19 @@ class ReconcileLoop {
 
   async #reconcileServer(id: number, server: DesiredServer | undefined): Promise<void> {
     const slot = this.#slots.get(id) ?? newSlot();
-    if (slot.busy) return;
+    if (slot.busy) {
+      slot.missed = true;
+      return;
+    }
     this.#slots.set(id, slot);
-    slot.busy = true;
+    Object.assign(slot, { busy: true, missed: false });
     try {
       await this.#takeStep(id, slot, server);
     } catch (error) {
       this.#report(`The machine of server ${id}`, error);
     } finally {
       slot.busy = false;
+      if (slot.missed) this.wake();
     }
   }
 
@@ -190,7 +199,7 @@ class ReconcileLoop {
     // Retries until it is recorded; otherwise the next round would boot the machine again.
     while (ending === 'off' && !this.#signal.aborted) {
       const recorded = recordOff(this.#options.database, { ...spec, id: spec.serverId });
-      if (await recorded.then(() => true).catch(() => pause(INTERVAL_MS).then(() => false))) break;
+      if (await recorded.then(() => true).catch(() => pause(RECORD_AGAIN_MS).then(() => false))) break;
     }
     const failed = ending === 'broken' && !slot.cut && !this.#signal.aborted;
     slot.failures = failed ? slot.failures + 1 : 0;
@@ -226,4 +235,7 @@ class ReconcileLoop {
 const isCurrent = ({ machine }: Slot, { generation }: DesiredServer): boolean =>
   machine === undefined || machine.spec.generation === generation;
 
-const newSlot = (): Slot => ({ cut: false, busy: false, failures: 0, notBeforeMs: 0, shutDownAtMs: 0 });
+const newSlot = (): Slot => ({
+  ...{ cut: false, busy: false, missed: false },
+  ...{ failures: 0, notBeforeMs: 0, shutDownAtMs: 0 },
+});
