@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sealAudit } from '../../src/audit/seal.ts';
-import { UsageError } from '../../src/cli/connection.ts';
+import { createClient } from '../../src/cli/client.ts';
+import { findConnection, UsageError } from '../../src/cli/connection.ts';
 import { describeError } from '../../src/cli/errors.ts';
 import { parseCommand } from '../../src/cli/parse.ts';
+import { readClientConfig } from '../../src/config/client.ts';
 import { compileCache } from '../support/commands.ts';
 import { API_TOKEN, KEYRING, startService, type TestService } from '../support/http-service.ts';
 import { finishProvision, log, step, tell } from '../support/operation-progress.ts';
@@ -55,7 +57,22 @@ function start(args: string[], environment: Record<string, string> = { DATA_DIR:
   return { ended, said: (text: string) => expect.poll(() => out, { timeout: 30_000 }).toContain(text) };
 }
 
-const agents = (...args: string[]): Promise<Ended> => start(args).ended;
+/** Runs the command in this process: to start one takes most of what a command costs. */
+async function agents(...args: string[]): Promise<Ended> {
+  return runHere(args, createTestTerminal(service.url));
+}
+
+/** As in agents.ts, where the process's exit code follows from it. */
+async function runHere(
+  args: string[],
+  { terminal, printed }: ReturnType<typeof createTestTerminal>,
+): Promise<Ended> {
+  const ended = await runCommand(terminal, args).then(
+    (ok) => ({ code: ok ? 0 : 1, err: '' }),
+    (error: Error) => ({ code: 1, err: `${describeError(error, args.includes('--json'))}\n` }),
+  );
+  return { ...ended, out: printed.join('\n') };
+}
 
 /** What a command prints, without a process of its own. */
 async function printed(...args: string[]): Promise<string> {
@@ -79,16 +96,8 @@ async function create(): Promise<{ agentId: string; operationId: string }> {
 // A command is a process that loads its modules, which takes seconds on a busy machine.
 describe('npm run agents', { timeout: 90_000 }, () => {
   it('creates, shows, lists, refreshes and destroys', async () => {
-    const created = await agents(
-      'create',
-      '--user-id',
-      'u-1',
-      '--region',
-      'hel1',
-      '--agent-id',
-      'cli-1',
-      '--json',
-    );
+    const order = ['--user-id', 'u-1', '--region', 'hel1', '--agent-id', 'cli-1'];
+    const created = await start(['create', ...order, '--json']).ended;
     expect(created).toMatchObject({ code: 0 });
     const { operationId } = JSON.parse(created.out);
     await finishProvision(service.database, { agentId: 'cli-1', operationId });
@@ -105,7 +114,7 @@ describe('npm run agents', { timeout: 90_000 }, () => {
       code: 0,
       out: expect.stringContaining('refresh of agent cli-1'),
     });
-    const unconfirmed = await agents('destroy', 'cli-1');
+    const unconfirmed = await start(['destroy', 'cli-1']).ended;
     expect(unconfirmed).toMatchObject({ code: 1, err: expect.stringContaining('--yes') });
     expect(await agents('destroy', 'cli-1', '--yes')).toMatchObject({ code: 0 });
     const again = await agents('destroy', 'cli-1', '--yes');
@@ -121,7 +130,7 @@ describe('npm run agents', { timeout: 90_000 }, () => {
     expect(await agents('audit', 'verify', '--head', head!, '--json')).toMatchObject({ code: 0 });
     const { rows } = await sql<{ id: number }>`update audit_log set action = 'agent.nothing'
       where id = (select max(id) from audit_log) returning id`.execute(service.database);
-    const changed = await agents('audit', 'verify');
+    const changed = await start(['audit', 'verify']).ended;
     expect(changed).toMatchObject({ code: 1, out: expect.stringContaining(`row ${rows[0]!.id}`) });
   });
 
@@ -172,7 +181,7 @@ describe('npm run agents', { timeout: 90_000 }, () => {
   it('prints the log so far without -f, and nothing that moves the terminal’s cursor', async () => {
     const { agentId, operationId } = await create();
     await tell(service.database, operationId, [log('a\u001b[2Jb\u009bc\u202ed')]);
-    const { code, out } = await agents('logs', agentId);
+    const { code, out } = await start(['logs', agentId]).ended;
     expect(code).toBe(0);
     expect(out).toContain('a\\u001b[2Jb\\u009bc\\u202ed');
     expect(out).toContain('in progress');
@@ -185,10 +194,10 @@ describe('npm run agents', { timeout: 90_000 }, () => {
       service.database,
     );
     await sql`update agents set error = ${error} where agent_id = ${agentId}`.execute(service.database);
-    const shown = await agents('show', agentId);
+    const shown = await start(['show', agentId]).ended;
     expect(shown.code).toBe(0);
     expect(shown.out).not.toMatch(/^provision succeeded/m);
-    const json = await agents('show', agentId, '--json');
+    const json = await start(['show', agentId, '--json']).ended;
     expect(JSON.parse(json.out)).toMatchObject({ error, operations: [{ error }] });
     for (const { out } of [shown, json]) expect(out).not.toMatch(/(?!\n)[\p{Cc}\u202e]/u);
   });
@@ -258,15 +267,18 @@ describe('npm run agents', { timeout: 90_000 }, () => {
 
   it('prints what it rejects as an error, and exits 2', async () => {
     for (const args of [[], ['list', '--bogus']]) {
-      const { code, err, out } = await agents(...args);
+      const { code, err, out } = await start(args).ended;
       expect({ code, out }).toEqual({ code: 2, out: '' });
       expect(err).toMatch(/See: agents (list )?--help\n$/);
     }
   });
 
   it('reports a service that is missing, does not answer or rejects the token', async () => {
-    const at = (environment: Record<string, string>) => start(['list'], environment).ended;
-    expect(await at({ DATA_DIR: '/nonexistent' })).toMatchObject({
+    const at = (environment: Record<string, string>) => {
+      const connect = async () => findConnection(readClientConfig(environment));
+      return runHere(['list'], createTestTerminal('', { connect, api: createClient(connect) }));
+    };
+    expect(await start(['list'], { DATA_DIR: '/nonexistent' }).ended).toMatchObject({
       code: 1,
       err: expect.stringContaining('npm start'),
     });

@@ -3,12 +3,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ImageJson } from '../../src/http/image-json.ts';
 import { eventually } from '../support/eventually.ts';
-import { createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
+import { type Agent, createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
+import { testHibernation } from './image/hibernation.ts';
 
 let site: Site;
 let installation: Installation;
 let fleet: Fleet;
+/** Those whose servers were made from the first image. */
+let made: Agent[] = [];
 
 const images = async (): Promise<ImageJson[]> => (await installation.ask('/api/images')).body.items;
 
@@ -66,8 +69,8 @@ describeWithMachines('images on real machines', () => {
   it('servers made from it share nothing, and only what is the agent’s is set on them', async () => {
     const [image] = await images();
     const ids = await Promise.all([fleet.buy(), fleet.buy()]);
-    const agents = await Promise.all(ids.map((id) => installation.untilAgent(id, 'running', 240)));
-    for (const { agentId, serverId, tailnetIp } of agents) {
+    made = await Promise.all(ids.map((id) => installation.untilAgent(id, 'running', 240)));
+    for (const { agentId, serverId, tailnetIp } of made) {
       expect(await originOf(serverId)).toBe(image!.snapshotId);
       expect(await fleet.health(tailnetIp)).toContain(`"agentId": "${agentId}"`);
       const log = await fleet.configureLog(agentId);
@@ -75,7 +78,7 @@ describeWithMachines('images on real machines', () => {
       expect(log).not.toMatch(/progress: (base : Write|hardening : Write)/);
     }
     const own = (command: string) =>
-      Promise.all(agents.map(({ serverId }) => fleet.screen(serverId).say(command)));
+      Promise.all(made.map(({ serverId }) => fleet.screen(serverId).say(command)));
     for (const identity of [
       'cat /etc/machine-id',
       'cat /etc/ssh/agent_host_ed25519_key.pub',
@@ -95,13 +98,14 @@ describeWithMachines('images on real machines', () => {
   }, 400_000);
 
   it('a run of the whole playbook on one of them changes nothing', async () => {
-    const { body } = await installation.ask('/api/agents');
-    const { agentId } = body.items[0];
+    const { agentId } = made[0]!;
     await fleet.succeed(agentId, 'reconfigure');
     const log = await fleet.configureLog(agentId);
     expect(log).toMatch(/progress: base : Write/);
     expect(log).toMatch(/^agent-\S+ +: ok=\d+ +changed=0 +unreachable=0 +failed=0/m);
   }, 120_000);
+
+  testHibernation(() => ({ installation, fleet, agentId: made[0]!.agentId }));
 
   it('one that does not boot: orders get servers of the ordinary image, and the operator is told', async () => {
     const [image] = await images();
@@ -130,11 +134,11 @@ describeWithMachines('images on real machines', () => {
     await eventually('only the new one is left', async () => (await images()).length === 1, {
       withinSeconds: 60,
     });
-    const { images: snapshots } = await fleet.hetzner<{ images: { id: number }[] }>(
-      'GET',
-      '/images?type=snapshot',
-    );
-    expect(snapshots.map(({ id }) => String(id))).toEqual([image.snapshotId]);
+    const { images: snapshots } = await fleet.hetzner<{
+      images: { id: number; labels: Record<string, string> }[];
+    }>('GET', '/images?type=snapshot');
+    const others = snapshots.filter(({ labels }) => labels['agent-id'] !== made[0]!.agentId);
+    expect(others.map(({ id }) => String(id))).toEqual([image.snapshotId]);
     expect(bad!.snapshotId).not.toBe(image.snapshotId);
     expect((await installation.run(['agents', '--', 'attention'])).stdout).not.toContain(bad!.imageId);
   }, 400_000);

@@ -5,9 +5,9 @@ import { getHoldings } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Agent, createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
-import { reachable } from '../support/machine.ts';
+import { reachable, type Screen } from '../support/machine.ts';
 
-const SIZE = 3;
+const SIZE = 2;
 const HOST_KEY = '/etc/ssh/agent_host_ed25519_key';
 
 let site: Site;
@@ -38,9 +38,6 @@ const untilAdopted = (agentId: string) =>
     async () => (await slots(`agent_id = '${agentId}' and status = 'adopted'`)).length === 1,
     { withinSeconds: 180, describe: () => installation.terminal().slice(-3_000) },
   );
-
-/** The console of the slot that the next order gets: the oldest one. */
-const nextSlot = async () => fleet.screen((await slots("status = 'ready'"))[0]!.server_id);
 
 /** Orders an agent, and waits until it runs. */
 async function buy(agentId: string, withinSeconds = 120): Promise<Agent> {
@@ -163,25 +160,6 @@ describeWithMachines('a pool of real machines', () => {
     );
   }, 420_000);
 
-  it('one that dies between its claim and its healthy answer: the order goes cold, the slot goes', async () => {
-    await untilReady();
-    await (await nextSlot()).say('echo "raise SystemExit(1)" >/usr/local/lib/agent.py');
-    const agent = await buy('died', 180);
-    expect(await wayOf('died')).toBe('cold');
-    expect(await slots(`server_id = '${agent.serverId}'`)).toEqual([]);
-    await expectTold();
-  }, 240_000);
-
-  it('one whose SSH hangs: the order goes cold, the slot goes', async () => {
-    await untilReady();
-    // Its health still answers: otherwise it would only be a dead server.
-    await (await nextSlot()).say("pkill -STOP -x sshd; pkill -STOP -f '[a]gent-hand-over.py'");
-    const agent = await buy('hung', 180);
-    expect(await wayOf('hung')).toBe('cold');
-    expect(await slots(`server_id = '${agent.serverId}'`)).toEqual([]);
-    await expectTold();
-  }, 480_000);
-
   it('a destroy of an agent that was a slot leaves nothing', async () => {
     for (const agent of sold) {
       await fleet.succeed(agent.agentId, 'destroy');
@@ -202,9 +180,26 @@ describeWithMachines('a pool of real machines', () => {
       });
     }
   }, 240_000);
+
+  it('one that dies between its claim and its healthy answer, and one whose SSH hangs: the orders go cold, the slots go', async () => {
+    await untilReady();
+    const [dies, hangs] = (await slots("status = 'ready'")).map((slot) => fleet.screen(slot.server_id)) as [
+      Screen,
+      Screen,
+    ];
+    await dies.say('echo "raise SystemExit(1)" >/usr/local/lib/agent.py');
+    // Its health still answers: otherwise it would only be a dead server.
+    await hangs.say("pkill -STOP -x sshd; pkill -STOP -f '[a]gent-hand-over.py'");
+    const orders = await Promise.all(['died', 'hung'].map((agentId) => buy(agentId, 180)));
+    for (const { agentId, serverId } of orders) {
+      expect(await wayOf(agentId)).toBe('cold');
+      expect(await slots(`server_id = '${serverId}'`)).toEqual([]);
+    }
+    await expectTold();
+  }, 480_000);
 });
 
-/** The operator sees that a server could not be handed over, and it is removed. */
+/** The operator sees that servers could not be handed over, and both are removed. */
 async function expectTold(): Promise<void> {
   const { body } = await installation.ask('/api/attention');
   expect(body.items).toContainEqual(
@@ -214,8 +209,8 @@ async function expectTold(): Promise<void> {
     }),
   );
   await eventually(
-    'it is removed',
-    async () => (await slots("status = 'removing' and failure_code = 'not_handed_over'")).length === 0,
+    'they are removed',
+    async () => (await slots("status = 'removed' and failure_code = 'not_handed_over'")).length === 2,
     { withinSeconds: 120 },
   );
 }
