@@ -8,12 +8,15 @@ import { findPostmaster, stopPostmaster } from '../../sandbox/host/postmaster.ts
 import { processIdentity } from '../../src/processes/alive.mjs';
 import { killProcesses } from '../../src/processes/find.ts';
 import { memoryFolder } from './memory-folder.ts';
-import { makeTemplates } from './templates.ts';
+import { keepCluster } from './prepared-cluster.ts';
+import { makeDatabases, nameTemplates } from './templates.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
     /** The superuser's address of the Postgres shared by all tests of this run. */
     postgresAdminUrl: string;
+    /** The DATA_DIR whose cluster installations begin with. */
+    preparedCluster: string;
     /** Folder of the installations' records about their sandbox's answers, one file each. */
     answerRecords: string;
   }
@@ -25,11 +28,17 @@ const prefix = 'agent-stacks-test-';
 export default async function startPostgresForTests(project: TestProject): Promise<() => Promise<void>> {
   await clearInterruptedRuns();
   const dataDir = await mkdtemp(join(memoryFolder, `${prefix}${process.pid}-`));
+  const first = await hostPostgres({ dataDir, durable: false });
+  await makeDatabases(first.adminUrl);
+  await first.stop();
+  const preparedCluster = join(dataDir, 'prepared');
+  await keepCluster(dataDir, preparedCluster);
   const postgres = await hostPostgres({ dataDir, durable: false });
-  await makeTemplates(postgres.adminUrl);
+  await nameTemplates(postgres.adminUrl);
   const records = join(dataDir, 'answers');
   await mkdir(records);
   project.provide('postgresAdminUrl', postgres.adminUrl);
+  project.provide('preparedCluster', preparedCluster);
   project.provide('answerRecords', records);
   return async () => {
     await postgres.stop();

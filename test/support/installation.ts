@@ -11,6 +11,7 @@ import { createEnvironment, type Outcome, runToEnd } from './commands.ts';
 import { eventually } from './eventually.ts';
 import { untilAllExited } from './installation-processes.ts';
 import { memoryFolder } from './memory-folder.ts';
+import { placeCluster } from './prepared-cluster.ts';
 import { deliver, type SignOptions } from './stripe-events.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -38,6 +39,9 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
   await chmod(dataDir, 0o700);
   const temporary = join(dataDir, 'tmp');
   await mkdir(temporary);
+  // A first start makes its database itself.
+  if (variables.SANDBOX_DEMO_ORDER !== 'on' && variables.DATABASE_URL === undefined)
+    await placeCluster(dataDir);
   const environment = createEnvironment({
     DATA_DIR: dataDir,
     TMPDIR: temporary,

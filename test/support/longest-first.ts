@@ -2,6 +2,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Folders and beginnings of names whose files take minutes, the longest first. */
 const LONG = [
+  'test/machines/image',
   'test/machines/failing',
   'test/e2e/github-lifecycle',
   'test/tools/faults/kill-matrix',
