@@ -3,7 +3,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** Folders and beginnings of names whose files take minutes, the longest first. */
 const LONG = [
   'test/machines/failing',
-  'test/e2e/github-lifecycle',
+  'test/e2e/github.test',
   'test/tools/faults/kill-matrix',
   'test/machines/',
   'test/tools/faults/scenarios',
