@@ -26,7 +26,7 @@ let collector: Collector | undefined;
 let proxy: RecordingProxy | undefined;
 let watch: ProcessWatch | undefined;
 
-/** One installation for all: in an environment that would lead its processes, and the runs' below them, astray. */
+/** In an environment that would lead its processes astray, and those of the runs below them. */
 beforeAll(async () => {
   if (act === undefined) return;
   collector = await startCollector();

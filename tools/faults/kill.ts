@@ -6,8 +6,8 @@ export const TARGETS = ['everything', 'worker', 'runner', 'cli', 'configure', 'a
 export type Target = (typeof TARGETS)[number];
 
 /**
- * kill -9 of a target: of a child as soon as there is one within `waitMs`, as of short-lived kinds there may be
- * none at the moment. @returns whether there was
+ * kill -9 of a target: of a child as soon as there is one within `waitMs`, as of short-lived kinds there may
+ * be none at the moment. @returns whether there was
  */
 export async function kill(context: ScenarioContext, target: Target, waitMs: number): Promise<boolean> {
   if (target === 'everything') {

@@ -89,7 +89,9 @@ export async function takeSnapshot(installation: Installation, clouds: Clouds): 
 /** By address. What is asked again within a second finds the session that answered before. */
 const pools = new Map<string, pg.Pool>();
 
-/** Hands over a session. Most callers poll, and a session of its own for each look costs more than the look. */
+/**
+ * Hands over a session. Most callers poll, and a session of its own for each look costs more than the look.
+ */
 export async function withClient<T>(url: string, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
   const client = await poolOf(url).connect();
   // After any failure it may be one of a server that was killed.

@@ -2,9 +2,9 @@ import { delimiter, dirname } from 'node:path';
 import { findProgram } from './run.mjs';
 
 /**
- * Returns the PATH with the folder of the Python that `python3` starts before that of a version manager's shim:
- * a shim looks for it at every start, with twenty processes and five times Python's own processor time. The
- * same PATH where there is no shim.
+ * Returns the PATH with the folder of the Python that `python3` starts before that of a version manager's
+ * shim: a shim looks for it at every start, with twenty processes and five times Python's own processor time.
+ * The same PATH where there is no shim.
  * @param {Pick<import('./set-up.mjs').Context, 'env' | 'run'>} context
  * @returns {Promise<string>}
  */
