@@ -3,8 +3,6 @@ import { LongestFirst } from './test/support/longest-first.ts';
 
 /** Files that leave in their process what others would find. */
 const ALONE = [
-  // One of each pair imports the other, which a process that has run it already would not run again.
-  'test/e2e/{github-,}{environment,lifecycle,main-path,secrets}.test.ts',
   // Defines a kind of operation, from which routes and commands follow when they are loaded.
   'test/operations/derived.test.ts',
   // Pulumi's SDK keeps what it is connected to for the whole process.

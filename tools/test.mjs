@@ -4,6 +4,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { say } from '../src/processes/terminal-text.mjs';
+import { pathPastPythonShim } from './setup/python-shim.mjs';
+import { run } from './setup/run.mjs';
 import { root, setUp } from './setup/set-up.mjs';
 import { summarize } from './test-summary.mjs';
 
@@ -24,6 +26,7 @@ const env = await setUp({
     'pgbouncer',
   ],
 });
+env.PATH = await pathPastPythonShim({ env, run });
 const folder = mkdtempSync(join(tmpdir(), 'agent-stacks-record-'));
 const recordPath = join(folder, 'record.json');
 const child = spawn(

@@ -8,4 +8,4 @@ if [[ -n ${AGENT_ENVIRONMENT:-} ]]; then
 fi
 unset AGENT_ENVIRONMENT
 # Replaces this shell: a signal that ends the step must end the work.
-exec npm run --silent runner
+exec node tools/runner.mjs

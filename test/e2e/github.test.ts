@@ -1,46 +1,58 @@
 import { createHmac, randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { traceIdFor } from '../../src/log.ts';
-import { clearFaults, getHoldings, orderFault } from '../support/clouds.ts';
+import { getHoldings } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
+import { type RecordingProxy, startProxy } from '../support/http-proxy.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import { type Collector, secondsBySteps, startCollector } from '../support/otlp-collector.ts';
 import { act, noAct } from '../support/sandbox-github.ts';
+import { collectSecrets, testSecrets } from '../support/secret-claims.ts';
+import { type ProcessWatch, type SecretProbes, watchProcesses } from '../support/secret-probes.ts';
 import { paidCheckout } from '../support/stripe-events.ts';
-import { killRun, latestOperation, runLog, serviceLog, workflowRun } from '../support/workflow-runs.ts';
+import { latestOperation, runLog, serviceLog, workflowRun } from '../support/workflow-runs.ts';
+import { callBack, testFinalFailure, testKilledRunner } from './github/failures.ts';
+import { testOperations } from './github/operations.ts';
 
 const agentId = `github-${randomUUID().slice(0, 8)}`;
+const killedId = `killed-${randomUUID().slice(0, 8)}`;
 const event = paidCheckout({ agentId, userId: 'user-1', region: 'eu-central' });
+const stack = `agent-${agentId}`;
 
 let site: Site | undefined;
 let installation: Installation;
 let collector: Collector | undefined;
+let proxy: RecordingProxy | undefined;
+let watch: ProcessWatch | undefined;
 
+/** In an environment that would lead its processes astray, and those of the runs below them. */
 beforeAll(async () => {
   if (act === undefined) return;
   collector = await startCollector();
-  site = await makeSite({ EXECUTOR: 'github-actions', OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint });
+  proxy = await startProxy();
+  const { url } = proxy;
+  site = await makeSite({
+    EXECUTOR: 'github-actions',
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint,
+    BILLING_PLANS: fileURLToPath(new URL('lifecycle/plans.json', import.meta.url)),
+    ...{ http_proxy: url, https_proxy: url, HTTP_PROXY: url, HTTPS_PROXY: url, grpc_proxy: url },
+    no_proxy: ' internal.example , 10.0.0.1 ',
+    NODE_USE_ENV_PROXY: '1',
+    ...{ PGSSLMODE: 'require', PGOPTIONS: '-c search_path=elsewhere' },
+    ...{ PGHOST: 'elsewhere.invalid', PGUSER: 'somebody' },
+  });
+  watch = watchProcesses(['PULUMI_BACKEND_URL']);
   installation = await startInstallation(site);
 }, 180_000);
 
 afterAll(async () => {
+  watch?.stop();
   await installation?.stop();
   await site?.remove();
   await collector?.close();
+  proxy?.close();
 }, 90_000);
-
-/** Posts a body to `POST /api/webhooks/github`, by default with a valid signature. */
-async function callBack(body: string, signature?: string | null) {
-  const secret = installation.connection.githubCallbackSecret;
-  const signed =
-    signature === undefined ? createHmac('sha256', secret).update(body).digest('hex') : signature;
-  const response = await fetch(`${installation.connection.url}/api/webhooks/github`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...(signed === null ? {} : { 'x-signature': signed }) },
-    body,
-  });
-  return { status: response.status, body: await response.json() };
-}
 
 beforeEach(({ skip }) => {
   skip(act === undefined, noAct);
@@ -57,7 +69,13 @@ describe('an order executed by a runner', () => {
       status: 'succeeded',
       attempt: 1,
     });
-    expect((await getHoldings(installation.connection, agentId)).servers).toEqual([`agent-${agentId}`]);
+    expect(await getHoldings(installation.connection, agentId)).toEqual({
+      servers: [stack],
+      sshKeys: [stack],
+      // Used up by its one device, and so no longer listed.
+      tailnetKeys: [],
+      devices: [stack],
+    });
   }, 180_000);
 
   it('had one workflow run, whose heartbeat arrived and ended', async () => {
@@ -117,97 +135,51 @@ describe('an order executed by a runner', () => {
     const other = createHmac('sha256', 'another secret').update(body).digest('hex');
     const refused = { status: 401, body: { error: 'Invalid signature' } };
     for (const wrong of [null, '', 'xyz', other, right.slice(0, -2), `${right}00`, `sha256=${right}`])
-      expect(await callBack(body, wrong), String(wrong)).toEqual(refused);
-    expect(await callBack(`${body} `, right)).toEqual(refused);
-    expect(await callBack(body)).toEqual({ status: 200, body: { received: true } });
+      expect(await callBack(installation, body, wrong), String(wrong)).toEqual(refused);
+    expect(await callBack(installation, `${body} `, right)).toEqual(refused);
+    expect(await callBack(installation, body)).toEqual({ status: 200, body: { received: true } });
   });
 
-  it('is executed again after its runner was killed midway, with one server in the end', async () => {
-    const killed = `killed-${randomUUID().slice(0, 8)}`;
-    // The create succeeds, but its answer arrives after the kill.
-    await orderFault(installation.connection, {
-      area: 'hetzner',
-      method: 'GET',
-      path: '/actions**',
-      effect: { kind: 'latency', ms: 20_000 },
-    });
-    await installation.deliver(paidCheckout({ agentId: killed, userId: 'user-1', region: 'eu-central' }));
-    await eventually(
-      'its server is there',
-      async () => (await getHoldings(installation.connection, killed)).servers.length === 1,
-      { withinSeconds: 60 },
-    );
-    const { workflowRunId } = await latestOperation(installation, killed);
-    const ended = await killRun(installation, workflowRunId);
-    expect(ended.length).toBeGreaterThan(3);
-    await clearFaults(installation.connection);
-    await eventually(
-      'GitHub knows',
-      async () => (await workflowRun(installation, workflowRunId)).conclusion === 'failure',
-      { withinSeconds: 20 },
-    );
-    await forgetToWait(killed);
-    await installation.untilAgent(killed, 'running', 200);
-    const operation = await latestOperation(installation, killed);
-    expect(operation.attempt).toBeGreaterThan(1);
-    expect(operation.workflowRunId).not.toBe(workflowRunId);
-    expect((await getHoldings(installation.connection, killed)).servers).toEqual([`agent-${killed}`]);
-    // A late callback learns that its attempt is over, with the attempt's token or without it.
-    const late = {
-      job_id: operation.operationId,
-      status: 'failed',
-      error: 'late',
-      workflow_run_id: workflowRunId,
-    };
-    expect((await callBack(JSON.stringify(late))).status).toBe(409);
-  }, 360_000);
-
-  it('fails with error and step if it cannot be executed, and leaves nothing billed', async () => {
-    const failing = `failing-${randomUUID().slice(0, 8)}`;
-    await orderFault(installation.connection, {
-      area: 'hetzner',
-      method: 'POST',
-      path: '/servers',
-      times: 100,
-      effect: { kind: 'status', status: 403 },
-    });
-    await installation.deliver(paidCheckout({ agentId: failing, userId: 'user-1', region: 'eu-central' }));
-    await installation.untilAgent(failing, 'failed', 200);
-    await clearFaults(installation.connection);
-    const [row] = await installation.query('select * from provisioning_jobs where agent_id = $1', [failing]);
-    expect(row).toMatchObject({
-      status: 'failed',
-      failed_step: 'creating_server',
-      error: expect.any(String),
-    });
-    expect(row.error).toMatch(/resource.limit|403|limit/i);
-    await eventually(
-      'its rollback has succeeded',
-      async () => {
-        const { kind, status } = await latestOperation(installation, failing);
-        return kind === 'rollback' && status === 'succeeded';
-      },
-      { withinSeconds: 150 },
-    );
-    const { executor, workflowRunId } = await latestOperation(installation, failing);
-    expect([executor, (await workflowRun(installation, workflowRunId)).event]).toEqual([
-      'github-actions',
-      'workflow_dispatch',
-    ]);
-    expect(await getHoldings(installation.connection, failing)).toEqual({
-      servers: [],
-      sshKeys: [],
-      tailnetKeys: [],
-      devices: [],
-    });
-  }, 360_000);
+  testKilledRunner(() => installation, killedId);
 });
 
-/** Backdates the heartbeat by more than the two and a half minutes after which GitHub is asked. */
-async function forgetToWait(id: string): Promise<void> {
-  await installation.query(
-    `update operations set last_heartbeat_at = last_heartbeat_at - interval '3 minutes',
-       dispatched_at = dispatched_at - interval '3 minutes' where agent_id = $1 and status = 'active'`,
-    [id],
-  );
-}
+describe('no secret of an installation with runners appears', () => {
+  const said: { where: string; text: string }[] = [];
+  const probes: SecretProbes = new Map();
+  const searched = () => ({ installation, watch: watch!, agentIds: [agentId, killedId] as const, probes });
+
+  /** Runs a command, whose output is searched too. */
+  async function tell(...words: string[]): Promise<string> {
+    const { code, stdout, stderr } = await installation.run(words);
+    expect(`${words.join(' ')}: ${code}${code === 0 ? '' : stderr}`).toBe(`${words.join(' ')}: 0`);
+    said.push({ where: words.join(' '), text: stdout + stderr });
+    return stdout;
+  }
+
+  it('(nor in the steps that `agents -- logs` tells, or the stack that the plain CLI finds true)', async () => {
+    await collectSecrets(searched());
+    const log = await tell('agents', '--', 'logs', agentId);
+    expect(log).toMatch(/▸ creating_server[\s\S]*▸ joining_network[\s\S]*▸ configuring[\s\S]*▸ verifying/);
+    expect(log).toMatch(/creating server \(Server\)…[\s\S]*creating server \(Server\): done/);
+    const preview = await tell('pulumi', '--', 'preview', '-s', stack, '--diff', '--expect-no-changes');
+    expect(preview).toMatch(/5 unchanged/);
+    const { resources } = JSON.parse(await tell('pulumi', '--', 'stack', 'export', '-s', stack)).deployment;
+    const { body: agent } = await installation.ask(`/api/agents/${agentId}`);
+    const { serverId, serverName, ipv4, ipv6, tailnetIp, tailnetName } = agent;
+    expect(resources[0].outputs).toEqual({ serverId, serverName, ipv4, ipv6, tailnetIp, tailnetName });
+  }, 60_000);
+
+  testFinalFailure(() => installation, `failing-${randomUUID().slice(0, 8)}`);
+  testSecrets(() => ({ ...searched(), logs: 'logs/github/', said }));
+});
+
+describe('an agent whose operations runners execute', () => {
+  beforeAll(() => watch?.stop());
+  testOperations(() => ({ installation, agentId }));
+});
+
+it('behind a proxy and with Postgres settings in the environment, all of this met neither', () => {
+  expect(installation.terminal()).toContain('PGHOST, PGOPTIONS, PGSSLMODE, PGUSER: ignored');
+  // In sandbox mode all connections are between our own processes.
+  expect(proxy!.seen).toEqual([]);
+});

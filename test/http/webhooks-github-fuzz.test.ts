@@ -33,7 +33,8 @@ function createRandom(seed: number) {
 }
 
 const SEED = 20_261;
-const REQUESTS = 10_000;
+/** More: `FUZZ_REQUESTS=10000 npm test -- test/http/webhooks-github-fuzz`. */
+const REQUESTS = Number(process.env.FUZZ_REQUESTS ?? 3_000);
 const random = createRandom(SEED);
 
 const ODD: readonly unknown[] = [
@@ -134,7 +135,7 @@ it(`${REQUESTS} requests of every kind: no 5xx, nothing that the table forbids`,
     odd: [],
     unexpected: [],
   });
-  for (const status of [200, 400, 401, 409]) expect(seen[status]).toBeGreaterThan(100);
+  for (const status of [200, 400, 401, 409]) expect(seen[status]).toBeGreaterThan(REQUESTS / 100);
   await expectSoundRows();
 });
 

@@ -54,8 +54,6 @@ export async function makeSite(variables: NodeJS.ProcessEnv = {}): Promise<Site>
     // They also count servers: those of slots say how many there are of them.
     POOL: 'none',
     RETRY_SECONDS: '2',
-    // Suites that both executors must pass run with each: see github-main-path.test.ts.
-    EXECUTOR: process.env.AGENT_STACKS_E2E_EXECUTOR ?? '',
     ...variables,
   });
   return {

@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const LONG = [
   'test/machines/image',
   'test/machines/failing',
-  'test/e2e/github-lifecycle',
+  'test/e2e/github.test',
   'test/tools/faults/kill-matrix',
   'test/machines/',
   'test/tools/faults/scenarios',

@@ -63,11 +63,17 @@ function identityToken({ url, headers }: IncomingMessage) {
 /** Shell scripts that replace the project's command, with the outputs' file in $GITHUB_OUTPUT. */
 export type Runner = { work?: string; setUp?: string };
 
-/** Creates a checkout with the real workflow, whose `npm run runner` runs these scripts. */
+/** In place of the project's command: runs `runner.sh` with its arguments. */
+const RUNNER = `import { spawnSync } from 'node:child_process';
+const { status } = spawnSync('bash', ['runner.sh', ...process.argv.slice(2)], { stdio: 'inherit' });
+process.exit(status ?? 1);
+`;
+
+/** Creates a checkout with the real workflow, whose `tools/runner.mjs` runs these scripts. */
 export async function makeProject({ work = 'true', setUp = 'true' }: Runner = {}): Promise<string> {
   const checkout = await makeCheckout({
     '.github/workflows/provision-agent.yml': await readFile(workflowUrl, 'utf8'),
-    'package.json': JSON.stringify({ name: 'project', scripts: { runner: 'bash runner.sh' } }),
+    'tools/runner.mjs': RUNNER,
     'runner.sh': `if [ "$1" = --set-up ]; then\n${setUp}\nelse\n${work}\nfi\n`,
   });
   await cp(scriptsFolder, join(checkout, '.github/scripts'), { recursive: true });

@@ -37,7 +37,8 @@ test.for(files)('%s: no expression of a run is interpolated into a script', (fil
 
 test.for(files)('%s: the steps’ shell is in files', (file) => {
   const runs = readFileSync(join(folder, file), 'utf8').match(/^ {6,}(?:- )?run:.*$/gm) ?? [];
-  const command = /run: (?:(?:exec )?bash \.github\/scripts\/[a-z-]+\.sh( "\$PPID")?|npm run [a-z -]+)$/;
+  const command =
+    /run: (?:(?:exec )?bash \.github\/scripts\/[a-z-]+\.sh( "\$PPID")?|node tools\/runner\.mjs( --set-up)?)$/;
   expect(runs.length).toBeGreaterThan(0);
   for (const run of runs) expect(run).toMatch(command);
 });

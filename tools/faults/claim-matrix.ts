@@ -1,5 +1,6 @@
+import type { Target } from './kill.ts';
 import { hasViolations, type Matrix } from './matrix.ts';
-import { chooseMoment, measurePhase, type PhaseName, strike, type Target } from './strikes.ts';
+import { chooseMoment, measurePhase, type PhaseName, strike } from './strikes.ts';
 
 /** What becomes of a server that waits: each needs an agent of its own, because an agent has them once. */
 const CLAIM_PHASES = ['claim', 'adopt'] as const satisfies PhaseName[];

@@ -1,5 +1,6 @@
+import type { Target } from './kill.ts';
 import type { Matrix } from './matrix.ts';
-import { chooseMoment, measurePhase, type PhaseName, strike, type Target } from './strikes.ts';
+import { chooseMoment, measurePhase, type PhaseName, strike } from './strikes.ts';
 
 /** What one agent goes through again and again; a suspend that only leads to a hibernate is not killed. */
 const CYCLES: { phase: PhaseName; leadsOnly?: boolean }[][] = [

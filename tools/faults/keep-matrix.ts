@@ -1,5 +1,6 @@
+import type { Target } from './kill.ts';
 import { hasViolations, type Matrix } from './matrix.ts';
-import { chooseMoment, measurePhase, type PhaseName, strike, type Target } from './strikes.ts';
+import { chooseMoment, measurePhase, type PhaseName, strike } from './strikes.ts';
 
 /** What an agent with snapshots goes through again and again. A drill and a revert need one. */
 const CYCLE = ['snapshot', 'drill', 'revert'] as const satisfies PhaseName[];

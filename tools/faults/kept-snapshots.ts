@@ -17,7 +17,9 @@ export interface DrillRecord {
   status: string;
 }
 
-export async function readKept(client: pg.Client): Promise<{ kept: KeptRecord[]; drills: DrillRecord[] }> {
+export async function readKept(
+  client: pg.ClientBase,
+): Promise<{ kept: KeptRecord[]; drills: DrillRecord[] }> {
   const kept = await client.query<KeptRecord>(
     'select snapshot_id::text, agent_id, why, status, hetzner_id from agent_snapshots',
   );
@@ -65,7 +67,7 @@ export function checkKept({ kept, drills, clouds }: Snapshot): Violation[] {
 }
 
 /** What of them is not at rest yet. */
-export async function keptOnTheirWay(database: pg.Client, resting: number): Promise<{ what: string }[]> {
+export async function keptOnTheirWay(database: pg.ClientBase, resting: number): Promise<{ what: string }[]> {
   const { rows } = await database.query<{ what: string }>(
     `select 'snapshot ' || snapshot_id || ' of ' || agent_id || ' is ' || status as what from agent_snapshots
        where status = 'making' or (status = 'removing' and run_after < now() + make_interval(secs => $1))

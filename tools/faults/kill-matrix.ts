@@ -3,6 +3,7 @@ import { dump } from './dump.ts';
 import { heldLife, strikeHolds } from './hold-matrix.ts';
 import { poolEnvironment } from './installation.ts';
 import { keptLife, strikeKept } from './keep-matrix.ts';
+import type { Target } from './kill.ts';
 import { hasViolations, type Matrix, type MatrixOptions, type MatrixReport, summarize } from './matrix.ts';
 import { createContext, type ScenarioContext } from './scenario-context.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -11,18 +12,14 @@ import {
   chooseMoment,
   type Measured,
   measurePhase,
+  PHASE_NAMES,
   type PhaseName,
   strike,
-  type Target,
+  UNMEASURED,
 } from './strikes.ts';
-
-/** With so few moments each is meant to meet an attempt, wherever in it, and one run is measured. */
-const FEW = 2;
 
 /** So that one is there already while the one that was claimed is replaced. */
 const SLOTS = 2;
-
-const isRough = ({ moments }: MatrixOptions) => Object.values(moments).every((count) => count <= FEW);
 
 /**
  * kill -9 at moments spread evenly over every operation that is asked for; afterwards everything must be as
@@ -30,36 +27,67 @@ const isRough = ({ moments }: MatrixOptions) => Object.values(moments).every((co
  */
 export async function runKillMatrix(options: MatrixOptions): Promise<MatrixReport> {
   const startedAt = Date.now();
-  const report: MatrixReport = { seconds: 0, measured: {}, summary: [], strikes: [], dumps: [] };
+  const report = newReport();
   // One installation for targets that take the host down, one for those that do not.
   for (const [role, targets] of [
     ['all', options.targets.filter((target) => target === 'everything')],
     ['api', options.targets.filter((target) => target !== 'everything')],
   ] as const) {
     if (targets.length === 0) continue;
-    const slots = claimLife(options.moments).length > 0 ? SLOTS : 0;
-    const context = await createContext(options.tools, { environment: poolEnvironment(slots) });
-    let isOver = false;
-    try {
-      await context.installation.startHost(role);
-      if (role === 'api') await context.installation.startWorker();
-      const workers = role === 'api' ? 1 : 0;
-      const fromAttempt = isRough(options);
-      await strikeAll(context, { ...options, targets, workers, fromAttempt }, report);
-      isOver = true;
-    } finally {
-      if (!isOver || hasViolations(report)) {
-        const snapshot = await takeSnapshot(context.installation, context.clouds).catch(() => null);
-        report.dumps.push(await dump(context.installation, { report, snapshot }));
-        options.say(`what was seen is in ${report.dumps.at(-1)}`);
-      }
-      await context.installation.stop();
-      await context.installation.remove();
-    }
+    const workers = role === 'api' ? 1 : 0;
+    const struck = { ...options, targets, workers, whenAtWork: false };
+    await onInstallation({ ...options, role }, [struck], report);
   }
   report.seconds = Math.round((Date.now() - startedAt) / 1000);
-  report.summary = summarize(report.strikes);
   return report;
+}
+
+/**
+ * kill -9 in the middle of each of these operations, wherever that is: nothing is measured before. One
+ * installation is enough for it: a host without a worker, and a worker beside it.
+ */
+export async function strikeAtWork(
+  cases: readonly Pick<MatrixOptions, 'targets' | 'moments'>[],
+  { tools, say }: Pick<MatrixOptions, 'tools' | 'say'>,
+): Promise<MatrixReport> {
+  const report = newReport();
+  const struck = cases.map((one) => ({ ...one, tools, say, workers: 1, whenAtWork: true }));
+  await onInstallation({ tools, say, role: 'api' }, struck, report);
+  return report;
+}
+
+const newReport = (): MatrixReport => ({
+  seconds: 0,
+  measured: {},
+  summary: [],
+  strikes: [],
+  dumps: [],
+});
+
+/** Strikes on an installation of its own, of whose state something is kept if anything is wrong. */
+async function onInstallation(
+  { role, tools, say }: { role: 'all' | 'api' } & Pick<MatrixOptions, 'tools' | 'say'>,
+  cases: readonly Matrix['options'][],
+  report: MatrixReport,
+): Promise<void> {
+  const slots = cases.some(({ moments }) => claimLife(moments).length > 0) ? SLOTS : 0;
+  const context = await createContext(tools, { environment: poolEnvironment(slots) });
+  let isOver = false;
+  try {
+    await context.installation.startHost(role);
+    if (role === 'api') await context.installation.startWorker();
+    for (const one of cases) if (!hasViolations(report)) await strikeAll(context, one, report);
+    isOver = true;
+  } finally {
+    if (!isOver || hasViolations(report)) {
+      const snapshot = await takeSnapshot(context.installation, context.clouds).catch(() => null);
+      report.dumps.push(await dump(context.installation, { report, snapshot }));
+      say(`what was seen is in ${report.dumps.at(-1)}`);
+    }
+    await context.installation.stop();
+    await context.installation.remove();
+  }
+  report.summary = summarize(report.strikes);
 }
 
 async function strikeAll(
@@ -67,10 +95,13 @@ async function strikeAll(
   options: Matrix['options'],
   report: MatrixReport,
 ): Promise<void> {
-  const measured = await measure(context, options);
+  // A new installation's demo order creates the foundation and warms everything up.
+  await checked(context, options);
+  const measured = options.whenAtWork ? unmeasured() : await measure(context, options);
   const lengths = Object.entries(measured).map(([phase, { lengthMs }]) => [phase, lengthMs] as const);
   report.measured[options.targets.join(' ')] = Object.fromEntries(lengths);
-  options.say(`without a fault: ${lengths.map(([phase, ms]) => `${phase} ${ms} ms`).join(', ')}`);
+  if (!options.whenAtWork)
+    options.say(`without a fault: ${lengths.map(([phase, ms]) => `${phase} ${ms} ms`).join(', ')}`);
   for (const target of options.targets) {
     const matrix = { context, options, measured, report };
     if ((options.moments.provision ?? 0) + (options.moments.destroy ?? 0) > 0)
@@ -82,13 +113,13 @@ async function strikeAll(
   }
 }
 
+const unmeasured = () => Object.fromEntries(PHASE_NAMES.map((phase) => [phase, UNMEASURED]));
+
 /** The faster of two runs: on a busy machine the slower one would put the last moments after the end. */
 async function measure(
   context: ScenarioContext,
   options: Matrix['options'],
 ): Promise<Partial<Record<PhaseName, Measured>>> {
-  // A new installation's demo order creates the foundation and warms everything up.
-  await checked(context, options);
   const claims = claimLife(options.moments);
   const isOnlyClaims = Object.entries(options.moments).every(
     ([phase, count]) => count === 0 || claims.some((claim) => claim === phase),
@@ -100,7 +131,7 @@ async function measure(
     ...claims.map((phase): PhaseName[] => [phase, 'destroy']),
   ];
   const quickest: Partial<Record<PhaseName, Measured>> = {};
-  for (const run of isRough(options) ? [1] : [1, 2])
+  for (const run of [1, 2])
     for (const [index, life] of lives.entries())
       for (const phase of life) {
         const agentId = `measured-${index}-${run}`;

@@ -3,11 +3,12 @@ import { ConfigError } from '../../src/config/config.ts';
 import { EnvironmentReader } from '../../src/config/environment-reader.ts';
 import { childEnvironment, useOwnEnvironment } from '../../src/config/process-environment.ts';
 import { errorMessage } from '../../src/errors.ts';
+import { TARGETS } from './kill.ts';
 import { runKillMatrix } from './kill-matrix.ts';
 import type { Violation } from './model.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { runScenarios } from './run-scenarios.ts';
-import { type PhaseName, TARGETS } from './strikes.ts';
+import type { PhaseName } from './strikes.ts';
 import { runSuite } from './suite.ts';
 import { runYear } from './year.ts';
 

@@ -1,5 +1,6 @@
+import type { Target } from './kill.ts';
 import type { ScenarioContext } from './scenario-context.ts';
-import type { Measured, PhaseName, Strike, StrikeOptions, Target } from './strikes.ts';
+import type { Measured, PhaseName, Strike, StrikeOptions } from './strikes.ts';
 
 export interface MatrixOptions {
   targets: readonly Target[];

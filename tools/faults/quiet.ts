@@ -75,7 +75,7 @@ export async function becomeQuiet(
 
 /** Slots that are being made or removed, that have not answered lately, or that a pool still lacks. */
 async function slotsOnTheirWay(
-  database: pg.Client,
+  database: pg.ClientBase,
   { resting, checkedSince }: { resting: number; checkedSince: Date },
 ): Promise<{ what: string }[]> {
   const { rows } = await database.query<{ what: string }>(

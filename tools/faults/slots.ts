@@ -20,7 +20,7 @@ export interface SlotRecord {
   release: string | null;
 }
 
-export async function readSlots(client: pg.Client): Promise<SlotRecord[]> {
+export async function readSlots(client: pg.ClientBase): Promise<SlotRecord[]> {
   const { rows } = await client.query<SlotRecord>(
     `select s.slot_id, s.status, s.agent_id, s.fingerprint, s.server_id, s.tailnet_ip, s.tailnet_node_id, s.error,
        (extract(epoch from s.claimed_at) * 1000)::float8 as claimed_at, s.served_at is not null as "isServed",

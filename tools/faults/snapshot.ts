@@ -86,26 +86,45 @@ export async function takeSnapshot(installation: Installation, clouds: Clouds): 
   return { ...rows, ...state, clouds: contents, tenants, children: installation.children() };
 }
 
-export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: 5_000,
-    query_timeout: 20_000,
-  });
-  client.on('error', () => {});
-  await client.connect();
+/** By address. What is asked again within a second finds the session that answered before. */
+const pools = new Map<string, pg.Pool>();
+
+/**
+ * Hands over a session. Most callers poll, and a session of its own for each look costs more than the look.
+ */
+export async function withClient<T>(url: string, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
+  const client = await poolOf(url).connect();
+  // After any failure it may be one of a server that was killed.
+  let isSound = false;
   try {
-    return await work(client);
+    const result = await work(client);
+    isSound = true;
+    return result;
   } finally {
-    await client.end().catch(() => {});
+    client.release(!isSound);
   }
 }
 
-async function readRows(client: pg.Client) {
+function poolOf(url: string): pg.Pool {
+  const known = pools.get(url);
+  if (known !== undefined) return known;
+  const pool = new pg.Pool({
+    connectionString: url,
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 20_000,
+    idleTimeoutMillis: 1_000,
+    allowExitOnIdle: true,
+  });
+  pool.on('error', () => {});
+  pools.set(url, pool);
+  return pool;
+}
+
+async function readRows(client: pg.ClientBase) {
   // One transaction, for a consistent view.
   await client.query('begin isolation level repeatable read read only');
   const rows = async <T>(text: string) => (await client.query(text)).rows as T[];
-  return {
+  const read = {
     agents: await rows<AgentRecord>(
       "select agent_id, status, health, server_id, tailnet_ip, tailnet_node_id, snapshot_id, error, inputs->>'configurationVersion' as release from agents",
     ),
@@ -126,12 +145,14 @@ async function readRows(client: pg.Client) {
     orders: await rows<Snapshot['orders'][number]>('select session_id, agent_id, attention from orders'),
     storedEvents: (await rows<{ id: string }>('select id from stripe_events')).map(({ id }) => id),
   };
+  await client.query('commit');
+  return read;
 }
 
 const OPERATIONS = `select operation_id, agent_id, kind, status, attempt, retry_count, lost_count, error, failed_step,
   worker_id, extract(epoch from run_after - now())::float as due_in from operations order by sequence`;
 
-async function readState(client: pg.Client) {
+async function readState(client: pg.ClientBase) {
   const state = await client.query<{ key: string; pending: number }>(
     `select key, coalesce(json_array_length(data->'checkpoint'->'latest'->'pending_operations'), 0) as pending
      from pulumi_state`,

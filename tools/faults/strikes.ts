@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { errorMessage } from '../../src/errors.ts';
-import { signal } from '../../src/processes/find.ts';
 import { checkHeld, guardData } from './held-data.ts';
 import { drillSnapshot, keepSnapshot, keptFor, lastDrill, revertAgent } from './kept-acts.ts';
+import { kill, type Target } from './kill.ts';
 import type { Violation } from './model.ts';
-import { CHILD_KINDS, type ChildKind } from './processes.ts';
+import { CHILD_KINDS, type Child, type ChildKind } from './processes.ts';
 import {
   beginAdoption,
   beginClaim,
@@ -20,9 +20,6 @@ import {
 } from './scenario-context.ts';
 import { withClient } from './snapshot.ts';
 import { until } from './until.ts';
-
-export const TARGETS = ['everything', 'worker', 'runner', 'cli', 'configure', 'ansible'] as const;
-export type Target = (typeof TARGETS)[number];
 
 interface Phase {
   request(context: ScenarioContext, agentId: string): Promise<unknown>;
@@ -72,8 +69,8 @@ export interface Strike {
 
 export interface StrikeOptions {
   workers: number;
-  /** Each moment is half as long and counts from the attempt's begin: a busy machine cannot shift it. */
-  fromAttempt: boolean;
+  /** Whether every operation is met when its attempt has started Pulumi, and nothing was measured. */
+  whenAtWork: boolean;
   say(line: string): void;
 }
 
@@ -84,6 +81,12 @@ export interface Measured {
   lengthMs: number;
   seen: Partial<Record<ChildKind, { firstMs: number; lastMs: number }>>;
 }
+
+/** What stands for a length where operations are met when they are at work. */
+export const UNMEASURED: Measured = {
+  lengthMs: 0,
+  seen: Object.fromEntries(CHILD_KINDS.map((kind) => [kind, { firstMs: 0, lastMs: 0 }])),
+};
 
 /** Runs an operation without a fault. @throws Error if it does not end as it should, or violates anything */
 export async function measurePhase(
@@ -121,7 +124,7 @@ function watch(context: ScenarioContext, agentId: string, phase: PhaseName): Pro
   });
 }
 
-async function isOver(client: pg.Client, agentId: string, phase: PhaseName): Promise<boolean> {
+async function isOver(client: pg.ClientBase, agentId: string, phase: PhaseName): Promise<boolean> {
   const { rows } = await client.query<{ status: string; last: string | null }>(
     `select status, case when $2::text is null
        then (select status from snapshot_drills where agent_id = $1 order by started_at desc limit 1)
@@ -163,18 +166,22 @@ export interface Aim {
 export async function strike(
   context: ScenarioContext,
   options: StrikeOptions,
-  { target, phase, agentId, atMs }: Aim,
+  { target, phase, agentId, atMs: plannedMs }: Aim,
 ): Promise<Strike> {
   const { request, wanted, keepsData } = PHASES[phase];
   const before = await (phase === 'revert' ? keptFor : readAgent)(context, agentId);
+  const role = context.installation.host.role === 'all' ? 'all' : 'api';
   const guard = keepsData ? guardData(context, agentId) : undefined;
+  const requestedAt = performance.now();
   await request(context, agentId);
-  if (options.fromAttempt) await attemptBegins(context, agentId, phase);
-  await sleep(options.fromAttempt ? atMs / 2 : atMs);
+  if (options.whenAtWork) await untilAtWork(context, agentId, phase);
+  else await sleep(plannedMs);
   const struckAt = new Date();
-  const hit = await kill(context, target);
+  const atMs = Math.round(performance.now() - requestedAt);
+  const hit = await kill(context, target, options.whenAtWork ? 60_000 : 3_000);
   const killedAt = performance.now();
-  if (target === 'everything') await context.installation.startHost('all');
+  // Its workers are started where quiet is waited for.
+  if (target === 'everything') await context.installation.startHost(role);
   if (target === 'worker') await context.installation.startWorker();
   const violations = await checked(context, options);
   const recoverySeconds = Math.round((performance.now() - killedAt) / 100) / 10;
@@ -204,34 +211,17 @@ const lastRun = (
 const lastOperation = async (context: ScenarioContext, agentId: string, phase: PhaseName) =>
   (await readOperations(context, agentId)).findLast(({ kind }) => kind === kindOf(phase));
 
-async function attemptBegins(context: ScenarioContext, agentId: string, phase: PhaseName): Promise<void> {
-  await until(`the ${phase} of ${agentId} is under way`, LIMIT_SECONDS, attempted, 20);
+/** Waits until the operation's CLI runs, or until it is over: a claim may be before anything is seen. */
+async function untilAtWork(context: ScenarioContext, agentId: string, phase: PhaseName): Promise<void> {
+  if (kindOf(phase) === null) return;
+  const isOfAgent = ({ attempt }: Child) => attempt?.startsWith(`${agentId}:`) === true;
+  await until(`the ${phase} of ${agentId} is at work`, LIMIT_SECONDS, atWork, 20);
 
-  // A claim may be over before it is seen at work.
-  async function attempted() {
-    if (kindOf(phase) === null) return true;
+  async function atWork() {
     const operation = await lastOperation(context, agentId, phase);
-    return operation !== undefined && operation.status !== 'queued';
+    if (operation === undefined || operation.status === 'queued') return false;
+    return operation.status !== 'active' || context.installation.children({ kind: 'cli' }).some(isOfAgent);
   }
-}
-
-/** Kills a child as soon as there is one; of short-lived kinds there may be none at the moment. */
-async function kill(context: ScenarioContext, target: Target): Promise<boolean> {
-  if (target === 'everything') {
-    await context.installation.killEverything();
-    return true;
-  }
-  if (target === 'worker') {
-    await context.installation.workers[0]!.kill();
-    return true;
-  }
-  for (const deadline = Date.now() + 3_000; Date.now() < deadline; await sleep(10)) {
-    const [child] = context.installation.children({ kind: target });
-    if (child === undefined) continue;
-    signal(child.pid, 'SIGKILL');
-    return true;
-  }
-  return false;
 }
 
 /** Waits for quiet and checks all invariants; what does not come to rest violates one too. */

@@ -51,7 +51,7 @@ export async function readRecord({ file }: Installation, afterHarm: number): Pro
   });
 }
 
-const rows = async <T>(client: pg.Client, text: string, values: unknown[] = []) =>
+const rows = async <T>(client: pg.ClientBase, text: string, values: unknown[] = []) =>
   (await client.query(text, values)).rows as T[];
 
 /**

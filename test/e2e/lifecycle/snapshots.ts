@@ -18,8 +18,6 @@ export interface Kept {
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
-/** What only workers do is the same with either executor, and waits for them. */
-const isLocal = process.env.AGENT_STACKS_E2E_EXECUTOR !== 'github-actions';
 
 interface Row {
   snapshotId: string;
@@ -71,11 +69,6 @@ export function testSnapshots(get: () => Kept): void {
     skip,
   }) => {
     const kept = get();
-    if (!isLocal) {
-      await kept.agents('snapshots', 'make', kept.agentId);
-      expect(await rowsOf(kept)).toMatchObject([{ why: 'by-hand', status: 'available' }]);
-      return;
-    }
     const first = await nextScheduled(kept);
     const second = await nextScheduled(kept);
     expect([first.why, second.why]).toEqual(['scheduled', 'scheduled']);
@@ -87,14 +80,13 @@ export function testSnapshots(get: () => Kept): void {
     await expectCounted(kept, skip);
   }, 300_000);
 
-  if (isLocal)
-    it('a drill makes a server from its snapshot, and removes it', async ({ skip }) => {
-      const kept = get();
-      expect(await kept.agents('snapshots', 'drill', kept.agentId)).toContain('It succeeded.');
-      const [drill] = (await kept.installation.ask('/api/snapshot-drills')).body.items;
-      expect(drill).toMatchObject({ agentId: kept.agentId, status: 'succeeded', error: null });
-      await expectCounted(kept, skip);
-    }, 120_000);
+  it('a drill makes a server from its snapshot, and removes it', async ({ skip }) => {
+    const kept = get();
+    expect(await kept.agents('snapshots', 'drill', kept.agentId)).toContain('It succeeded.');
+    const [drill] = (await kept.installation.ask('/api/snapshot-drills')).body.items;
+    expect(drill).toMatchObject({ agentId: kept.agentId, status: 'succeeded', error: null });
+    await expectCounted(kept, skip);
+  }, 120_000);
 
   it('is put back to its snapshot: another server with its disk, name and device', async ({ skip }) => {
     const kept = get();
