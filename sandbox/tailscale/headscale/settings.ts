@@ -17,9 +17,9 @@ const STUN_PORT = 3478;
 
 /**
  * Returns headscale's configuration (JSON is YAML). It makes no outside connections: only its own relay, no
- * update check, no log collection, no name servers. It announces devices to each other soon, while the defaults
- * batch changes for most of a second. Both times are how often it wakes up for nothing too: with a tenth of
- * them an idle headscale takes four times the processor time, a hundredth of a core.
+ * update check, no log collection, no name servers. It announces devices to each other soon, while the
+ * defaults batch changes for most of a second. Both times of `tuning` are also how often it wakes up for
+ * nothing: at a fifth of them, an idle headscale takes four times the processor time.
  */
 export function toHeadscaleSettings({ dir, socket, address, port }: HeadscaleLocation) {
   return {
