@@ -84,6 +84,8 @@ export interface Installation {
   npm(words: string[], variables?: NodeJS.ProcessEnv): Promise<Outcome>;
   /** The same without npm, which takes as long to start as what it runs. */
   run(words: string[], variables?: NodeJS.ProcessEnv): Promise<Outcome>;
+  /** Runs an operator's command in this process, where a process of its own is not the point. */
+  agents(...words: string[]): Promise<Outcome>;
   /** Returns the agent once it has that status. Throws at once if it has failed instead. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   untilAgent(agentId: string, status: string, withinSeconds?: number): Promise<any>;
@@ -242,6 +244,11 @@ function doors(site: Site, connection: SandboxFile, url: string) {
         cwd: ROOT,
         env: { ...site.environment, ...variables },
       });
+    },
+    agents: async (...words: string[]) => {
+      // Most tests run none, and the commands are much code.
+      const { runOperatorCommand } = await import('./operator-command.ts');
+      return runOperatorCommand(site.environment, words);
     },
     untilAgent: async (agentId: string, status: string, withinSeconds = 90) => {
       let last: { status: number; body: Record<string, unknown> } | undefined;
