@@ -10,7 +10,8 @@ let site: Site;
 let installation: Installation;
 let before: Awaited<ReturnType<typeof listHoldings>>;
 beforeAll(async () => {
-  site = await makeSite({ POOL: 'eu-west/starter=1', EXECUTOR: 'local' });
+  // One operation at a time: an engine process takes as long to start as several operations.
+  site = await makeSite({ POOL: 'eu-west/starter=1', EXECUTOR: 'local', WORKER_CONCURRENCY: '1' });
   site.environment.BACKUP_TO = join(site.dataDir, 'kept');
   installation = await startInstallation(site);
 }, 180_000);

@@ -9,9 +9,13 @@ import { testVanishedDevice } from './one-installation/vanished-device.ts';
 // The start of an installation takes as long as several agents, so these suites take turns in one.
 let installation: Installation;
 
-useInstallation((started) => {
-  installation = started;
-});
+useInstallation(
+  (started) => {
+    installation = started;
+  },
+  // One engine process is enough for suites that do one thing after another.
+  { WORKER_CONCURRENCY: '1' },
+);
 
 const get = () => installation;
 

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createVault } from '../../src/agents/secrets.ts';
 import { Secret } from '../../src/secret.ts';
 import { orderFault } from '../support/clouds.ts';
-import type { Outcome } from '../support/commands.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import {
   addSecretProbes,
@@ -47,13 +46,15 @@ beforeAll(async () => {
     ['pulumi', '--', 'stack', 'export', '-s', `agent-${agentId}`],
     ['pulumi', '--', 'preview', '-s', `agent-${agentId}`, '--diff'],
     ['agents', '--', 'logs', agentId, '--json'],
-  ])
-    keepOutput(words, await installation.run(words));
-  for (const words of [
-    ['refresh', agentId, '--wait'],
-    ['destroy', failingId, '--yes', '--wait'],
-  ])
-    keepOutput(words, await installation.agents(...words));
+    ['agents', '--', 'refresh', agentId, '--wait'],
+    ['agents', '--', 'destroy', failingId, '--yes', '--wait'],
+  ]) {
+    const waits = words.includes('--wait');
+    const outcome = await (waits ? installation.agents(...words.slice(2)) : installation.run(words));
+    const { code, stdout, stderr } = outcome;
+    expect(`${words.join(' ')}: ${code}${code === 0 ? '' : stderr}`).toBe(`${words.join(' ')}: 0`);
+    said.push({ where: `npm run ${words.join(' ')}`, text: stdout + stderr });
+  }
 }, 600_000);
 
 afterAll(async () => {
@@ -61,12 +62,6 @@ afterAll(async () => {
   await installation?.stop();
   await site?.remove();
 }, 90_000);
-
-function keepOutput(words: string[], { code, stdout, stderr }: Outcome): void {
-  const where = words.join(' ');
-  expect(`${where}: ${code}${code === 0 ? '' : stderr}`).toBe(`${where}: 0`);
-  said.push({ where, text: stdout + stderr });
-}
 
 async function collectSecrets(): Promise<void> {
   const { sandboxTokens, ...secrets } = JSON.parse(readFileSync(join(site.dataDir, 'secrets.json'), 'utf8'));
@@ -83,7 +78,7 @@ async function collectSecrets(): Promise<void> {
     for (const name of ['sshPrivateKey', 'hostPrivateKey', 'nextHostPrivateKey'] as const)
       addSecretProbes(probes, `${name} of ${id}`, keys[name]);
     const words = ['pulumi', '--', 'stack', 'export', '-s', `agent-${id}`, '--show-secrets'];
-    const key = /tskey-auth-[\w-]+/.exec((await installation.run(words)).stdout)?.[0];
+    const key = /tskey-auth-[\w-]+/.exec((await installation.npm(words)).stdout)?.[0];
     addSecretProbes(probes, `the tailnet key of ${id}`, key ?? '');
   }
   for (const url of watch.environments.get('PULUMI_BACKEND_URL') ?? [])

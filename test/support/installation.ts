@@ -4,13 +4,13 @@ import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import pg from 'pg';
 import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { recordAnswers } from './answer-records.ts';
 import { createEnvironment, type Outcome, runToEnd } from './commands.ts';
 import { eventually } from './eventually.ts';
 import { untilAllExited } from './installation-processes.ts';
 import { memoryFolder } from './memory-folder.ts';
+import { query } from './query.ts';
 import { deliver, type SignOptions } from './stripe-events.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -273,14 +273,4 @@ function databaseUrl(connection: SandboxFile, database: 'agents' | 'pulumi' | 's
   url.search = '';
   if (database === 'sandbox') url.pathname = url.pathname.replace(/pulumi$/, 'sandbox');
   return url.href;
-}
-
-async function query(connectionString: string, sql: string, parameters: unknown[]): Promise<unknown[]> {
-  const client = new pg.Client({ connectionString });
-  await client.connect();
-  try {
-    return (await client.query(sql, parameters)).rows;
-  } finally {
-    await client.end();
-  }
 }
