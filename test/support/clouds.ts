@@ -1,5 +1,5 @@
 import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
-import { query } from './query.ts';
+import { query } from './database-query.ts';
 
 /**
  * One agent's resources in the clouds, by name and labels, read over the APIs as any third party would. What

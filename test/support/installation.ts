@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url';
 import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { recordAnswers } from './answer-records.ts';
 import { createEnvironment, type Outcome, runToEnd } from './commands.ts';
+import { query } from './database-query.ts';
 import { eventually } from './eventually.ts';
 import { untilAllExited } from './installation-processes.ts';
 import { memoryFolder } from './memory-folder.ts';
-import { query } from './query.ts';
 import { deliver, type SignOptions } from './stripe-events.ts';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));

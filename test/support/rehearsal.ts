@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createEnvironment } from './commands.ts';
+import { query } from './database-query.ts';
 import { eventually } from './eventually.ts';
 import { type Installation, makeSite, type Site, type StartCommand, startCommand } from './installation.ts';
-import { query } from './query.ts';
 import { deliver } from './stripe-events.ts';
 
 const START_SECONDS = 120;
