@@ -94,12 +94,30 @@ function administrationKey(
     },
     {
       ...hetzner,
-      ignoreChanges: ['labels'],
+      // The key under this name is the agent's for its whole life. Whoever has put it there again may have
+      // given it a comment, which the official provider takes for another key.
+      ignoreChanges: ['labels', 'publicKey'],
       customTimeouts: ONE_CALL,
       ...(found.sshKeyId === undefined ? {} : { import: found.sshKeyId }),
     },
   );
 }
+
+/**
+ * User data, keys and image matter only at creation; a change must not replace a customer's server. The
+ * service restores its own labels and keeps foreign ones. People enable backups and protection, and put
+ * servers into placement groups: a refresh records it, and an update must not undo it.
+ */
+const IGNORED_OF_SERVER = [
+  'userData',
+  'sshKeys',
+  'image',
+  'labels',
+  'backups',
+  'deleteProtection',
+  'rebuildProtection',
+  'placementGroupId',
+];
 
 function agentServer(
   inputs: AgentInputs,
@@ -124,18 +142,7 @@ function agentServer(
     },
     {
       ...hetzner,
-      // User data, keys and image matter only at creation; a change must not replace a customer's server. The
-      // service restores its own labels and keeps foreign ones. People enable backups and protection: a
-      // refresh records them, and an update must not disable them.
-      ignoreChanges: [
-        'userData',
-        'sshKeys',
-        'image',
-        'labels',
-        'backups',
-        'deleteProtection',
-        'rebuildProtection',
-      ],
+      ignoreChanges: IGNORED_OF_SERVER,
       customTimeouts: { create: createTimeout, update: '10m', delete: '10m' },
       ...(found.serverId === undefined ? {} : { import: found.serverId }),
     },

@@ -11,6 +11,7 @@ import { logRefusal, toRefusal } from '../http/problem.ts';
 import { findRequestable, leastRoleFor, type Requestable } from '../operations/registry.ts';
 import { requestOperation } from '../operations/requests.ts';
 import { retryLatest } from '../operations/retry-latest.ts';
+import { addAbandonRoutes } from './abandon-routes.ts';
 import { showAgent } from './agent/agent-route.ts';
 import { showAgents } from './agents/agents-route.ts';
 import { addBulkRoutes } from './agents/bulk-routes.ts';
@@ -74,6 +75,7 @@ export function createDashboard(
   addOperationRoutes(router, deps, guards);
   addPeopleRoutes(router, deps, guards);
   addHoldRoutes(router, deps, guards);
+  addAbandonRoutes(router, deps, guards);
   router.get('/agents/:agentId/:kind', reads, confirm(deps));
   router.post('/agents/:agentId/retry', guards.least('operator'), form, retry(deps));
   router.post('/agents/:agentId/:kind', guards.least('support'), form, ask(deps));

@@ -76,7 +76,7 @@ const SUPPLY_CURE =
 const ACCESS_CURE =
   'Run the script of its log (npm run agents -- logs) on the server, as root: it lets the service in. If it is not to be adopted, press Cancel. It ends by itself after a day.';
 const GIVE_BACK_CURE =
-  'It is tried again by itself: mend the cause. If the service will not get into the server any more, give up what is left on it: npm run agents -- abandon <agent>. docs/adopting.md says what that leaves.';
+  'It is tried again by itself: mend the cause. If the service will not get into the server any more, press Abandon (npm run agents -- abandon <agent>), which gives up what is left on it. docs/adopting.md says what that leaves.';
 const WORKER_CURE =
   'Start one: npm start -- --role worker, or restart the service. The end of its log says why the last one stopped.';
 const POOL_CURE =

@@ -1,8 +1,11 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { recordResources } from '../../src/agents/stack-resources.ts';
+import { getAgent } from '../../src/agents/store.ts';
+import { jsonText } from '../../src/database/storable.ts';
 import { startService, type TestService } from '../support/http-service.ts';
 import { finishProvision } from '../support/operation-progress.ts';
+import { addPerson } from '../support/people.ts';
 
 let service: TestService;
 beforeAll(async () => {
@@ -157,4 +160,41 @@ test('the states over time are drawn and counted, and who asked for what is said
   expect(markup).toMatch(/State over time[\s\S]*<rect class="good"[\s\S]*Running \d/);
   expect(markup).toMatch(/Earlier operations[\s\S]*Provision<\/a>[\s\S]*operator/);
   expect(markup).not.toMatch(/ style="|<script(?![^>]* src=)/);
+});
+
+const INPUTS = { serverName: 'srv-1', serverType: 'cx23', image: 'debian-12', location: 'fsn1' };
+const ADOPTING = {
+  serverId: '77',
+  ipv4: '203.0.113.7',
+  hostPublicKey: `ssh-ed25519 ${'A'.repeat(68)}`,
+  before: { name: 'web1', labels: {} },
+};
+
+test('a server that is given back can be abandoned by an admin, and by nobody else', async () => {
+  const { agentId } = await running();
+  expect(await page(agentId)).not.toContain('Abandon');
+  await service.database
+    .updateTable('agents')
+    .set({
+      status: 'failed',
+      error: 'The server did not join',
+      secrets: Buffer.from('sealed'),
+      inputs: jsonText({ ...INPUTS, project: 'default', adopting: ADOPTING }),
+    })
+    .where('agent_id', '=', agentId)
+    .execute();
+  expect(await page(agentId)).toContain(`href="/agents/${agentId}/abandon"`);
+  expect(await page(`${agentId}/abandon`)).toContain('Nothing of the server is deleted.');
+  const answer = await service.ask(`/agents/${agentId}/abandon`, { method: 'POST', redirect: 'manual' });
+  expect(answer.status).toBe(303);
+  const { token } = await addPerson(service, 'olga', 'operator');
+  const asOperator = (path: string, method: 'GET' | 'POST' = 'GET') =>
+    service.ask(path, { method, headers: { authorization: `Bearer ${token}` } });
+  const { status } = await asOperator(`/agents/${agentId}/abandon`, 'POST');
+  expect(status).toBe(403);
+  expect(reasons(await (await asOperator(`/agents/${agentId}`)).text())).toMatchObject({
+    Abandon: 'It needs the role admin.',
+  });
+  const { inputs } = await getAgent(service.database, agentId);
+  expect(inputs?.adopting?.isAbandoned).toBe(true);
 });

@@ -9,6 +9,7 @@ import {
   RetryableError,
   ShortageError,
 } from '../../src/errors.ts';
+import { presentAgent } from '../../src/http/agents/agent-json.ts';
 import { requestAbandonment } from '../../src/operations/abandon-adoption.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
 import { operationDefinitions } from '../../src/operations/registry.ts';
@@ -290,7 +291,13 @@ describe('while what is on the server cannot be undone,', () => {
     expect(await fail(own, AWAY)).toBe('failed');
     const [item] = await listAttention(at.database, { limit: 5 });
     expect(item).toMatchObject({ class: 'failed', agentId: 'ada', cause: expect.stringMatching(/away/) });
-    expect(item?.cure).toMatch(/agents -- abandon/);
+    expect(item?.cure).toMatch(/press Abandon .*agents -- abandon/);
+    const told = presentAgent(await getAgent(at.database, 'ada'), { holds: [], subscription: undefined });
+    // Nobody is billed for it but its owner.
+    expect(told.error).toMatch(
+      kind === 'destroy' ? /away/ : /\nThe server could not be given back whole yet: away/,
+    );
+    expect(told.error).not.toMatch(/billed/);
     const abandon = () =>
       at.database
         .transaction()

@@ -182,9 +182,11 @@ describe('an agent’s stack', () => {
       firewallIds: [77],
       sshKeys: ['7'],
     });
-    const theirs = ['backups', 'deleteProtection', 'rebuildProtection'];
+    const theirs = ['backups', 'deleteProtection', 'placementGroupId', 'rebuildProtection'];
     expect(server.ignored.sort()).toEqual([...theirs, 'image', 'labels', 'sshKeys', 'userData'].sort());
     expect(server.createTimeout).toBe('10m');
+    // The same key with another comment is another one to the official provider.
+    expect(of(':SshKey').ignored.sort()).toEqual(['labels', 'publicKey']);
   });
 
   test('sends user data to the engine as a secret, with the key and the hostname in it', async () => {

@@ -14,6 +14,7 @@ export const serverFields: Fields = {
   labels: { kind: 'map' },
   firewallIds: { kind: 'set', computed: true, same: sameFirewalls },
   publicNets: { kind: 'set', computed: true, same: samePublicNets },
+  placementGroupId: { kind: 'number' },
   keepDisk: flag(),
   allowDeprecatedImages: flag(),
   backups: flag(),
@@ -105,6 +106,7 @@ function liveState(server: Properties, wantedImage: unknown): Properties {
     deleteProtection: record(server.protection).delete === true,
     rebuildProtection: record(server.protection).rebuild === true,
     primaryDiskSize: server.primary_disk_size,
+    ...(isRecord(server.placement_group) && { placementGroupId: server.placement_group.id }),
   };
 }
 
@@ -129,8 +131,8 @@ export function serverInputs(state: Properties, inputs: Properties): Properties 
   if (inputs.firewallIds !== undefined && sameFirewalls(state.firewallIds, inputs.firewallIds)) {
     live.firewallIds = inputs.firewallIds;
   }
-  for (const name of ['deleteProtection', 'rebuildProtection']) {
-    if (state[name] === true || inputs[name] !== undefined) live[name] = state[name];
+  for (const name of ['deleteProtection', 'rebuildProtection', 'placementGroupId']) {
+    if (state[name] || inputs[name] !== undefined) live[name] = state[name];
   }
   return live;
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { addName, changedNames, compareFields, diffNamed, type Fields } from '../fields.ts';
 import type { Resource } from '../resource.ts';
 import { isRecord, type Properties, UNKNOWN_VALUE } from '../values.ts';
@@ -6,7 +5,7 @@ import { type HcloudClient, HcloudError, named } from './client.ts';
 
 const fields: Fields = {
   name: { kind: 'text' },
-  publicKey: { kind: 'text', replaces: true, same: samePublicKey },
+  publicKey: { kind: 'text', replaces: true },
   labels: { kind: 'map' },
 };
 
@@ -29,7 +28,7 @@ export const sshKey: Resource<HcloudClient> = {
     const answer = await named('readSshKey', () => client.find(`/ssh_keys/${id}`, signal));
     if (!answer) return undefined;
     const state = toState(answer.ssh_key);
-    const live = { name: state.name, publicKey: publicKeyInput(inputs, state), labels: state.labels };
+    const live = { name: state.name, publicKey: state.publicKey, labels: state.labels };
     return { id, state, inputs: { ...inputs, ...live } };
   },
   async update(client, id, change, { signal }) {
@@ -59,25 +58,4 @@ function toState(key: unknown): Properties {
     publicKey: key.public_key,
     labels: key.labels ?? {},
   };
-}
-
-/** Keeps the program's text as long as it is the same key: only its comment may differ. */
-function publicKeyInput(inputs: Properties, state: Properties): unknown {
-  const given = inputs.publicKey;
-  return given !== undefined && samePublicKey(state.publicKey, given, state) ? given : state.publicKey;
-}
-
-/** Whether two texts have the same fingerprint: their comments may differ. */
-function samePublicKey(recorded: unknown, wanted: unknown, state: Properties): boolean {
-  if (String(recorded ?? '').trim() === String(wanted ?? '').trim()) return true;
-  return (
-    typeof wanted === 'string' && Boolean(state.fingerprint) && md5Fingerprint(wanted) === state.fingerprint
-  );
-}
-
-function md5Fingerprint(publicKey: string): string | undefined {
-  const [, encoded] = /^\S+\s+(\S+)/.exec(publicKey.trim()) ?? [];
-  if (encoded === undefined) return undefined;
-  const digest = createHash('md5').update(Buffer.from(encoded, 'base64')).digest('hex');
-  return digest.match(/../g)!.join(':');
 }

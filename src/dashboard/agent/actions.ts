@@ -18,6 +18,8 @@ export interface Actions {
   retryable: Retryable | undefined;
   unfinished: readonly OperationRow[];
   snapshots: readonly AgentSnapshotRow[];
+  /** Its server was made by hand, and is being given back. */
+  isGivenBack: boolean;
   /** Whose page it is. */
   role: Role;
 }
@@ -41,7 +43,7 @@ const NOTHING: Record<Role, string> = {
 /** Renders everything that can be done to an agent: what it does, or why it is not possible now. */
 export function actionsSection(actions: Actions): Html {
   const { retryable, role } = actions;
-  const choices = [...operationChoices(actions), ...holdChoices(actions)];
+  const choices = [...operationChoices(actions), ...holdChoices(actions), ...giveBackChoices(actions)];
   const possible = choices.filter(({ why }) => why === undefined);
   const impossible = choices.filter(({ why }) => why !== undefined);
   return html`<h2>Actions</h2>
@@ -96,6 +98,20 @@ function holdChoices({ agent, role }: Actions): Choice[] {
         ? 'Allows it to be destroyed again.'
         : 'Keeps everybody from destroying it, the service included.',
       why,
+    },
+  ];
+}
+
+/** Only agents that were to run on a server made by hand ever have it. */
+function giveBackChoices({ agent: { agentId }, isGivenBack, role }: Actions): Choice[] {
+  if (!isGivenBack) return [];
+  const name = html`<span class="visually-hidden"> the server of ${agentId}</span>`;
+  return [
+    {
+      verb: 'abandon',
+      control: html`<a class="button" id="abandon-${agentId}" href="/agents/${agentId}/abandon">Abandon${name}</a>`,
+      text: 'Gives up what could not be undone on the server that it was to adopt.',
+      why: whyNotYours(role, 'admin'),
     },
   ];
 }

@@ -3,10 +3,12 @@ import { listChanges } from '../../agents/changes.ts';
 import { findReceipt } from '../../agents/receipts.ts';
 import { listSnapshots } from '../../agents/snapshots.ts';
 import { readResources } from '../../agents/stack-resources.ts';
+import { getAgent } from '../../agents/store.ts';
 import { findAskers, listAudit } from '../../audit/listing.ts';
 import { findAgentJson } from '../../http/agents/present-agents.ts';
 import type { HttpDeps } from '../../http/deps.ts';
 import { presentOperations } from '../../http/operations/present-operations.ts';
+import { whyNotAbandoned } from '../../operations/abandon-adoption.ts';
 import type { OperationRow } from '../../operations/claims.ts';
 import { readLogWindow } from '../../operations/events/log-page.ts';
 import { readLedger } from '../../operations/ledger.ts';
@@ -56,22 +58,35 @@ export function showAgent(deps: HttpDeps): RequestHandler {
 
 async function readMore({ database }: HttpDeps, agentId: string, earlier: readonly OperationRow[]) {
   const ids = earlier.map((row) => row.operation_id);
-  const [operations, askers, unfinished, changes, resources, snapshots, findings, history, receipt, ledger] =
-    await Promise.all([
-      presentOperations(database, earlier),
-      findAskers(database, agentId, ids),
-      listUnfinished(database, agentId),
-      listChanges(database, { agentId, limit: CHANGES_SHOWN }),
-      readResources(database, agentId),
-      listSnapshots(database, agentId),
-      listFindingsOf(database, agentId),
-      listAudit(database, { agentId, limit: HISTORY_SHOWN }),
-      findReceipt(database, agentId),
-      readLedger(database, agentId),
-    ]);
+  const [
+    operations,
+    askers,
+    unfinished,
+    changes,
+    resources,
+    snapshots,
+    findings,
+    history,
+    receipt,
+    ledger,
+    row,
+  ] = await Promise.all([
+    presentOperations(database, earlier),
+    findAskers(database, agentId, ids),
+    listUnfinished(database, agentId),
+    listChanges(database, { agentId, limit: CHANGES_SHOWN }),
+    readResources(database, agentId),
+    listSnapshots(database, agentId),
+    listFindingsOf(database, agentId),
+    listAudit(database, { agentId, limit: HISTORY_SHOWN }),
+    findReceipt(database, agentId),
+    readLedger(database, agentId),
+    getAgent(database, agentId),
+  ]);
   return {
     ...{ earlier: operations, askers, unfinished, changes, resources },
     ...{ snapshots, findings, history, receipt, ledger },
+    isGivenBack: whyNotAbandoned(row) === undefined,
   };
 }
 

@@ -74,8 +74,10 @@ export const agentJson = z
 export type AgentJson = z.input<typeof agentJson>;
 
 /** The error to show: if the rollback failed too, resources may still be billed. */
-function toErrorText({ status, error, rollback_error: rollbackError }: AgentRow): string | null {
+function toErrorText({ status, error, rollback_error: rollbackError, inputs }: AgentRow): string | null {
   if (status !== 'failed' || rollbackError === null) return error;
+  if (inputs?.adopting !== undefined)
+    return `${error}\nThe server could not be given back whole yet: ${rollbackError}. It is tried again every ten minutes.`;
   return `${error}\nSome of its resources could not be removed and may be billed: ${rollbackError}. The rollback is retried every ten minutes.`;
 }
 

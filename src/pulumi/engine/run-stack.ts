@@ -1,9 +1,8 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import * as pulumi from '@pulumi/pulumi';
-import { LocalWorkspace, PulumiCommand, Stack } from '@pulumi/pulumi/automation/index.js';
-import semver from 'semver';
+import { LocalWorkspace, Stack } from '@pulumi/pulumi/automation/index.js';
 import { isConfigurationCommand } from '../../../stacks/configuration.ts';
 import { createProgram, type StackProgram } from '../../../stacks/program.ts';
 import { pulumiError, StackExistsError, StackNotFoundError } from '../errors.ts';
@@ -11,13 +10,10 @@ import { assertOnlyImports } from './assert-only-imports.ts';
 import { toProgress } from './engine-events.ts';
 import { collectResources } from './found-resources.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
-import { moveSecrets, type RunCommand } from './move-secrets.ts';
+import { moveSecrets } from './move-secrets.ts';
+import { type CountingCommand, countingCommand, openCommand, type PulumiProgram } from './pulumi-command.ts';
 
-export interface EngineSettings {
-  /** Path of the Pulumi CLI; unset: the one on the PATH. */
-  pulumi?: string;
-  /** The CLI's version, as an engine process with the same CLI has found it; unset: the CLI is asked. */
-  pulumiVersion?: string;
+export interface EngineSettings extends PulumiProgram {
   /** A `ProviderModule` that serves the providers in this process; unset: the CLI finds plugins by itself. */
   providerHost?: string;
   /** Parent folder of the runs' work folders; unset: the system's temporary folder. */
@@ -76,15 +72,6 @@ export async function openSdk(
       }
     },
   };
-}
-
-/** A version that is known already spares a process of the CLI, half of an engine process's start. */
-async function openCommand({ pulumi: path, pulumiVersion }: EngineSettings): Promise<PulumiCommand> {
-  if (pulumiVersion !== undefined) {
-    const Command = PulumiCommand as unknown as CommandConstructor;
-    return new Command(path ?? 'pulumi', new semver.SemVer(pulumiVersion));
-  }
-  return PulumiCommand.get(path === undefined ? {} : { root: dirname(dirname(path)) });
 }
 
 /**
@@ -236,30 +223,3 @@ async function runVerb(task: StackTask, stack: Stack, options: RunOptions): Prom
 
 const keyUrn = (stackName: string) =>
   `urn:pulumi:${stackName}::${PROJECT.name}::tailscale:index/tailnetKey:TailnetKey::tailnet-key`;
-
-/** The SDK's types hide the constructor, and offer nothing else that does not ask the CLI. */
-type CommandConstructor = new (path: string, version: semver.SemVer) => PulumiCommand;
-/** The SDK's types hide `run`, though every workspace calls it. */
-type RunnableCommand = PulumiCommand & { run: RunCommand };
-type CountingCommand = RunnableCommand & { count(): number };
-
-/**
- * Wraps the command to count its processes. A destroy also removes the emptied stack in the same process. A
- * new stack is not selected: for each temporary work folder, the CLI would leave a file with the backend's
- * address and password in its home folder.
- */
-function countingCommand(command: PulumiCommand): CountingCommand {
-  let count = 0;
-  const run: RunCommand = (args, cwd, ...rest) => {
-    count += 1;
-    return (command as RunnableCommand).run([...args, ...extraOptions(args)], cwd, ...rest);
-  };
-  return Object.assign(Object.create(command) as PulumiCommand, { run, count: () => count });
-}
-
-function extraOptions([verb, subverb]: string[]): string[] {
-  // Plugins are served by this process or installed, so the CLI need not look for them.
-  if (verb === 'destroy') return ['--remove', '--skip-plugin-pre-install'];
-  if (verb === 'up' || verb === 'refresh' || verb === 'preview') return ['--skip-plugin-pre-install'];
-  return verb === 'stack' && subverb === 'init' ? ['--no-select'] : [];
-}

@@ -80,9 +80,12 @@ export async function seedOfKey(parts: RunbookParts, program: AgentProgram): Pro
   return toSeed(program, { tailnetKeyId: await findKeyId(parts, program), serverId: undefined });
 }
 
-/** Tailscale forgets keys that were used up; their ids mean nothing then. */
+/**
+ * Tailscale forgets keys that were used up. What stands for such a one has the form of its ids, so that it is
+ * asked for and deleted like any key that is gone.
+ */
 async function findKeyId({ tailscale }: RunbookParts, { inputs }: AgentProgram): Promise<string> {
   const description = `${toServerName(inputs)} ${inputs.keyGeneration}`;
   const keys = await tailscale.listKeys();
-  return keys.find((one) => one.description === description)?.id ?? `forgotten-${inputs.keyGeneration}`;
+  return keys.find((one) => one.description === description)?.id ?? `kForgotten${inputs.keyGeneration}CNTRL`;
 }

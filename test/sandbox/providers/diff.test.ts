@@ -101,8 +101,7 @@ const keyRecorded = {
 
 test.each<[string, Properties, string[]]>([
   ['nothing', {}, []],
-  ['line end', { publicKey: `${publicKey} one\n` }, []],
-  ['another comment', { publicKey: `${publicKey} two` }, []],
+  ['another comment', { publicKey: `${publicKey} two` }, ['+-publicKey', 'delete first']],
   ['name', { name: 'other' }, ['~name']],
   ['labels', { labels: { a: 'b' } }, ['~labels.a']],
   [

@@ -191,6 +191,19 @@ test('a read without state, as for an import, returns inputs without a diff', as
   expect(server.diff({ oldInputs: read.inputs, state: read.state, inputs: wanted }).changes).toEqual([]);
 });
 
+test('a placement group that a person has put it into is read, and is a change unless it is ignored', async () => {
+  const { hetzner, client } = await setup();
+  await using _ = hetzner;
+  const { id, state } = await server.create(client, inputs, context);
+  Object.assign(hetzner.servers.get(Number(id))!, { placement_group: { id: 5, name: 'spread' } });
+  const read = (await server.read(client, id, { state, inputs }, context))!;
+  expect(read.inputs).toMatchObject({ placementGroupId: 5 });
+  const changes = (wanted: object) =>
+    server.diff({ oldInputs: read.inputs, state: read.state, inputs: { ...inputs, ...wanted } }).changes;
+  expect(changes({})).toMatchObject([{ path: 'placementGroupId', kind: 'delete' }]);
+  expect(changes({ placementGroupId: 5 })).toEqual([]);
+});
+
 test('a delete waits for its action; for a missing server it fails, like the official provider', async () => {
   const { hetzner, client } = await setup();
   await using _ = hetzner;
