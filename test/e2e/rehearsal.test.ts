@@ -135,7 +135,7 @@ it('a token revoked during an order costs no try: the order waits, and succeeds 
   expect(done).toMatchObject({ retryCount: 0, error: null });
 }, 240_000);
 
-// Also the first start that finds a device on the tailnet: it records the name by which the next one calls it.
+// This start is the first that finds a device, and so records the tailnet's name, which the next one uses.
 it('refuses another passphrase', async () => {
   const secrets = () => rehearsal.query("select secrets from agents where agent_id = 'wait-1'");
   const before = await secrets();
