@@ -115,11 +115,14 @@ async function ignorePast(
 ): Promise<BillingDecision> {
   if (decision.kind === 'ignore') return decision;
   const installation = await trx.selectFrom('installation').select('created_at').executeTakeFirst();
-  if (installation === undefined || event.createdAt >= installation.created_at) return decision;
+  // Stripe counts whole seconds: an order of the installation's first second seems to be older than it.
+  if (installation === undefined || event.createdAt >= atSecond(installation.created_at)) return decision;
   const since = installation.created_at.toISOString();
   const reason = `The event is from before this installation (${since}) and is not acted on without BILLING_ACT_ON_PAST`;
   return { kind: 'ignore', reason };
 }
+
+const atSecond = (date: Date) => new Date(Math.floor(date.getTime() / 1000) * 1000);
 
 interface Requesting {
   queue: Queue;

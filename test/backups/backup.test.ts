@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { sql } from 'kysely';
 import pg from 'pg';
@@ -31,6 +32,9 @@ import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 
 const PASSPHRASE = new Secret('the installation’s passphrase');
 const KEYRING = new Keyring(PASSPHRASE);
+/** Where the passphrase is not the point: to derive its key takes a third of a second, each time. */
+const IDENTITY = await generateIdentity();
+const RECIPIENTS = [await identityToRecipient(IDENTITY)];
 let at: OperationsFixture;
 let state: TestDatabase;
 let folder: string;
@@ -117,10 +121,10 @@ async function openTargets(template?: 'service') {
   };
 }
 
-async function openFile(path: string, { passphrase = PASSPHRASE, identities = [] as string[] } = {}) {
+async function openFile(path: string, identities: string[] = []) {
   const [name, in_] = [path.split('/').at(-1)!, path.split('/').slice(0, -1).join('/')];
   const chunks = await openStore({ kind: 'folder', path: in_ }).get(name);
-  return unseal(chunks, { passphrases: [passphrase], identities });
+  return unseal(chunks, { passphrases: [PASSPHRASE], identities });
 }
 
 /** A backup of this text, as `restore` gets it. */
@@ -128,8 +132,8 @@ async function sealed(text: string): Promise<AsyncIterable<Uint8Array>> {
   const lines = (async function* () {
     yield text;
   })();
-  const made = await seal(lines, { passphrase: PASSPHRASE, recipients: [] });
-  return unseal(made, { passphrases: [PASSPHRASE], identities: [] });
+  const made = await seal(lines, { passphrase: PASSPHRASE, recipients: RECIPIENTS });
+  return unseal(made, { passphrases: [], identities: [IDENTITY] });
 }
 
 async function migrateTo(url: string, version: string): Promise<void> {
@@ -215,7 +219,7 @@ describe('a backup', () => {
       (name) => `agent-stacks-${name}-20200101T000000Z-00000000.age`,
     );
     for (const name of others) await writeFile(join(folder, name), '');
-    const recipients = [await identityToRecipient(await generateIdentity())];
+    const recipients = RECIPIENTS;
     const { location } = await makeBackup(deps({ keep: 1, recipients }));
     // It cannot be removed as a file is.
     const [prefix] = basename(location).split(/\d{8}T/);
@@ -240,14 +244,12 @@ describe('a backup', () => {
   });
 
   test('for recipients is opened by their key, with any program for age', async () => {
-    const identity = await generateIdentity();
-    const recipients = [await identityToRecipient(identity)];
-    const { location, isVerified } = await makeBackup(deps({ recipients }));
+    const { location, isVerified } = await makeBackup(deps({ recipients: RECIPIENTS }));
     expect(isVerified).toBe(false);
     expect((await readFile(location)).subarray(0, 21).toString()).toBe('age-encryption.org/v1');
     await expect(openFile(location)).rejects.toThrow(/cannot be opened/);
     const targets = await openTargets('service');
-    const opened = await openFile(location, { identities: [identity] });
+    const opened = await openFile(location, [IDENTITY]);
     expect((await restore(targets.deps, opened, { force: false })).rows).toBeGreaterThan(4);
     await targets.drop();
   });
@@ -280,7 +282,7 @@ describe('a backup', () => {
     const file = join(folder, 'a-file');
     await writeFile(file, '');
     const to: BackupStore = { kind: 'folder', path: join(file, 'below') };
-    await expect(makeBackup(deps({ to }))).rejects.toThrow();
+    await expect(makeBackup(deps({ to, recipients: RECIPIENTS }))).rejects.toThrow();
     const [row] = await at.database.selectFrom('backups').selectAll().execute();
     expect(row).toMatchObject({ location: null, verified_at: null, error: expect.stringMatching(/ENOTDIR/) });
   });
@@ -294,12 +296,14 @@ describe('a restore refuses', () => {
   afterAll(() => untouched.drop());
 
   test('a database in use, unless it is given up', async () => {
-    const { location } = await makeBackup(deps());
+    const { location } = await makeBackup(deps({ recipients: RECIPIENTS }));
     const own = { databaseUrl: new Secret(at.url), stateUrl: new Secret(state.url), mode: 'live' as const };
     const target = { ...own, keyring: KEYRING };
-    await expect(restore(target, await openFile(location), { force: false })).rejects.toThrow(/not empty/);
+    await expect(restore(target, await openFile(location, [IDENTITY]), { force: false })).rejects.toThrow(
+      /not empty/,
+    );
     await query(at.url, ADD_AGENT);
-    await restore(target, await openFile(location), { force: true });
+    await restore(target, await openFile(location, [IDENTITY]), { force: true });
     expect(await query(at.url, 'select agent_id from agents order by 1')).toEqual([
       { agent_id: 'a1' },
       { agent_id: 'a2' },
@@ -307,7 +311,7 @@ describe('a restore refuses', () => {
     await sql`insert into workers (worker_id, host, process, concurrency) values ('w', 'h', 'p', 1)`.execute(
       at.database,
     );
-    await expect(restore(target, await openFile(location), { force: true })).rejects.toThrow(
+    await expect(restore(target, await openFile(location, [IDENTITY]), { force: true })).rejects.toThrow(
       /process .* runs/,
     );
   });
@@ -322,8 +326,8 @@ describe('a restore refuses', () => {
     expect(await query(targets.service, 'select kept from mine')).toEqual([{ kept: 1 }]);
     const versions = await query(targets.service, 'select max(name) as newest from kysely_migration');
     expect(versions).toEqual([{ newest: older }]);
-    const { location } = await makeBackup(deps());
-    await restore(targets.deps, await openFile(location), { force: true });
+    const { location } = await makeBackup(deps({ recipients: RECIPIENTS }));
+    await restore(targets.deps, await openFile(location, [IDENTITY]), { force: true });
     expect(await query(targets.service, AGENTS)).toEqual(await query(at.url, AGENTS));
     const aside = "select from pg_namespace where nspname like 'before%'";
     expect(await query(targets.service, aside)).toEqual([]);
@@ -356,9 +360,8 @@ describe('a restore refuses', () => {
   });
 
   test('to let anybody work between its two commits', async () => {
-    const identity = await generateIdentity();
-    const { location } = await makeBackup(deps({ recipients: [await identityToRecipient(identity)] }));
-    const open = () => openFile(location, { identities: [identity] });
+    const { location } = await makeBackup(deps({ recipients: RECIPIENTS }));
+    const open = () => openFile(location, [IDENTITY]);
     const targets = await openTargets('service');
     await query(
       targets.service,
@@ -419,14 +422,18 @@ describe('a restore refuses', () => {
   });
 
   test('another passphrase, another installation, another mode', async () => {
-    const { location } = await makeBackup(deps());
-    await expect(openFile(location, { passphrase: new Secret('other') })).rejects.toThrow(/cannot be opened/);
+    const encrypted = await seal(Readable.from([header()]), { passphrase: PASSPHRASE, recipients: [] });
+    const opened = unseal(encrypted, { passphrases: [new Secret('other')], identities: [] });
+    await expect(opened).rejects.toThrow(/cannot be opened/);
+    const { location } = await makeBackup(deps({ recipients: RECIPIENTS }));
     const other = { ...untouched.deps, keyring: new Keyring(new Secret('other')) };
-    await expect(restore(other, await openFile(location), { force: false })).rejects.toThrow(
+    await expect(restore(other, await openFile(location, [IDENTITY]), { force: false })).rejects.toThrow(
       /another installation/,
     );
     const sandbox = { ...untouched.deps, mode: 'sandbox' as const };
-    await expect(restore(sandbox, await openFile(location), { force: false })).rejects.toThrow(/live mode/);
+    await expect(restore(sandbox, await openFile(location, [IDENTITY]), { force: false })).rejects.toThrow(
+      /live mode/,
+    );
   });
 
   const CANARY = sealCanary(KEYRING.current).toString('base64');
@@ -476,12 +483,13 @@ describe.skipIf(noKeyService !== null)('a bucket', () => {
   afterAll(() => service.stop());
 
   test('keeps backups as a folder does', async () => {
-    for (let count = 0; count < 2; count += 1) await makeBackup(deps({ to, keep: 1 }));
+    for (let count = 0; count < 2; count += 1)
+      await makeBackup(deps({ to, keep: 1, recipients: RECIPIENTS }));
     const store = openStore(to);
     const names = await store.list();
     expect(names).toHaveLength(1);
     const targets = await openTargets('service');
-    const opened = await unseal(await store.get(names[0]!), { passphrases: [PASSPHRASE], identities: [] });
+    const opened = await unseal(await store.get(names[0]!), { passphrases: [], identities: [IDENTITY] });
     await restore(targets.deps, opened, { force: false });
     expect(await query(targets.service, AGENTS)).toEqual(await query(at.url, AGENTS));
     await targets.drop();

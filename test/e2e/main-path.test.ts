@@ -111,10 +111,10 @@ describe('from a paid checkout to a running agent', () => {
       expect(value).toBeTruthy();
     // Nothing of the agent is in the server's name.
     expect(serverName).toMatch(/^srv-[0-9a-f]{20}$/);
-    const preview = await installation.npm(['pulumi', '--', 'preview', '-s', stack, '--expect-no-changes']);
+    const preview = await installation.run(['pulumi', '--', 'preview', '-s', stack, '--expect-no-changes']);
     expect(preview.stdout).toMatch(/5 unchanged/);
     expect(preview.code).toBe(0);
-    const stacks = await installation.npm(['pulumi', '--', 'stack', 'ls']);
+    const stacks = await installation.run(['pulumi', '--', 'stack', 'ls']);
     expect(stacks.stdout).toMatch(new RegExp(`^${stack}\\b.*\\n`, 'm'));
     expect(stacks.stdout).toMatch(/^foundation-default\b/m);
   }, 240_000);
@@ -135,10 +135,10 @@ describe('from a paid checkout to a running agent', () => {
   }, 60_000);
 
   it('can be refreshed', async () => {
-    const refreshed = await installation.npm(['agents', '--', 'refresh', agentId, '--wait']);
+    const refreshed = await installation.agents('refresh', agentId, '--wait');
     expect(refreshed.stdout).toMatch(/refresh succeeded/);
     expect(refreshed.code).toBe(0);
-    const shown = await installation.npm(['agents', '--', 'show', agentId, '--json']);
+    const shown = await installation.agents('show', agentId, '--json');
     const { operations, ...agent } = JSON.parse(shown.stdout);
     expect(agent).toMatchObject({ status: 'running', health: 'healthy' });
     expect(operations.map(({ kind, status }: Record<string, string>) => `${kind} ${status}`)).toEqual([
@@ -150,7 +150,7 @@ describe('from a paid checkout to a running agent', () => {
 
 describe('and back', () => {
   it('destroys all its resources: server, keys, device, stack, history and locks', async () => {
-    const destroyed = await installation.npm(['agents', '--', 'destroy', agentId, '--yes', '--wait']);
+    const destroyed = await installation.agents('destroy', agentId, '--yes', '--wait');
     expect(destroyed.stdout).toMatch(/destroy succeeded/);
     expect(destroyed.code).toBe(0);
     expect(await getHoldings(installation.connection, agentId)).toEqual({
@@ -178,7 +178,7 @@ describe('and back', () => {
       status: 409,
       body: { status: 409, detail: expect.stringContaining('destroyed') },
     });
-    const byCommand = await installation.npm(['agents', '--', 'destroy', agentId, '--yes']);
+    const byCommand = await installation.agents('destroy', agentId, '--yes');
     expect(byCommand.code).toBe(1);
     expect(byCommand.stderr).toContain('destroyed');
   }, 30_000);
@@ -199,10 +199,10 @@ describe('and back', () => {
 
 describe('an agent without an order', () => {
   it('is created and listed by the operator’s commands', async () => {
-    const words = ['agents', '--', 'create', '--user-id', 'user-2', '--region', 'sin', '--wait', '--json'];
-    const created = await installation.npm(words);
+    const words = ['create', '--user-id', 'user-2', '--region', 'sin', '--wait', '--json'];
+    const created = await installation.agents(...words);
     expect(created.code).toBe(0);
-    const listed = await installation.npm(['agents', '--', 'list', '--status', 'running', '--json']);
+    const listed = await installation.agents('list', '--status', 'running', '--json');
     expect(JSON.parse(listed.stdout)).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ userId: 'user-2', location: 'sin', status: 'running' }),

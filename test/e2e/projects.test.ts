@@ -20,7 +20,8 @@ const tokens = {} as Record<Project, string>;
 
 beforeAll(async () => {
   site = await makeSite({ EXECUTOR: '', SANDBOX_MAX_SERVERS: String(MOST) });
-  sandbox = await startInstallation(site);
+  // Without a worker: the clouds are for the rehearsal.
+  sandbox = await startInstallation(site, { args: ['--role', 'api'] });
   for (const project of PROJECTS) tokens[project] = await issue(project);
   rehearsal = await makeRehearsal(sandbox);
   running = await rehearsal.start(projectVariables());

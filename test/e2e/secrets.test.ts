@@ -41,7 +41,9 @@ beforeAll(async () => {
     ['agents', '--', 'refresh', agentId, '--wait'],
     ['agents', '--', 'destroy', failingId, '--yes', '--wait'],
   ]) {
-    const { code, stdout, stderr } = await installation.npm(words);
+    const waits = words.includes('--wait');
+    const outcome = await (waits ? installation.agents(...words.slice(2)) : installation.run(words));
+    const { code, stdout, stderr } = outcome;
     expect(`${words.join(' ')}: ${code}${code === 0 ? '' : stderr}`).toBe(`${words.join(' ')}: 0`);
     said.push({ where: `npm run ${words.join(' ')}`, text: stdout + stderr });
   }

@@ -1,5 +1,5 @@
-import pg from 'pg';
 import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
+import { query } from './database-query.ts';
 
 /**
  * One agent's resources in the clouds, by name and labels, read over the APIs as any third party would. What
@@ -47,14 +47,8 @@ const toLabel = ({ name }: Named) => String(name).split('.')[0]!;
  * The names of its servers, and the hostnames under which they were meant to join: until it is verified, a
  * device has no other name.
  */
-async function getNames(connection: SandboxFile, query: string, agentId: string): Promise<string[]> {
-  const client = new pg.Client({ connectionString: connection.databaseUrl });
-  await client.connect();
-  try {
-    return (await client.query<{ name: string }>(query, [agentId])).rows.map(({ name }) => name);
-  } finally {
-    await client.end();
-  }
+async function getNames(connection: SandboxFile, sql: string, agentId: string): Promise<string[]> {
+  return (await query(connection.databaseUrl, sql, [agentId])).map(({ name }) => name);
 }
 
 /** Makes the next calls fail or be answered differently, as described in sandbox/fault-order.ts. */

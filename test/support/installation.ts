@@ -4,10 +4,10 @@ import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import pg from 'pg';
 import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 import { recordAnswers } from './answer-records.ts';
 import { createEnvironment, type Outcome, runToEnd } from './commands.ts';
+import { query } from './database-query.ts';
 import { eventually } from './eventually.ts';
 import { untilAllExited } from './installation-processes.ts';
 import { memoryFolder } from './memory-folder.ts';
@@ -86,6 +86,8 @@ export interface Installation {
   npm(words: string[], variables?: NodeJS.ProcessEnv): Promise<Outcome>;
   /** The same without npm, which takes as long to start as what it runs. */
   run(words: string[], variables?: NodeJS.ProcessEnv): Promise<Outcome>;
+  /** Runs an operator's command in this process, where a process of its own is not the point. */
+  agents(...words: string[]): Promise<Outcome>;
   /** Returns the agent once it has that status. Throws at once if it has failed instead. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   untilAgent(agentId: string, status: string, withinSeconds?: number): Promise<any>;
@@ -245,6 +247,11 @@ function doors(site: Site, connection: SandboxFile, url: string) {
         env: { ...site.environment, ...variables },
       });
     },
+    agents: async (...words: string[]) => {
+      // Most tests run none, and the commands are much code.
+      const { runOperatorCommand } = await import('./operator-command.ts');
+      return runOperatorCommand(site.environment, words);
+    },
     untilAgent: async (agentId: string, status: string, withinSeconds = 90) => {
       let last: { status: number; body: Record<string, unknown> } | undefined;
       await eventually(
@@ -268,14 +275,4 @@ function databaseUrl(connection: SandboxFile, database: 'agents' | 'pulumi' | 's
   url.search = '';
   if (database === 'sandbox') url.pathname = url.pathname.replace(/pulumi$/, 'sandbox');
   return url.href;
-}
-
-async function query(connectionString: string, sql: string, parameters: unknown[]): Promise<unknown[]> {
-  const client = new pg.Client({ connectionString });
-  await client.connect();
-  try {
-    return (await client.query(sql, parameters)).rows;
-  } finally {
-    await client.end();
-  }
 }

@@ -21,7 +21,6 @@ const LONG = [
   'test/sandbox/host/postgres',
   'test/pulumi/engine/secrets-provider',
   'test/sandbox/machines/',
-  'test/client/',
   'test/ansible/',
   'test/billing/',
 ];

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
 import { createEnvironment } from './commands.ts';
+import { query } from './database-query.ts';
 import { eventually } from './eventually.ts';
 import { type Installation, makeSite, type Site, type StartCommand, startCommand } from './installation.ts';
 import { deliver } from './stripe-events.ts';
@@ -48,7 +48,7 @@ export interface RunningRehearsal {
 export async function makeRehearsal(sandbox: Installation): Promise<Rehearsal> {
   const { connection } = sandbox;
   const name = `rehearsal-${randomBytes(4).toString('hex')}`;
-  await execute(connection.databaseUrl, `create database "${name}"`);
+  await query(connection.databaseUrl, `create database "${name}"`);
   const passphrase = randomBytes(16).toString('hex');
   const url = new URL(connection.databaseUrl);
   url.pathname = `/${name}`;
@@ -71,6 +71,8 @@ export async function makeRehearsal(sandbox: Installation): Promise<Rehearsal> {
     DATA_DIR: site.dataDir,
     TMPDIR: site.environment.TMPDIR,
     RETRY_SECONDS: '1',
+    // One engine process a service: each takes as long to start as several operations.
+    WORKER_CONCURRENCY: '1',
   };
   const command = (variables: NodeJS.ProcessEnv = {}) =>
     startCommand({ ...site, environment: createEnvironment({ ...right, ...variables }) });
@@ -84,11 +86,11 @@ export async function makeRehearsal(sandbox: Installation): Promise<Rehearsal> {
       const started = command(variables);
       return { code: await started.ended(START_SECONDS), said: started.said() };
     },
-    query: (sql) => execute(url.href, sql),
+    query: (sql) => query(url.href, sql),
     remove: async () => {
       await site.remove();
       for (const database of [name, `${name}-pulumi`])
-        await execute(connection.databaseUrl, `drop database if exists "${database}" with (force)`);
+        await query(connection.databaseUrl, `drop database if exists "${database}" with (force)`);
     },
   };
 }
@@ -135,14 +137,4 @@ async function running(command: StartCommand): Promise<RunningRehearsal> {
       await command.ended(60);
     },
   };
-}
-
-async function execute(connectionString: string, sql: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString });
-  await client.connect();
-  try {
-    return (await client.query(sql)).rows;
-  } finally {
-    await client.end();
-  }
 }

@@ -277,6 +277,18 @@ describe('events that could not be delivered', () => {
     ]);
     expect(await database().selectFrom('agents').select('agent_id').execute()).toEqual([]);
   });
+
+  test('are acted on if they are of the second in which the installation began', async () => {
+    const began = '2026-01-02T03:04:05.678Z';
+    await sql`insert into installation (mode, accounts, created_at)
+      values ('live', '{}', ${began}::timestamptz)`.execute(database());
+    at.deps.actsOnPast = false;
+    const created = Math.floor(Date.parse(began) / 1000);
+    at.stripe.undelivered.push(paidCheckout({ agentId: 'a1' }, { created }));
+    expect(await fetchUndelivered(at.deps)).toBe(1);
+    const stored = await database().selectFrom('stripe_events').select(['outcome', 'reason']).execute();
+    expect(stored).toEqual([{ outcome: 'acted', reason: null }]);
+  });
 });
 
 test('the comparison reports a subscription without an agent until it has one', async () => {
