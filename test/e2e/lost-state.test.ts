@@ -98,6 +98,8 @@ it('begins with agents that run, are stopped and held, and a slot', async () => 
   for (const agentId of ['paid', 'stopped', 'held']) await installation.untilAgent(agentId, 'running', 120);
   expect(await cli('snapshots', 'make', 'stopped', '--wait')).toMatchObject({ code: 0 });
   await installation.ask('/api/agents/stopped/stop', { json: {} });
+  // Nothing at Hetzner says that its disk was kept.
+  expect(await cli('resize', 'held', '--plan', 'pro', '--wait')).toMatchObject({ code: 0 });
   await installation.ask('/api/agents/held/hold', { json: { reason: 'abuse', note: 'mines coins' } });
   await installation.ask('/api/agents/paid', { method: 'PATCH', ...patch({ protected: true }) });
   await untilStatus('stopped', 'stopped');

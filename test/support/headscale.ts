@@ -128,7 +128,7 @@ export async function openRealTailnet() {
 export type RealTailnet = Awaited<ReturnType<typeof openRealTailnet>>;
 
 /** Waits until `check` succeeds with a truthy value. */
-export async function eventually<T>(check: () => Promise<T>, withinSeconds = 10): Promise<T> {
+export async function eventually<T>(check: () => Promise<T>, withinSeconds = 60): Promise<T> {
   for (const deadline = Date.now() + withinSeconds * 1000; ; await pause(50)) {
     try {
       const found = await check();

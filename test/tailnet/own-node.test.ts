@@ -15,7 +15,7 @@ import { createTailscaleClient } from '../../src/tailscale/tailscale.ts';
 import { eventually, openRealTailnet, type RealTailnet, tools, whyNot } from '../support/headscale.ts';
 import { makeKey, tokens } from '../support/sandbox-tailnet.ts';
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 150_000 };
 const hostname = 'controller-test-1';
 
 let tailnet: RealTailnet;
@@ -106,7 +106,8 @@ test('after a restart or a kill it is the same device, without a new key', limit
     const [killed] = processes();
     process.kill(killed!, 'SIGKILL');
     await eventually(async () => processes().some((pid) => pid !== killed) && (await node.isUp()));
-    const connection = await node.dial(agentAddress, 8088, AbortSignal.timeout(10_000));
+    // It is told of the others a moment after it is up.
+    const connection = await eventually(() => node.dial(agentAddress, 8088, AbortSignal.timeout(10_000)));
     connection.destroy();
     expect(await controllers()).toMatchObject([{ id: before.id, addresses: before.addresses }]);
     expect(keys).toBe(1);

@@ -17,9 +17,8 @@ const STUN_PORT = 3478;
 
 /**
  * Returns headscale's configuration (JSON is YAML). It makes no outside connections: only its own relay, no
- * update check, no log collection, no name servers. It announces devices to each other soon, while the
- * defaults batch changes for most of a second. Both times of `tuning` are also how often it wakes up for
- * nothing: at a fifth of them, an idle headscale takes four times the processor time.
+ * update check, no log collection, no name servers. It announces devices to each other immediately, while the
+ * defaults batch changes for most of a second.
  */
 export function toHeadscaleSettings({ dir, socket, address, port }: HeadscaleLocation) {
   return {
@@ -52,7 +51,7 @@ export function toHeadscaleSettings({ dir, socket, address, port }: HeadscaleLoc
     },
     logtail: { enabled: false },
     taildrop: { enabled: false },
-    tuning: { batch_change_delay: '100ms', node_store_batch_timeout: '50ms' },
+    tuning: { batch_change_delay: '20ms', node_store_batch_timeout: '10ms' },
   };
 }
 

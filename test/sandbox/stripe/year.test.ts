@@ -60,7 +60,8 @@ async function countInvoices() {
 test('a month of 200 subscriptions takes seconds of this process', async () => {
   await subscribeMany(200);
   const before = process.cpuUsage();
-  await advance(sandbox, 31 * DAY);
+  // A draft is finalised an hour after the month, which may have 31 days, is over.
+  await advance(sandbox, 32 * DAY);
   const { user, system } = process.cpuUsage(before);
   // The processor's time, which does not depend on what else the machine does: sandbox and webhook together.
   expect((user + system) / 1e6).toBeLessThan(30);
