@@ -79,6 +79,15 @@ test('the numbers of a chart stay open while the page is updated', async () => {
   expect(browser.complaints).toEqual([]);
 });
 
+test('an agent’s error has a line for each of its causes', async () => {
+  await sql`update agents set status = 'failed', error = 'It did not join', rollback_error = 'Hetzner is away'
+    where agent_id = 'ada-12'`.execute(service.database);
+  await page.goto(`${service.url}/agents/ada-12`);
+  // As it is shown: where lines are not kept, a line end is a blank there.
+  const shown = await page.evaluate("document.querySelector('p.problem').innerText");
+  expect(shown).toMatch(/^It did not join\nSome of its resources/);
+});
+
 test('more tabs than a browser has connections are all live, also after the one that listens was closed', async () => {
   const tabs = await Promise.all(
     Array.from({ length: 8 }, async () => {
