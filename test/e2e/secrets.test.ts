@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { orderFault } from '../support/clouds.ts';
+import { failOrders } from '../support/clouds.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import { collectSecrets, testSecrets } from '../support/secret-claims.ts';
 import { type ProcessWatch, type SecretProbes, watchProcesses } from '../support/secret-probes.ts';
@@ -23,13 +23,7 @@ beforeAll(async () => {
   watch = watchProcesses(['PULUMI_BACKEND_URL']);
   installation = await startInstallation(site);
   // One provision succeeds; Hetzner refuses another at first, to cover the failure paths.
-  await orderFault(installation.connection, {
-    area: 'hetzner',
-    method: 'POST',
-    path: '/servers',
-    times: 1,
-    effect: { kind: 'status', status: 500 },
-  });
+  await failOrders(installation.connection, [{ status: 500, times: 1 }]);
   for (const id of [failingId, agentId])
     await installation.deliver(paidCheckout({ agentId: id, userId: 'user-1', region: 'eu-central' }));
   for (const id of [failingId, agentId]) await installation.untilAgent(id, 'running', 240);

@@ -61,6 +61,21 @@ export async function orderFault(connection: SandboxFile, order: Record<string, 
   if (response.status !== 201) throw new Error(await response.text());
 }
 
+/** Makes Hetzner answer orders of a server with each of these statuses in turn, so many `times` each. */
+export async function failOrders(
+  connection: SandboxFile,
+  statuses: readonly { status: number; times: number }[],
+): Promise<void> {
+  for (const { status, times } of statuses)
+    await orderFault(connection, {
+      area: 'hetzner',
+      method: 'POST',
+      path: '/servers',
+      times,
+      effect: { kind: 'status', status },
+    });
+}
+
 export async function clearFaults(connection: SandboxFile): Promise<void> {
   await fetch(`${connection.stripeApiUrl}/sandbox/faults`, { method: 'DELETE' });
 }

@@ -106,7 +106,7 @@ test('after a restart or a kill it is the same device, without a new key', limit
     const [killed] = processes();
     process.kill(killed!, 'SIGKILL');
     await eventually(async () => processes().some((pid) => pid !== killed) && (await node.isUp()));
-    // It is told of the others a moment after it is up.
+    // The list of the other devices reaches it a moment after it is up.
     const connection = await eventually(() => node.dial(agentAddress, 8088, AbortSignal.timeout(10_000)));
     connection.destroy();
     expect(await controllers()).toMatchObject([{ id: before.id, addresses: before.addresses }]);

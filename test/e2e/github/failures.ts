@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { clearFaults, getHoldings, orderFault } from '../../support/clouds.ts';
+import { clearFaults, failOrders, getHoldings, orderFault } from '../../support/clouds.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { Installation } from '../../support/installation.ts';
 import { paidCheckout } from '../../support/stripe-events.ts';
@@ -23,18 +23,11 @@ export async function callBack(installation: Installation, body: string, signatu
 export function testFinalFailure(get: () => Installation, failing: string): void {
   it('is tried again after a failure, fails with error and step if it cannot be executed, and leaves nothing billed', async () => {
     const installation = get();
-    for (const [status, times] of [
-      [500, 1],
+    await failOrders(installation.connection, [
+      { status: 500, times: 1 },
       // What Hetzner calls invalid stays so: the run reports that no other try can help.
-      [422, 100],
-    ] as const)
-      await orderFault(installation.connection, {
-        area: 'hetzner',
-        method: 'POST',
-        path: '/servers',
-        times,
-        effect: { kind: 'status', status },
-      });
+      { status: 422, times: 100 },
+    ]);
     await installation.deliver(paidCheckout({ agentId: failing, userId: 'user-1', region: 'eu-central' }));
     await installation.untilAgent(failing, 'failed', 200);
     await clearFaults(installation.connection);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { clearFaults, getHoldings, orderFault } from '../../support/clouds.ts';
+import { clearFaults, failOrders, getHoldings } from '../../support/clouds.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { Installation } from '../../support/installation.ts';
 
@@ -12,14 +12,10 @@ async function provisionUnder(
   statuses: readonly number[],
   times: number,
 ): Promise<{ agentId: string; operationId: string }> {
-  for (const status of statuses)
-    await orderFault(installation.connection, {
-      area: 'hetzner',
-      method: 'POST',
-      path: '/servers',
-      times,
-      effect: { kind: 'status', status },
-    });
+  await failOrders(
+    installation.connection,
+    statuses.map((status) => ({ status, times })),
+  );
   const agentId = `answered-${statuses.join('-')}-${times}`;
   const created = await installation.ask('/api/agents', {
     json: { agentId, userId: 'user-1', region: 'eu-central' },

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { freePort } from '../../../sandbox/host/free-port.ts';
 
 const RANGE = '/proc/sys/net/ipv4/ip_local_port_range';
-/** The first port that the kernel gives to whoever asks for any; Linux’s own without its file. */
+/** The first port that the kernel gives to a program that asks for any. Without its file: Linux’s default. */
 const firstGiven = existsSync(RANGE) ? Number(readFileSync(RANGE, 'utf8').split(/\s/)[0]) : 32_768;
 
 test('a chosen port cannot be given to another program before it is used', async () => {
