@@ -1,5 +1,5 @@
 import { subscribe } from 'node:diagnostics_channel';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { endianness } from 'node:os';
 
@@ -9,6 +9,8 @@ export type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' |
 const ESTABLISHED = '01';
 /** The kernel returns its table in pieces; a change between two of them can hide a row. */
 const READS = 3;
+/** As much as the kernel returns at once. */
+const PIECE_BYTES = 4096;
 
 /**
  * Returns the user who owns the other end of a loopback connection; undefined if that end is closed or its
@@ -47,19 +49,33 @@ export function refuseOtherUsers(): void {
 function findRow(table: string, ends: Ends): string[] | undefined {
   const peer = `${toTableAddress(ends.remoteAddress)}:${port(ends.remotePort)}`;
   const own = `${toTableAddress(ends.localAddress)}:${port(ends.localPort)}`;
-  return readTable(table)
-    .split('\n')
-    .filter((line) => line.includes(peer))
-    .map((line) => line.trim().split(/\s+/))
-    .find(([, local, remote]) => local?.endsWith(peer) && remote?.endsWith(own));
+  for (const line of readLines(table)) {
+    if (!line.includes(peer)) continue;
+    const row = line.trim().split(/\s+/);
+    if (row[1]?.endsWith(peer) && row[2]?.endsWith(own)) return row;
+  }
+  return undefined;
 }
 
-function readTable(table: string): string {
+/**
+ * Reads no further than its caller asks: the kernel walks its whole hash table to list it, which takes
+ * milliseconds of processor time however few connections there are.
+ */
+function* readLines(table: string): Generator<string> {
+  let file: number | undefined;
   try {
-    return readFileSync(table, 'latin1');
+    file = openSync(table, 'r');
+    const piece = Buffer.alloc(PIECE_BYTES);
+    let rest = '';
+    for (let size = readSync(file, piece); size > 0; size = readSync(file, piece)) {
+      const lines = (rest + piece.toString('latin1', 0, size)).split('\n');
+      rest = lines.pop() ?? '';
+      yield* lines;
+    }
   } catch {
     // A kernel without IPv6 has no second table. In all other cases an unreadable table admits no connection.
-    return '';
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 

@@ -114,11 +114,15 @@ async function send(
   const headers = { authorization: `Bearer ${settings.token}` };
   const answer = await exchange(method, `${settings.endpoint}${path}`, { headers, json: body }, signal);
   if (answer.ok) return answer.json ?? {};
-  throw refusal(answer.status, answer.headers.get('x-correlation-id'), answer.json);
+  throw refusal(answer.status, answer.headers['x-correlation-id']?.toString(), answer.json);
 }
 
 /** Formats the error as the official client does: `message (code, correlation id)`. */
-function refusal(status: number, correlationId: string | null, json: Properties | undefined): HcloudError {
+function refusal(
+  status: number,
+  correlationId: string | undefined,
+  json: Properties | undefined,
+): HcloudError {
   const error = isRecord(json?.error) ? json.error : {};
   if (!error.code && !error.message) {
     return new HcloudError(`hcloud: server responded with status code ${status}`, '', status);

@@ -1,9 +1,10 @@
 import { EngineProcess, type RunOptions } from './engine-process.ts';
+import { EngineQueue, type Processors } from './engine-queue.ts';
 import type { StackResult, StackTask } from './messages.ts';
 import type { EngineSettings } from './run-stack.ts';
 
 export interface EnginePool {
-  /** Runs a task in an idle process, or in a new one. @throws one of our errors */
+  /** Runs a task in an idle process, in a new one, or in the next that becomes free. @throws one of our errors */
   run(task: StackTask, options: RunOptions): Promise<StackResult>;
   count(): { busy: number; idle: number };
   /** Ends all processes and everything that they started. */
@@ -18,6 +19,8 @@ export interface EnginePoolOptions {
   idle: number;
   /** How long all but one of them wait. Default {@link IDLE_MS}. */
   idleMs?: number;
+  /** Default: this machine's. */
+  processors?: Processors;
 }
 
 /** Longer than the pauses within a burst of orders; each waiting process holds about 50 MiB. */
@@ -26,38 +29,45 @@ const IDLE_MS = 30_000;
 /**
  * Reuses engine processes: starting one costs more than half a second of CPU time. Each concurrent run has
  * its own, and up to `idle` of them stay for later runs, all but one only for a short time. A process whose
- * run failed is ended with everything that it started.
+ * run failed is ended with everything that it started. When a new one is started: see EngineQueue.
  */
 export function createEnginePool(options: EnginePoolOptions): EnginePool {
   return new Pool(options);
 }
 
+const stopping = () => new Error('The engine is stopping');
+
 class Pool implements EnginePool {
   readonly #options: EnginePoolOptions;
   readonly #all = new Set<EngineProcess>();
   readonly #idle: EngineProcess[] = [];
+  readonly #queue: EngineQueue<EngineProcess>;
   readonly #retirements = new Map<EngineProcess, NodeJS.Timeout>();
   #pulumiVersion: string | undefined;
   #stopped = false;
 
   constructor(options: EnginePoolOptions) {
     this.#options = options;
+    this.#queue = new EngineQueue(
+      { start: () => this.#start(), busy: () => this.count().busy },
+      options.processors,
+    );
     // The first run should not wait for the SDK to load.
-    this.#idle.push(this.#take());
+    this.#idle.push(this.#start());
   }
 
   async run(task: StackTask, options: RunOptions): Promise<StackResult> {
-    if (this.#stopped) throw new Error('The engine is stopping');
-    const engine = this.#take();
+    if (this.#stopped) throw stopping();
+    const engine = this.#takeIdle() ?? (await this.#queue.take(options.signal));
+    let result: StackResult;
     try {
-      const result = await engine.run(task, options);
-      if (this.#idle.length < this.#options.idle && !this.#stopped) this.#keep(engine);
-      else await this.#end(engine);
-      return result;
+      result = await engine.run(task, options);
     } catch (error) {
       await this.#end(engine);
       throw error;
     }
+    await this.#release(engine);
+    return result;
   }
 
   readonly count = () => {
@@ -67,7 +77,15 @@ class Pool implements EnginePool {
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#queue.refuseAll(stopping());
     await Promise.all([...this.#all].map((engine) => this.#end(engine)));
+  }
+
+  async #release(engine: EngineProcess): Promise<void> {
+    if (this.#stopped || !engine.isAlive) await this.#end(engine);
+    else if (this.#queue.give(engine)) return;
+    else if (this.#idle.length < this.#options.idle) this.#keep(engine);
+    else await this.#end(engine);
   }
 
   #keep(engine: EngineProcess): void {
@@ -83,13 +101,17 @@ class Pool implements EnginePool {
     void this.#end(engine);
   }
 
-  #take(): EngineProcess {
+  #takeIdle(): EngineProcess | undefined {
     for (let engine = this.#idle.pop(); engine !== undefined; engine = this.#idle.pop()) {
       clearTimeout(this.#retirements.get(engine));
       this.#retirements.delete(engine);
       if (engine.isAlive) return engine;
       void this.#end(engine);
     }
+    return undefined;
+  }
+
+  #start(): EngineProcess {
     const { settings, environment, processTags } = this.#options;
     const pulumiVersion = this.#pulumiVersion;
     const known = pulumiVersion === undefined ? settings : { ...settings, pulumiVersion };

@@ -25,6 +25,7 @@ export interface RunOptions {
 /** How long a cancelled run has to finish its current resource before it is killed. */
 const CANCEL_GRACE_SECONDS = 15;
 const START_TIMEOUT_SECONDS = 60;
+const DIED = 'The process that ran Pulumi has died';
 /**
  * A run is short and keeps most of what it allocates: with less room for new objects than the usual 16 MiB a
  * process takes a third less memory, and no more processor time.
@@ -99,6 +100,7 @@ export class EngineProcess {
   async run(task: StackTask, { signal: abort, lease, onProgress, onLog }: RunOptions): Promise<StackResult> {
     await this.ready;
     abort.throwIfAborted();
+    if (!this.isAlive) throw new LostError(DIED);
     const offLease = lease.onRenewed((leaseUntil) => this.#send({ type: 'lease', leaseUntil }));
     let killTimer: NodeJS.Timeout | undefined;
     const onAbort = () => {
@@ -129,7 +131,7 @@ export class EngineProcess {
         this.#child.off('exit', onExit);
         settle();
       };
-      const onExit = () => done(() => reject(new LostError('The process that ran Pulumi has died')));
+      const onExit = () => done(() => reject(new LostError(DIED)));
       const onMessage = (message: FromEngine) => {
         if (message.type === 'progress') onProgress(message.progress);
         else if (message.type === 'log') onLog?.(message.line);

@@ -16,7 +16,11 @@ import { CancelledError, LostError, PermanentError } from '../../../src/errors.t
 import { processIdentity } from '../../../src/processes/alive.mjs';
 import { findProcesses } from '../../../src/processes/find.ts';
 import { Lease } from '../../../src/processes/lease.ts';
-import { createEnginePool, type EnginePool } from '../../../src/pulumi/engine/engine-pool.ts';
+import {
+  createEnginePool,
+  type EnginePool,
+  type EnginePoolOptions,
+} from '../../../src/pulumi/engine/engine-pool.ts';
 import { ENGINE_TAG, removeOrphanedWork } from '../../../src/pulumi/engine/engine-process.ts';
 import { compileCache } from '../../support/commands.ts';
 
@@ -34,7 +38,7 @@ beforeEach(() => {
   pool = openPool({ idle: 1 });
 });
 
-const openPool = (waiting: { idle: number; idleMs?: number }) =>
+const openPool = (waiting: Pick<EnginePoolOptions, 'idle' | 'idleMs' | 'processors'>) =>
   createEnginePool({
     settings: { pulumi: join(folder, 'bin', 'pulumi'), workDir: join(folder, 'runs') },
     environment: { PATH: process.env.PATH!, HOME: folder, ...compileCache },
@@ -135,13 +139,38 @@ test('a runner that dies during a run is a lost try, and its processes are kille
 test('of the runners of a burst one stays, and it serves the next run', async ({ skip }) => {
   skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await pool.stop();
-  pool = openPool({ idle: 3, idleMs: 1_000 });
+  pool = openPool({ idle: 3, idleMs: 1_000, processors: { count: 3, load: () => 1 } });
   await Promise.all([run('succeed'), run('succeed'), run('succeed')]);
   await until(() => pool.count().busy === 0 && pool.count().idle === 1);
   const [left, ...more] = runners();
   expect(more).toEqual([]);
   await run('succeed');
   expect(runners()).toEqual([left]);
+});
+
+test('on a busy machine a run takes the runner that another has finished with', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
+  await pool.stop();
+  pool = openPool({ idle: 1, processors: { count: 1, load: () => 1 } });
+  await run('succeed');
+  const first = runners();
+  await Promise.all([run('succeed'), run('succeed'), run('succeed')]);
+  expect(runners()).toEqual(first);
+  expect(pool.count()).toEqual({ busy: 0, idle: 1 });
+});
+
+test('a run that waits for a runner is refused when the pool stops', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
+  await pool.stop();
+  pool = openPool({ idle: 1, processors: { count: 1, load: () => 1 } });
+  const running = run('hang');
+  running.catch(() => {});
+  await until(() => pids().length === 3);
+  const waiting = run('succeed');
+  waiting.catch(() => {});
+  await pool.stop();
+  await expect(waiting).rejects.toThrow(/stopping/);
+  await expect(running).rejects.toBeInstanceOf(LostError);
 });
 
 test('nothing starts after an abort', async () => {
