@@ -1,10 +1,11 @@
 import { EngineProcess, type RunOptions } from './engine-process.ts';
-import { EngineQueue, type Processors } from './engine-queue.ts';
+import { EngineQueue } from './engine-queue.ts';
 import type { StackResult, StackTask } from './messages.ts';
 import type { EngineSettings } from './run-stack.ts';
+import { RunTimes } from './run-times.ts';
 
 export interface EnginePool {
-  /** Runs a task in an idle process, in a new one, or in the next that becomes free. @throws one of our errors */
+  /** Runs a task in a process of its own: idle, new, or the next to become free. @throws one of our errors */
   run(task: StackTask, options: RunOptions): Promise<StackResult>;
   count(): { busy: number; idle: number };
   /** Ends all processes and everything that they started. */
@@ -19,8 +20,8 @@ export interface EnginePoolOptions {
   idle: number;
   /** How long all but one of them wait. Default {@link IDLE_MS}. */
   idleMs?: number;
-  /** Default: this machine's. */
-  processors?: Processors;
+  /** How many processors it has. Default: as many as the machine. */
+  processors?: number;
 }
 
 /** Longer than the pauses within a burst of orders; each waiting process holds about 50 MiB. */
@@ -42,6 +43,7 @@ class Pool implements EnginePool {
   readonly #all = new Set<EngineProcess>();
   readonly #idle: EngineProcess[] = [];
   readonly #queue: EngineQueue<EngineProcess>;
+  readonly #times = new RunTimes();
   readonly #retirements = new Map<EngineProcess, NodeJS.Timeout>();
   #pulumiVersion: string | undefined;
   #stopped = false;
@@ -49,7 +51,11 @@ class Pool implements EnginePool {
   constructor(options: EnginePoolOptions) {
     this.#options = options;
     this.#queue = new EngineQueue(
-      { start: () => this.#start(), busy: () => this.count().busy },
+      {
+        start: () => this.#start(),
+        busy: () => this.count().busy,
+        isOneSoonFree: this.#times.isOneShort,
+      },
       options.processors,
     );
     // The first run should not wait for the SDK to load.
@@ -61,7 +67,7 @@ class Pool implements EnginePool {
     const engine = this.#takeIdle() ?? (await this.#queue.take(options.signal));
     let result: StackResult;
     try {
-      result = await engine.run(task, options);
+      result = await this.#times.measure(task.verb, () => engine.run(task, options));
     } catch (error) {
       await this.#end(engine);
       throw error;

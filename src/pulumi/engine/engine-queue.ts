@@ -1,17 +1,11 @@
 import { availableParallelism } from 'node:os';
-import { followProcessorLoad } from '../../processes/processor-load.ts';
-
-/** What the queue knows of the machine. */
-export interface Processors {
-  count: number;
-  /** Returns the share of their time that was used since the previous call, 0 to 1. */
-  load(): number;
-}
 
 interface EngineStarter<Engine> {
   start(): Engine;
   /** How many engine processes have work. */
   busy(): number;
+  /** Whether one of them can be expected to become free sooner than a new one would help. */
+  isOneSoonFree(): boolean;
 }
 
 interface Waiting<Engine> {
@@ -21,32 +15,29 @@ interface Waiting<Engine> {
 }
 
 const LOOK_MS = 250;
-/** Processors that have to be idle for a start to be worth it. */
-const ROOM = 1;
-/** A start costs about half a second, and a run that waits for its cloud many. */
+/** However wrong the expectation is, it costs no more than this. */
 const LONGEST_WAIT_MS = 2_000;
 
 /**
- * Runs that wait for an engine process to become free. While the processors have nothing to spare, a further
- * process would delay those that are at work and gain nothing: one of them is free sooner. So a run waits
- * until the processors have room, which they do as soon as the others wait for their clouds, and never longer
- * than {@link LONGEST_WAIT_MS}.
+ * Runs that wait for an engine process to become free. Where as many are at work as there are processors, a
+ * further one delays them, and if their runs are short it gains nothing: one of them is free before a new one
+ * has started. Long runs wait for their clouds and leave the processors to others, so nothing waits for them.
  */
 export class EngineQueue<Engine> {
-  readonly #processors: Processors;
   readonly #pool: EngineStarter<Engine>;
+  readonly #processors: number;
   readonly #waiting: Waiting<Engine>[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(pool: EngineStarter<Engine>, processors?: Processors) {
+  constructor(pool: EngineStarter<Engine>, processors = availableParallelism()) {
     this.#pool = pool;
-    this.#processors = processors ?? { count: availableParallelism(), load: followProcessorLoad() };
+    this.#processors = processors;
   }
 
   /** Resolves with a new process, or with one that has become free. @throws the signal's reason */
   async take(signal: AbortSignal): Promise<Engine> {
     signal.throwIfAborted();
-    if (this.#hasProcessorLeft()) return this.#pool.start();
+    if (this.#waiting.length === 0 && !this.#isWorthWaiting()) return this.#pool.start();
     const { promise, resolve, reject } = Promise.withResolvers<Engine>();
     const waiting = { since: performance.now(), take: resolve, refuse: reject };
     const onAbort = () => {
@@ -55,7 +46,7 @@ export class EngineQueue<Engine> {
       reject(signal.reason);
     };
     this.#waiting.push(waiting);
-    this.#look();
+    this.#timer ??= setInterval(() => this.#look(), LOOK_MS);
     signal.addEventListener('abort', onAbort);
     return promise.finally(() => signal.removeEventListener('abort', onAbort));
   }
@@ -69,29 +60,26 @@ export class EngineQueue<Engine> {
 
   /** Lets no run wait any longer. */
   refuseAll(error: Error): void {
-    this.#endLook();
     for (const { refuse } of this.#waiting.splice(0)) refuse(error);
+    this.#look();
   }
 
-  #hasProcessorLeft(): boolean {
-    return this.#pool.busy() < this.#processors.count;
+  #isWorthWaiting(): boolean {
+    return this.#pool.busy() >= this.#processors && this.#pool.isOneSoonFree();
   }
 
   #look(): void {
-    if (this.#timer !== undefined) return;
-    // What was used before anything waited says nothing.
-    this.#processors.load();
-    this.#timer = setInterval(() => {
-      const idleProcessors = this.#processors.count * (1 - this.#processors.load());
-      const [first] = this.#waiting;
-      if (first === undefined) return this.#endLook();
-      const hasWaited = performance.now() - first.since >= LONGEST_WAIT_MS;
-      if (idleProcessors >= ROOM || this.#hasProcessorLeft() || hasWaited) this.give(this.#pool.start());
-    }, LOOK_MS);
-  }
-
-  #endLook(): void {
+    let [first] = this.#waiting;
+    while (first !== undefined && (this.#hasWaitedEnough(first) || !this.#isWorthWaiting())) {
+      this.give(this.#pool.start());
+      [first] = this.#waiting;
+    }
+    if (first !== undefined) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+
+  #hasWaitedEnough({ since }: Waiting<Engine>): boolean {
+    return performance.now() - since >= LONGEST_WAIT_MS;
   }
 }

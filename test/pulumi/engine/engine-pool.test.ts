@@ -139,7 +139,7 @@ test('a runner that dies during a run is a lost try, and its processes are kille
 test('of the runners of a burst one stays, and it serves the next run', async ({ skip }) => {
   skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await pool.stop();
-  pool = openPool({ idle: 3, idleMs: 1_000, processors: { count: 3, load: () => 1 } });
+  pool = openPool({ idle: 3, idleMs: 1_000, processors: 3 });
   await Promise.all([run('succeed'), run('succeed'), run('succeed')]);
   await until(() => pool.count().busy === 0 && pool.count().idle === 1);
   const [left, ...more] = runners();
@@ -151,7 +151,7 @@ test('of the runners of a burst one stays, and it serves the next run', async ({
 test('on a busy machine a run takes the runner that another has finished with', async ({ skip }) => {
   skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await pool.stop();
-  pool = openPool({ idle: 1, processors: { count: 1, load: () => 1 } });
+  pool = openPool({ idle: 1, processors: 1 });
   await run('succeed');
   const first = runners();
   await Promise.all([run('succeed'), run('succeed'), run('succeed')]);
@@ -162,7 +162,8 @@ test('on a busy machine a run takes the runner that another has finished with', 
 test('a run that waits for a runner is refused when the pool stops', async ({ skip }) => {
   skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await pool.stop();
-  pool = openPool({ idle: 1, processors: { count: 1, load: () => 1 } });
+  pool = openPool({ idle: 1, processors: 1 });
+  await run('succeed');
   const running = run('hang');
   running.catch(() => {});
   await until(() => pids().length === 3);

@@ -1,21 +1,21 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EngineQueue } from '../../../src/pulumi/engine/engine-queue.ts';
 
-/** Two processors; the test says how busy they are and how many engine processes have work. */
-let load: number;
+/** Two processors; the test says how many engine processes have work, and whether one is soon free. */
 let busy: number;
+let isOneSoonFree: boolean;
 let started: number;
 let queue: EngineQueue<string>;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [load, busy, started] = [1, 2, 0];
+  [busy, started, isOneSoonFree] = [2, 0, true];
   const start = () => {
     started += 1;
     busy += 1;
     return `new ${started}`;
   };
-  queue = new EngineQueue({ start, busy: () => busy }, { count: 2, load: () => load });
+  queue = new EngineQueue({ start, busy: () => busy, isOneSoonFree: () => isOneSoonFree }, 2);
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -28,7 +28,12 @@ test('with a processor left, a process is started at once', async () => {
   expect(await take()).toBe('new 1');
 });
 
-test('while the processors are busy, runs wait and take in turn what becomes free', async () => {
+test('nothing waits for long runs', async () => {
+  isOneSoonFree = false;
+  expect(await Promise.all([take(), take()])).toEqual(['new 1', 'new 2']);
+});
+
+test('runs wait for short ones, and take in turn what becomes free', async () => {
   const first = take();
   const second = take();
   await vi.advanceTimersByTimeAsync(1_000);
@@ -39,35 +44,34 @@ test('while the processors are busy, runs wait and take in turn what becomes fre
   expect(await Promise.all([first, second])).toEqual(['one', 'other']);
 });
 
-test('once a processor is idle, a process is started for the run that has waited longest', async () => {
+test('who comes later does not overtake who waits', async () => {
   const first = take();
-  const second = take();
-  load = 0.6;
-  await vi.advanceTimersByTimeAsync(1_000);
-  expect(started).toBe(0);
-  load = 0.4;
-  await vi.advanceTimersByTimeAsync(250);
-  expect(await first).toBe('new 1');
-  load = 1;
-  await vi.advanceTimersByTimeAsync(500);
-  expect(started).toBe(1);
-  queue.give('one');
-  expect(await second).toBe('one');
-});
-
-test('a process that ends leaves its processor to a run that waits', async () => {
-  const waiting = take();
   busy = 1;
+  const second = take();
+  expect(queue.give('one')).toBe(true);
+  expect(await first).toBe('one');
   await vi.advanceTimersByTimeAsync(250);
-  expect(await waiting).toBe('new 1');
+  expect(await second).toBe('new 1');
 });
 
-test('nothing waits longer than two seconds, however busy the processors are', async () => {
-  const waiting = take();
-  await vi.advanceTimersByTimeAsync(1_500);
-  expect(started).toBe(0);
+test('once only long runs are left, each run that waits gets a process of its own', async () => {
+  const waiting = [take(), take()];
+  isOneSoonFree = false;
+  await vi.advanceTimersByTimeAsync(250);
+  expect(await Promise.all(waiting)).toEqual(['new 1', 'new 2']);
+});
+
+test('nothing waits longer than two seconds', async () => {
+  const first = take();
+  await vi.advanceTimersByTimeAsync(1_000);
+  const second = take();
   await vi.advanceTimersByTimeAsync(750);
-  expect(await waiting).toBe('new 1');
+  expect(started).toBe(0);
+  await vi.advanceTimersByTimeAsync(500);
+  expect(await first).toBe('new 1');
+  expect(started).toBe(1);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(await second).toBe('new 2');
 });
 
 test('an aborted run takes no process, before its turn, while it waits, and after it has one', async () => {
@@ -78,13 +82,16 @@ test('an aborted run takes no process, before its turn, while it waits, and afte
   const behind = take();
   controller.abort(reason);
   await expect(waiting).rejects.toBe(reason);
-  const late = new AbortController();
-  const last = take(late.signal);
   queue.give('one');
-  late.abort(reason);
-  await expect(last).rejects.toBe(reason);
   expect(await behind).toBe('one');
-  expect(queue.give('other')).toBe(false);
+  const late = new AbortController();
+  const given = take(late.signal);
+  const last = take();
+  queue.give('other');
+  late.abort(reason);
+  expect(await given).toBe('other');
+  queue.give('a third');
+  expect(await last).toBe('a third');
 });
 
 test('when the pool stops, no run waits any longer and nothing is started', async () => {
