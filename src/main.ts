@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
 import { migrateOnce } from './app/migrate-once.ts';
 import { runProcess } from './app/process.ts';
-import { ConfigError, ROLES, readConfig } from './config/config.ts';
+import { ROLES, readConfig } from './config/config.ts';
+import { ConfigError } from './config/config-error.ts';
 import { usesFiles } from './config/credential-files.ts';
 import { useOwnEnvironment } from './config/process-environment.ts';
 import { errorMessage } from './errors.ts';

@@ -1,4 +1,5 @@
-import { type Config, ConfigError } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import { ConfigError } from '../config/config-error.ts';
 import { migrateDatabase, SCHEMA_VERSION } from '../database/migrations.ts';
 import { createLog } from '../log.ts';
 import { say } from '../processes/terminal-text.mjs';

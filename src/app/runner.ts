@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { ConfigError } from '../config/config.ts';
+import { ConfigError } from '../config/config-error.ts';
 import { useOwnEnvironment } from '../config/process-environment.ts';
 import { errorMessage } from '../errors.ts';
 import { complain, say } from '../processes/terminal-text.mjs';

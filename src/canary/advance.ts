@@ -13,7 +13,8 @@ import { requestHold, requestRelease } from '../operations/hold-requests.ts';
 import { requestOperation } from '../operations/requests.ts';
 import type { OperationRow } from '../operations/rows.ts';
 import type { Queue } from '../queue/queue.ts';
-import { ACTS, type Act, type CanaryRun, SERVERS_MADE } from './runs.ts';
+import { ACTS, type Act, SERVERS_MADE } from './acts.ts';
+import type { CanaryRun } from './runs.ts';
 
 export interface CanaryDeps {
   database: Database;

@@ -4,24 +4,9 @@ import { DEFAULT_PLAN } from '../agents/plans.ts';
 import type { CanaryRunTable } from '../database/canary-tables.ts';
 import { type Database, violatedConstraint } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
-import type { OperationKind } from '../operations/states.ts';
+import { ACTS, type Act } from './acts.ts';
 
 export type CanaryRun = Selectable<CanaryRunTable>;
-
-/** A canary's life, in order. Each act is an operation; the first ends with the first healthy answer. */
-export const ACTS = [
-  'provision',
-  'stop',
-  'start',
-  'suspend',
-  'hibernate',
-  'wake',
-  'destroy',
-] as const satisfies OperationKind[];
-export type Act = (typeof ACTS)[number];
-
-/** Servers that it makes, one with its provision and one when it wakes. Hetzner bills each begun hour. */
-export const SERVERS_MADE = 2;
 
 export interface NewRun {
   cause: 'person' | 'schedule';

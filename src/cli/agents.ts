@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { readClientConfig } from '../config/client.ts';
-import { ConfigError, readConfig } from '../config/config.ts';
+import { ConfigError } from '../config/config-error.ts';
 import { EnvironmentReader } from '../config/environment-reader.ts';
 import { childEnvironment, useOwnEnvironment } from '../config/process-environment.ts';
 import {
@@ -55,6 +55,7 @@ const isExpected = (error: unknown): error is Error =>
 
 /** Only this command needs all that a worker needs. */
 async function openShell(values: Record<string, unknown>): Promise<number> {
+  const { readConfig } = await import('../config/config.ts');
   const { ssh } = await import('./ssh/ssh.ts');
   const config = readConfig(process.env);
   useOwnEnvironment(process.env, config.childEnvironment);
@@ -72,6 +73,7 @@ async function runRestore(values: Record<string, unknown>, terminal: Terminal): 
     if (terminal.confirm === undefined) throw new CommandError('Not a terminal: confirm with --yes');
     if (!(await terminal.confirm('Give up everything in both databases?'))) return 1;
   }
+  const { readConfig } = await import('../config/config.ts');
   const { restoreBackup } = await import('./restore.ts');
   const config = readConfig(process.env);
   const environment = { ...process.env };

@@ -10,15 +10,18 @@ import { imageJson, imagesJson, prunedJson } from '../http/image-json.ts';
 import { attentionJson } from '../http/limits/attention-json.ts';
 import { breakerJson, heldChangeJson } from '../http/limits/breaker-json.ts';
 import { noticeJson } from '../http/notice-json.ts';
-import { operationJson } from '../http/operations/operation-json.ts';
+import { operationSchema } from '../http/operations/operation-schema.ts';
 import { orderJson } from '../http/order-json.ts';
 import { pageOf } from '../http/paging.ts';
 import { createdTokenJson, personJson, sessionJson, tokenJson } from '../http/people/people-json.ts';
-import { poolJson, slotRemovalJson } from '../http/pool.ts';
+import { poolJson, slotRemovalJson } from '../http/pool-json.ts';
 import { projectJson } from '../http/project-json.ts';
 import { proposalJson } from '../http/proposal-json.ts';
 import { rebuiltJson } from '../http/rebuild-json.ts';
 import { rekeyJson } from '../http/rekey-json.ts';
+import { OPERATION_KINDS } from './operation-kinds.ts';
+
+const operationJson = operationSchema(OPERATION_KINDS);
 
 /**
  * What the commands read, by route. The compiler trusts the document; another version of the service, or

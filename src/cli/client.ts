@@ -1,5 +1,5 @@
 import { type ApiClient, createApiClient } from '../../client/client.ts';
-import { problemSchema } from '../http/problem.ts';
+import { problemSchema } from '../http/problem-json.ts';
 import { findAnswerSchema } from './answers.ts';
 import { type Connection, MalformedAnswer, RefusedError, ServiceAway } from './connection.ts';
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { ClientConfig } from '../config/client.ts';
-import type { problemSchema } from '../http/problem.ts';
+import type { problemSchema } from '../http/problem-json.ts';
 import { Secret } from '../secret.ts';
 
 /** The service's address and the operator's token. */

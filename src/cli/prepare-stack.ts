@@ -3,7 +3,7 @@ import type { StackProgram } from '../../stacks/program.ts';
 import { completeInputs } from '../agents/inputs.ts';
 import { type AgentKeys, createVault } from '../agents/secrets.ts';
 import { findAgent } from '../agents/store.ts';
-import { ConfigError } from '../config/config.ts';
+import { ConfigError } from '../config/config-error.ts';
 import type { Connections } from '../connections/connections.ts';
 import type { Database } from '../database/connect.ts';
 import { databaseVersion } from '../database/migrations.ts';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ConfigError } from '../config/config.ts';
+import { ConfigError } from '../config/config-error.ts';
 import { useOwnEnvironment } from '../config/process-environment.ts';
 import { errorMessage } from '../errors.ts';
 import { untilStopped } from '../processes/stop-signals.ts';

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import type { Secret } from '../secret.ts';
-import { ConfigError } from './config.ts';
+import { ConfigError } from './config-error.ts';
 import { readFiles } from './credential-files.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { httpUrl } from './fields.ts';

@@ -1,6 +1,7 @@
 import type { Secret } from '../secret.ts';
 import { type LiveAccounts, readAccounts } from './accounts.ts';
 import { type CommonConfig, readCommon } from './common.ts';
+import { ConfigError } from './config-error.ts';
 import { readFiles } from './credential-files.ts';
 import { type Environment, EnvironmentReader } from './environment-reader.ts';
 import { runsElsewhere } from './executor-name.ts';
@@ -61,18 +62,6 @@ export interface LiveConfig extends CommonConfig {
 }
 
 export type Config = SandboxConfig | LiveConfig;
-
-/** Invalid configuration; the message lists every problem on a line of its own. */
-export class ConfigError extends Error {
-  override name = 'ConfigError';
-  /** Every problem by itself; empty if the message is all there is. */
-  readonly problems: readonly string[];
-
-  constructor(message: string, problems: readonly string[] = []) {
-    super(message);
-    this.problems = problems;
-  }
-}
 
 const IGNORED_IN_SANDBOX = [
   'STRIPE_SECRET_KEY',

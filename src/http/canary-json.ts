@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { type CanaryRun, type RunStep, SERVERS_MADE } from '../canary/runs.ts';
+import { SERVERS_MADE } from '../canary/acts.ts';
+import type { CanaryRun, RunStep } from '../canary/runs.ts';
 
 export const canaryJson = z
   .object({

@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import { createSessions, type Sessions } from '../people/sessions.ts';
 import { createTokens } from '../people/tokens.ts';
 import type { Secret } from '../secret.ts';
+import { INSTALLATION, PROGRAM, VIEWER } from './environment-principals.ts';
 import { createFailedTokens } from './failed-tokens.ts';
 import type { Principal } from './principal.ts';
 import { HttpError } from './problem.ts';
@@ -38,11 +39,6 @@ export interface Credentials {
    */
   find(request: Request, response: Response): Promise<Credential | undefined>;
 }
-
-/** Who holds API_TOKEN. */
-export const INSTALLATION: Principal = { name: 'operator', role: 'admin', isSession: false };
-const PROGRAM: Principal = { name: 'program', role: 'program', isSession: false };
-const VIEWER: Principal = { name: 'viewer', role: 'viewer', isSession: false };
 
 export interface CredentialDeps {
   database: Database;

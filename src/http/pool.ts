@@ -1,33 +1,10 @@
 import { z } from 'zod';
 import { SLOT_ID } from '../../stacks/inputs.ts';
-import { countOrders, listPresentSlots, SLOT_STANDINGS } from '../pool/listing.ts';
+import { countOrders, listPresentSlots } from '../pool/listing.ts';
 import { actorOf } from './actor.ts';
 import { endpoint } from './endpoint.ts';
 import { noAccessToClouds } from './no-clouds.ts';
-
-const slotJson = z
-  .object({
-    slotId: z.string(),
-    project: z.string(),
-    location: z.string(),
-    plan: z.string(),
-    status: z.enum(SLOT_STANDINGS).meta({
-      description: 'claimed: its agent has not adopted it yet; retired: it is being removed',
-    }),
-    release: z
-      .string()
-      .nullable()
-      .meta({ description: 'The version of the playbook that it is configured with' }),
-    healthyAt: z.iso.datetime().nullable().meta({ description: 'When it last answered' }),
-    createdAt: z.iso.datetime(),
-  })
-  .meta({ id: 'Slot' });
-
-export const poolJson = z.object({
-  items: z.array(slotJson),
-  hits: z.int().meta({ description: 'Orders that got a slot' }),
-  misses: z.int().meta({ description: 'Orders that found none and got a new server' }),
-});
+import { poolJson, slotRemovalJson } from './pool-json.ts';
 
 export const showPool = endpoint({
   id: 'showPool',
@@ -53,11 +30,6 @@ export const showPool = endpoint({
 });
 
 const params = z.object({ slotId: z.string().regex(SLOT_ID, 'is not the id of a waiting server') });
-
-export const slotRemovalJson = z.object({
-  slotId: z.string(),
-  serverName: z.string().nullable().meta({ description: 'Null: only keys are left of it' }),
-});
 
 export const removeSlot = endpoint({
   id: 'removeSlot',

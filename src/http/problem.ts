@@ -1,22 +1,9 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
-import { z } from 'zod';
 import { isDatabaseUnavailable } from '../database/connect.ts';
 import { ConflictError, errorMessage, InvalidInputError, NotFoundError, StateLostError } from '../errors.ts';
 import { type Log, shortened } from '../log.ts';
-import { PROBLEM_NAMES, type ProblemName, problemNameFor, problemType } from './problems.ts';
-
-/** RFC 9457 problem details. */
-export const problemSchema = z
-  .object({
-    type: z.enum(PROBLEM_NAMES.map(problemType)).meta({
-      description: 'Which kind of problem, for programs; relative to this service, whose page explains it',
-    }),
-    title: z.string().meta({ description: 'The status in words' }),
-    status: z.int(),
-    detail: z.string().meta({ description: 'What is wrong with this request' }),
-  })
-  .meta({ id: 'Problem' });
+import { type ProblemName, problemNameFor, problemType } from './problems.ts';
 
 /** An error that only HTTP knows: not signed in, wrong method, wrong media type. */
 export class HttpError extends Error {

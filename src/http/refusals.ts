@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Endpoint } from './endpoint.ts';
-import { problemSchema } from './problem.ts';
+import { problemSchema } from './problem-json.ts';
 
 /** An answer as the document describes it. */
 export interface DocumentedAnswer {

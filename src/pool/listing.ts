@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
+import type { SlotStanding } from './standings.ts';
 
 /** A pool with what is in it, and how its orders fared. */
 export interface PoolState {
@@ -60,10 +61,6 @@ export interface SlotState {
   healthyAt: Date | null;
   createdAt: Date;
 }
-
-/** `retired`: given to nobody any more, its server is being removed. */
-export const SLOT_STANDINGS = ['preparing', 'ready', 'claimed', 'retired'] as const;
-export type SlotStanding = (typeof SLOT_STANDINGS)[number];
 
 const MOST_SLOTS = 1_000;
 

@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { readTailscale } from '../config/accounts.ts';
 import { builtinProviders } from '../config/builtin-providers.ts';
-import { type Config, ConfigError } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import { ConfigError } from '../config/config-error.ts';
 import { type Environment, EnvironmentReader } from '../config/environment-reader.ts';
 import { backendUrl, endpointUrl, hcloudToken, httpUrl, oneLine } from '../config/fields.ts';
 import {

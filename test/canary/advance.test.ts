@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { ACTS } from '../../src/canary/acts.ts';
 import { advanceCanary } from '../../src/canary/advance.ts';
 import { startCanaries } from '../../src/canary/loop.ts';
-import { ACTS, insertRun, listRuns } from '../../src/canary/runs.ts';
+import { insertRun, listRuns } from '../../src/canary/runs.ts';
 import { PermanentError } from '../../src/errors.ts';
 import type { AgentEffect } from '../../src/operations/attempt.ts';
 import { readProvisionFigures } from '../../src/operations/figures.ts';

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { UsageError } from '../../src/cli/connection.ts';
 import { prepareStack } from '../../src/cli/prepare-stack.ts';
 import { readArguments } from '../../src/cli/pulumi-arguments.ts';
-import { ConfigError } from '../../src/config/config.ts';
+import { ConfigError } from '../../src/config/config-error.ts';
 import type { Connections } from '../../src/connections/connections.ts';
 import { applyProjects } from '../../src/projects/projects.ts';
 import { startService, type TestService } from '../support/http-service.ts';

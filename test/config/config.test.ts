@@ -5,7 +5,8 @@ import express from 'express';
 import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { readAccounts } from '../../src/config/accounts.ts';
 import { readClientConfig } from '../../src/config/client.ts';
-import { ConfigError, readConfig } from '../../src/config/config.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { ConfigError } from '../../src/config/config-error.ts';
 import { EnvironmentReader } from '../../src/config/environment-reader.ts';
 
 const live = {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { noEffect } from '../../src/operations/effects.ts';
 import { defineOperation, findOperation } from '../../src/operations/registry.ts';
@@ -25,6 +25,12 @@ defineOperation({
     loses: 'and lose its old colour',
     explain: (agentId) => `The old colour of ${agentId} is lost.`,
   },
+});
+
+// What the commands know of them is generated.
+vi.mock('../../src/cli/operation-kinds.ts', async () => {
+  const { listOperationKinds } = await import('../../tools/operation-kinds.ts');
+  return listOperationKinds();
 });
 
 const { startService } = await import('../support/http-service.ts');

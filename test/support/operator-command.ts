@@ -8,7 +8,7 @@ import type { Outcome } from './commands.ts';
 
 /**
  * Runs an operator's command in this process, for the installation that the environment names: a process of
- * its own takes twenty times the processor time, most of it to load all commands.
+ * its own takes many times the processor time, most of it to load all commands.
  * @returns what the process of `npm run agents` would print and exit with
  * @throws what no command reports
  */

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { ConfigError } from '../../src/config/config.ts';
+import { ConfigError } from '../../src/config/config-error.ts';
 import { EnvironmentReader } from '../../src/config/environment-reader.ts';
 import { childEnvironment, useOwnEnvironment } from '../../src/config/process-environment.ts';
 import { errorMessage } from '../../src/errors.ts';

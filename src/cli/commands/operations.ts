@@ -1,31 +1,37 @@
 import type { Mode, Parser } from '@optique/core/parser';
 import { option } from '@optique/core/primitives';
 import { choice, string } from '@optique/core/valueparser';
-import { z } from 'zod';
-import '../../runbooks/all.ts';
-import { type Requestable, requestableOperations } from '../../operations/registry.ts';
 import type { Arguments } from '../arguments.ts';
 import { type Command, defineCommand, needed, toText, waiting } from '../command.ts';
 import { CommandError } from '../connection.ts';
+import { REQUESTABLE_KINDS } from '../operation-kinds.ts';
 import { follow, postOperation } from '../operations.ts';
+import type { RequestableKind } from '../requestable-kind.ts';
 import { answer, type Terminal } from '../terminal.ts';
 
 /** A command for each kind of operation that a person may request, derived from its definition. */
 export const operationCommands = (shared: Arguments): Command[] =>
-  requestableOperations().map((operation) => operationCommand(operation, shared));
+  REQUESTABLE_KINDS.map((operation) => operationCommand(operation, shared));
 
-function operationCommand(operation: Requestable, { agent }: Arguments): Command {
-  const { kind, cli, confirm, parameters } = operation;
-  const names = Object.keys(parameters?.shape ?? {});
-  const words = names.map((name) => ` --${name} ${exampleOf(parameters!.shape[name])}`).join('');
+/** @throws Error for a kind that no person may request */
+export function getRequestable(kind: string): RequestableKind {
+  const found = REQUESTABLE_KINDS.find((one) => one.kind === kind);
+  if (found === undefined) throw new Error(`There is no command for ${kind}`);
+  return found;
+}
+
+function operationCommand(operation: RequestableKind, { agent }: Arguments): Command {
+  const { kind, brief, parameters, loses } = operation;
+  const asks = loses !== undefined;
+  const words = parameters.map(({ name, choices }) => ` --${name} ${choices?.[1] ?? 'VALUE'}`).join('');
   return defineCommand({
     name: kind,
-    brief: cli,
-    examples: [`${kind} ada${words}${confirm ? ' --yes' : ''} --wait`],
+    brief,
+    examples: [`${kind} ada${words}${asks ? ' --yes' : ''} --wait`],
     fields: {
       agentId: agent,
-      ...Object.fromEntries(names.map((name) => [name, parameterOption(name, parameters!.shape[name])])),
-      ...(confirm && { yes: option('-y', '--yes', { description: toText('do not ask first') }) }),
+      ...Object.fromEntries(parameters.map((parameter) => [parameter.name, parameterOption(parameter)])),
+      ...(asks && { yes: option('-y', '--yes', { description: toText('do not ask first') }) }),
       ...waiting,
     } as { agentId: Arguments['agent'] } & typeof waiting,
     run: async (values, terminal) => {
@@ -33,7 +39,7 @@ function operationCommand(operation: Requestable, { agent }: Arguments): Command
           string,
           unknown
         >;
-      const body = Object.fromEntries(names.map((name) => [name, given[name]]));
+      const body = Object.fromEntries(parameters.map(({ name }) => [name, given[name]]));
       return requestConfirmed(operation, { ...values, yes, agentId, body }, terminal);
     },
   });
@@ -49,12 +55,11 @@ interface Wanted {
 
 /** Requests an operation, if a person confirms what cannot be undone. @returns whether it succeeded */
 export async function requestConfirmed(
-  operation: Requestable,
+  { kind, loses }: RequestableKind,
   { agentId, body, yes, ...common }: Wanted,
   terminal: Terminal,
 ): Promise<boolean> {
-  const { kind, confirm } = operation;
-  if (confirm !== undefined && yes !== true && !(await confirmed(operation, agentId, terminal))) {
+  if (loses !== undefined && yes !== true && !(await confirmed({ kind, loses, agentId }, terminal))) {
     terminal.print('Nothing was done.');
     return false;
   }
@@ -63,29 +68,25 @@ export async function requestConfirmed(
 
 /** Asks a person, who sees the state of what would be lost. @throws CommandError without a terminal */
 async function confirmed(
-  { kind, confirm }: Requestable,
-  agentId: string,
+  { kind, loses, agentId }: { kind: string; loses: string; agentId: string },
   terminal: Terminal,
 ): Promise<boolean> {
   if (terminal.confirm === undefined)
     throw new CommandError(`Without a terminal to confirm, ${kind} needs --yes`);
   const found = await answer(terminal.api.GET('/api/agents/{agentId}', { params: { path: { agentId } } }));
   const verb = kind.charAt(0).toUpperCase() + kind.slice(1);
-  return terminal.confirm(`${verb} agent ${found.agentId} (${found.status}) ${confirm!.loses}?`);
+  return terminal.confirm(`${verb} agent ${found.agentId} (${found.status}) ${loses}?`);
 }
 
-function parameterOption(name: string, schema: unknown): Parser<Mode, unknown, unknown> {
+function parameterOption({
+  name,
+  choices,
+}: RequestableKind['parameters'][number]): Parser<Mode, unknown, unknown> {
   const metavar = name.toUpperCase() as 'PLAN';
-  const choices = choicesOf(schema);
   const parser =
     choices === undefined ? string({ metavar }) : choice(choices, { metavar, suggest: 'nearest' });
   return needed(`--${name}`, parser, choices?.join(', ') ?? name);
 }
-
-const choicesOf = (schema: unknown): readonly string[] | undefined =>
-  schema instanceof z.ZodEnum ? schema.options.map(String) : undefined;
-
-const exampleOf = (schema: unknown) => choicesOf(schema)?.[1] ?? 'VALUE';
 
 export const cancel = (shared: Arguments): Command =>
   changeOperation(shared, 'cancel', 'cancel an unfinished operation');

@@ -1,13 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { option } from '@optique/core/primitives';
 import { string } from '@optique/core/valueparser';
-import '../../runbooks/all.ts';
-import { findRequestable } from '../../operations/registry.ts';
 import type { Arguments } from '../arguments.ts';
 import { type Command, defineCommand, text, toText, verbOf, waiting } from '../command.ts';
 import { UsageError } from '../connection.ts';
 import { answer, printJson, printTable, type Terminal } from '../terminal.ts';
-import { requestConfirmed } from './operations.ts';
+import { getRequestable, requestConfirmed } from './operations.ts';
 
 export const snapshots = ({ agent }: Arguments): Command =>
   defineCommand({
@@ -37,7 +35,7 @@ export const snapshots = ({ agent }: Arguments): Command =>
       if (verb === 'list') return list(agentId, common.json, terminal);
       if (verb === 'drill') return drill(agentId, common, terminal);
       if (verb === 'remove') return remove({ agentId, snapshotId: snapshot! }, common.json, terminal);
-      const operation = findRequestable(verb === 'make' ? 'snapshot' : 'revert')!;
+      const operation = getRequestable(verb === 'make' ? 'snapshot' : 'revert');
       const body = snapshot === undefined ? {} : { snapshot };
       return requestConfirmed(operation, { agentId, body, yes, ...common }, terminal);
     },

@@ -1,4 +1,5 @@
-import { type Config, ConfigError, type LiveConfig, readConfig } from '../../config/config.ts';
+import { type Config, type LiveConfig, readConfig } from '../../config/config.ts';
+import { ConfigError } from '../../config/config-error.ts';
 import type { Environment } from '../../config/environment-reader.ts';
 import type { Connections } from '../../connections/connections.ts';
 import { openConnections } from '../../connections/rehearsal.ts';

@@ -1,5 +1,5 @@
 import type { SignInMethod } from '../../database/vocabulary.ts';
-import { INSTALLATION } from '../../http/credentials.ts';
+import { INSTALLATION } from '../../http/environment-principals.ts';
 import type { Principal } from '../../http/principal.ts';
 import type { SessionRow } from '../../people/session-list.ts';
 import { table } from '../design/table.ts';

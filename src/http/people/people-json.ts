@@ -3,7 +3,7 @@ import { ROLES, SIGN_IN_METHODS } from '../../database/vocabulary.ts';
 import type { PersonRow } from '../../people/people.ts';
 import type { SessionRow } from '../../people/session-list.ts';
 import type { TokenRow } from '../../people/tokens.ts';
-import { INSTALLATION } from '../credentials.ts';
+import { INSTALLATION } from '../environment-principals.ts';
 
 const time = z.iso.datetime();
 
