@@ -5,7 +5,7 @@ import { listSnapshots } from '../../agents/snapshots.ts';
 import { readResources } from '../../agents/stack-resources.ts';
 import { getAgent } from '../../agents/store.ts';
 import { findAskers, listAudit } from '../../audit/listing.ts';
-import { findAgentJson } from '../../http/agents/present-agents.ts';
+import { presentAgents } from '../../http/agents/present-agents.ts';
 import type { HttpDeps } from '../../http/deps.ts';
 import { presentOperations } from '../../http/operations/present-operations.ts';
 import { whyNotAbandoned } from '../../operations/abandon-adoption.ts';
@@ -33,8 +33,9 @@ export function showAgent(deps: HttpDeps): RequestHandler {
   const { database, consoles } = deps;
   const links = createStatusLinks(deps);
   return async (request, response) => {
-    const agent = await findAgentJson(database, parseAgentId(request.params.agentId));
-    const { agentId } = agent;
+    const row = await getAgent(database, parseAgentId(request.params.agentId));
+    const agentId = row.agent_id;
+    const [agent] = await presentAgents(database, [row]);
     const rows = await listOperations(database, { agentId, limit: OPERATIONS_SHOWN });
     const [newest, ...earlier] = rows;
     const [retryable, latest, more] = await Promise.all([
@@ -43,10 +44,11 @@ export function showAgent(deps: HttpDeps): RequestHandler {
       readMore(deps, agentId, earlier),
     ]);
     const main = agentPage({
-      agent,
+      agent: agent!,
       retryable: retryable.get(agentId),
       latest,
       ...more,
+      isGivenBack: whyNotAbandoned(row) === undefined,
       buyersPage: links.statusUrl(agentId),
       followsPayments: deps.followsPayments ?? true,
       consoles,
@@ -58,35 +60,22 @@ export function showAgent(deps: HttpDeps): RequestHandler {
 
 async function readMore({ database }: HttpDeps, agentId: string, earlier: readonly OperationRow[]) {
   const ids = earlier.map((row) => row.operation_id);
-  const [
-    operations,
-    askers,
-    unfinished,
-    changes,
-    resources,
-    snapshots,
-    findings,
-    history,
-    receipt,
-    ledger,
-    row,
-  ] = await Promise.all([
-    presentOperations(database, earlier),
-    findAskers(database, agentId, ids),
-    listUnfinished(database, agentId),
-    listChanges(database, { agentId, limit: CHANGES_SHOWN }),
-    readResources(database, agentId),
-    listSnapshots(database, agentId),
-    listFindingsOf(database, agentId),
-    listAudit(database, { agentId, limit: HISTORY_SHOWN }),
-    findReceipt(database, agentId),
-    readLedger(database, agentId),
-    getAgent(database, agentId),
-  ]);
+  const [operations, askers, unfinished, changes, resources, snapshots, findings, history, receipt, ledger] =
+    await Promise.all([
+      presentOperations(database, earlier),
+      findAskers(database, agentId, ids),
+      listUnfinished(database, agentId),
+      listChanges(database, { agentId, limit: CHANGES_SHOWN }),
+      readResources(database, agentId),
+      listSnapshots(database, agentId),
+      listFindingsOf(database, agentId),
+      listAudit(database, { agentId, limit: HISTORY_SHOWN }),
+      findReceipt(database, agentId),
+      readLedger(database, agentId),
+    ]);
   return {
     ...{ earlier: operations, askers, unfinished, changes, resources },
     ...{ snapshots, findings, history, receipt, ledger },
-    isGivenBack: whyNotAbandoned(row) === undefined,
   };
 }
 
