@@ -235,7 +235,6 @@ class ReconcileLoop {
 const isCurrent = ({ machine }: Slot, { generation }: DesiredServer): boolean =>
   machine === undefined || machine.spec.generation === generation;
 
-const newSlot = (): Slot => ({
-  ...{ cut: false, busy: false, missed: false },
-  ...{ failures: 0, notBeforeMs: 0, shutDownAtMs: 0 },
-});
+function newSlot(): Slot {
+  return { cut: false, busy: false, missed: false, failures: 0, notBeforeMs: 0, shutDownAtMs: 0 };
+}

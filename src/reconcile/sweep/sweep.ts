@@ -22,7 +22,7 @@ import { continueAt } from './position.ts';
 import { callsLeft, type Removal, removeFromAgent } from './remove.ts';
 import { type Resource, toCarriedName } from './resources.ts';
 import { attributeServers, CALLS_PER_MEND, type Mend, mendServer } from './servers.ts';
-import { beginSweep, finishSweep, lastSweep, type SweepReport } from './sweeps.ts';
+import { beginSweep, finishSweep, lastSweep, newReport, type SweepReport } from './sweeps.ts';
 
 export interface SweepDeps {
   database: Database;
@@ -44,10 +44,7 @@ export async function sweep(deps: SweepDeps, signal: AbortSignal): Promise<Sweep
   const before = await lastSweep(deps.database);
   const sweepId = await beginSweep(deps.database);
   const budgets = createBudgets(deps.maxCalls ?? MAX_CALLS);
-  const report: SweepReport = {
-    ...{ calls: 0, listed: 0, removed: 0, findings: [], note: null },
-    ...{ omittedKeys: false, next: null },
-  };
+  const report = newReport();
   const known = new Set(before?.findings);
   const say: Say = (agentId, text) => {
     report.findings.push(text);

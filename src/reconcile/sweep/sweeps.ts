@@ -21,6 +21,19 @@ export interface SweepReport {
   next: SweepPosition | null;
 }
 
+/** The report of a sweep that has not begun. */
+export function newReport(): SweepReport {
+  return {
+    calls: 0,
+    listed: 0,
+    removed: 0,
+    findings: [],
+    note: null,
+    omittedKeys: false,
+    next: null,
+  };
+}
+
 export interface Sweep extends SweepReport {
   sweepId: number;
   startedAt: Date;
