@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { expectNoChanges } from '../support/clean-stack.ts';
 import { getHoldings } from '../support/clouds.ts';
 import type { Installation } from '../support/installation.ts';
 import { useInstallation } from '../support/use-installation.ts';
@@ -28,14 +29,11 @@ async function agents(...words: string[]): Promise<string> {
 
 const agent = async () => (await installation.ask(`/api/agents/${agentId}`)).body;
 
-/** The plain CLI finds no difference from the stack, in the program and, with `refresh`, in the clouds. */
-async function expectNoChanges(...verbs: ('preview' | 'refresh')[]): Promise<void> {
-  for (const name of verbs) {
-    const verb = name === 'refresh' ? [name, '--yes'] : [name];
-    const words = ['pulumi', '--', ...verb, '-s', stack, '--expect-no-changes'];
-    const { code, stdout } = await installation.run(words);
+/** The plain CLI finds each of its resources unchanged: in the program and, with `refresh`, in the clouds. */
+async function expectUnchanged(...verbs: ('preview' | 'refresh')[]): Promise<void> {
+  for (const verb of verbs) {
+    const { stdout } = await expectNoChanges(installation, agentId, verb);
     expect(stdout).toMatch(/5 unchanged/);
-    expect(code, stdout).toBe(0);
   }
 }
 
@@ -82,7 +80,7 @@ describe('an agent between its provision and its end', () => {
       servers: [stack],
       devices: [stack],
     });
-    await expectNoChanges('preview', 'refresh');
+    await expectUnchanged('preview', 'refresh');
     for (const verb of ['stop', 'restart', 'reconfigure'])
       expect(await installation.ask(`/api/agents/${agentId}/${verb}`, { method: 'POST' })).toMatchObject({
         status: 409,
@@ -115,7 +113,7 @@ describe('an agent between its provision and its end', () => {
       server_type: { name: 'cx33' },
       primary_disk_size: 40,
     });
-    await expectNoChanges('preview');
+    await expectUnchanged('preview');
   }, 240_000);
 
   it('is rebuilt: the same server and address, another device', async () => {
@@ -131,7 +129,7 @@ describe('an agent between its provision and its end', () => {
     expect(device!.id).not.toBe(before!.id);
     expect(device!.addresses).toContain(after.tailnetIp);
     expect(await stackOutputs()).toMatchObject({ tailnetIp: after.tailnetIp });
-    await expectNoChanges('preview', 'refresh');
+    await expectUnchanged('preview', 'refresh');
   }, 120_000);
 
   it('is matched to its server despite missing labels: labels and firewall are put back, and no rebuild is advised', async () => {
@@ -149,7 +147,7 @@ describe('an agent between its provision and its end', () => {
       public_net: { firewalls: public_net.firewalls },
     });
     await agents('refresh', agentId);
-    await expectNoChanges('preview');
+    await expectUnchanged('preview');
     expect(await agent()).toMatchObject({ status: 'running', health: 'healthy', serverId: first.serverId });
   }, 120_000);
 
@@ -170,7 +168,7 @@ describe('an agent between its provision and its end', () => {
     await protect(false);
   }, 120_000);
 
-  const kept = () => ({ installation, agentId, agents, expectNoChanges });
+  const kept = () => ({ installation, agentId, agents, expectUnchanged });
   testSnapshots(kept);
 
   it('is gone without a trace in the end', async () => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expectNoChanges } from '../support/clean-stack.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import { dropDatabases, listHoldings, untilRecordsKept } from '../support/lost-databases.ts';
@@ -175,15 +176,7 @@ it('knows of each agent what it knew', async () => {
 it.each(['paid', 'stopped', 'held', 'adopted'])(
   'has a clean preview of the stack of %s',
   async (agentId) => {
-    const preview = await installation.run([
-      'pulumi',
-      '--',
-      'preview',
-      '-s',
-      `agent-${agentId}`,
-      '--expect-no-changes',
-    ]);
-    expect(preview.code, preview.stdout + preview.stderr).toBe(0);
+    await expectNoChanges(installation, agentId);
   },
   90_000,
 );
@@ -215,15 +208,7 @@ it('goes on: a new slot is handed over, an agent starts and is configured', asyn
     async () => (await installation.query("select from slots where status = 'adopted'")).length === 1,
     { withinSeconds: 90, describe: installation.terminal },
   );
-  const preview = await installation.run([
-    'pulumi',
-    '--',
-    'preview',
-    '-s',
-    'agent-next',
-    '--expect-no-changes',
-  ]);
-  expect(preview.code, preview.stdout + preview.stderr).toBe(0);
+  await expectNoChanges(installation, 'next');
 }, 240_000);
 
 it('billing goes on: a cancelled subscription is followed to its end', async () => {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { expectNoChanges } from '../support/clean-stack.ts';
 import { getHoldings } from '../support/clouds.ts';
 import { hetznerPython, listWithOfficialClient } from '../support/hetzner-client.ts';
 import type { Installation } from '../support/installation.ts';
@@ -111,9 +112,7 @@ describe('from a paid checkout to a running agent', () => {
       expect(value).toBeTruthy();
     // Nothing of the agent is in the server's name.
     expect(serverName).toMatch(/^srv-[0-9a-f]{20}$/);
-    const preview = await installation.run(['pulumi', '--', 'preview', '-s', stack, '--expect-no-changes']);
-    expect(preview.stdout).toMatch(/5 unchanged/);
-    expect(preview.code).toBe(0);
+    expect((await expectNoChanges(installation, agentId)).stdout).toMatch(/5 unchanged/);
     const stacks = await installation.run(['pulumi', '--', 'stack', 'ls']);
     expect(stacks.stdout).toMatch(new RegExp(`^${stack}\\b.*\\n`, 'm'));
     expect(stacks.stdout).toMatch(/^foundation-default\b/m);

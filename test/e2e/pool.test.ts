@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { expectNoChanges } from '../support/clean-stack.ts';
 import { getHoldings, orderFault } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
 import type { Installation } from '../support/installation.ts';
@@ -72,8 +73,7 @@ describe('a server that waits', () => {
       devices: [name],
     });
     expect(await stacks()).toContain(name);
-    const preview = await installation.run(['pulumi', '--', 'preview', '-s', name, '--expect-no-changes']);
-    expect(preview.code, preview.stdout + preview.stderr).toBe(0);
+    await expectNoChanges(installation, first);
     const { body: agent } = await installation.ask(`/api/agents/${first}`);
     expect(agent).toMatchObject({ status: 'running', tailnetName: expect.stringMatching(`^${name}\\.`) });
   }, 120_000);

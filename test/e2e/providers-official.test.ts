@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expectNoChanges } from '../support/clean-stack.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Installation, makeSite, type Site, startInstallation } from '../support/installation.ts';
 import {
@@ -97,15 +98,7 @@ it('starts those in PULUMI_HOME, and brings an agent to running with the same st
       PULUMI_HOME: at('home'),
     });
   }
-  const preview = await installation.run([
-    'pulumi',
-    '--',
-    'preview',
-    '-s',
-    `agent-${agentId}`,
-    '--expect-no-changes',
-  ]);
-  expect(`${preview.code} ${preview.stderr}`).toBe('0 ');
+  expect((await expectNoChanges(installation, agentId)).stderr).toBe('');
 }, 150_000);
 
 const starts = (folder: string) => pluginStarts(at(folder));

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expectNoChanges } from '../support/clean-stack.ts';
 import { getHoldings } from '../support/clouds.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Agent, createFleet, describeWithMachines, type Fleet } from '../support/fleet.ts';
@@ -150,9 +151,7 @@ describeWithMachines('a pool of real machines', () => {
       const log = await fleet.configureLog(agent.agentId);
       expect(log).toMatch(/^agent-\S+ +: ok=\d+ +changed=0 +unreachable=0 +failed=0/m);
       expect(await since()).toBe(before);
-      const name = `agent-${agent.agentId}`;
-      const preview = await installation.run(['pulumi', '--', 'preview', '-s', name, '--expect-no-changes']);
-      expect(preview.code, preview.stdout + preview.stderr).toBe(0);
+      await expectNoChanges(installation, agent.agentId);
     }
     const { stdout } = await installation.run(['pulumi', '--', 'stack', 'ls']);
     expect(stdout.match(/^(agent|slot)-\S+/gm)).toEqual(

@@ -13,7 +13,7 @@ export interface Kept {
   agentId: string;
   /** Runs an operator's command that waits for its operation. */
   agents(...words: string[]): Promise<string>;
-  expectNoChanges(...verbs: ('preview' | 'refresh')[]): Promise<void>;
+  expectUnchanged(...verbs: ('preview' | 'refresh')[]): Promise<void>;
 }
 
 const HOUR = 3600;
@@ -90,7 +90,7 @@ export function testSnapshots(get: () => Kept): void {
 
   it('is put back to its snapshot: another server with its disk, name and device', async ({ skip }) => {
     const kept = get();
-    const { installation, agentId, agents, expectNoChanges } = kept;
+    const { installation, agentId, agents, expectUnchanged } = kept;
     const before = (await installation.ask(`/api/agents/${agentId}`)).body;
     const [row] = await rowsOf(kept);
     expect(await agents('revert', agentId, '--snapshot', row!.snapshotId, '--yes')).toContain(
@@ -106,7 +106,7 @@ export function testSnapshots(get: () => Kept): void {
       'sandbox',
     );
     expect(server.image).toBe(row!.hetznerId);
-    await expectNoChanges('preview', 'refresh');
+    await expectUnchanged('preview', 'refresh');
     await expectCounted(kept, skip);
   }, 300_000);
 }

@@ -1,5 +1,6 @@
 import type Stripe from 'stripe';
 import { beforeAll, expect, it } from 'vitest';
+import { expectNoChanges } from '../../support/clean-stack.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { Installation } from '../../support/installation.ts';
 import { createClient } from '../../support/sandbox.ts';
@@ -173,16 +174,7 @@ export function testMoney(get: () => Installation): void {
       kind: 'hibernate',
       body: { evidence: { removed: [{ kind: 'server' }] } },
     });
-    const preview = await installation.run([
-      'pulumi',
-      '--',
-      'preview',
-      '-s',
-      `agent-${AGENT}`,
-      '--expect-no-changes',
-      '--non-interactive',
-    ]);
-    expect(preview.code, preview.stdout + preview.stderr).toBe(0);
+    await expectNoChanges(installation, AGENT);
   }, 180_000);
 
   it('a payment brings it back by itself, on one server, without its snapshot', async () => {

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { expectNoChanges } from '../../support/clean-stack.ts';
 import { createFleet } from '../../support/fleet.ts';
 import type { Installation } from '../../support/installation.ts';
 
@@ -26,10 +27,7 @@ export function testVanishedDevice(get: () => Installation): void {
     expect(now).toMatchObject([{ name: before.tailnetName, tags: ['tag:agent'] }]);
     expect(now[0]!.addresses).toContain(after.tailnetIp);
     expect(await fleet.serversOf(agentId)).toEqual([after.serverId]);
-    for (const verb of [['preview'], ['refresh', '--yes']]) {
-      const words = ['pulumi', '--', ...verb, '-s', `agent-${agentId}`, '--expect-no-changes'];
-      const { code, stdout, stderr } = await installation.run(words);
-      expect(code, `${verb[0]}: ${stdout}${stderr}`).toBe(0);
-    }
+    await expectNoChanges(installation, agentId);
+    await expectNoChanges(installation, agentId, 'refresh');
   }, 400_000);
 }

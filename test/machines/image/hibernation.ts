@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { expectNoChanges } from '../../support/clean-stack.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { Agent, Fleet } from '../../support/fleet.ts';
 import type { Installation } from '../../support/installation.ts';
@@ -25,12 +26,9 @@ async function billed({ fleet, agentId }: Sleeper) {
 }
 
 /** Pulumi finds the stack as it is recorded, before and after a look at the clouds. */
-async function expectNoChanges({ installation, agentId }: Sleeper): Promise<void> {
-  for (const verb of [['preview'], ['refresh', '--yes']]) {
-    const words = ['pulumi', '--', ...verb, '-s', `agent-${agentId}`, '--expect-no-changes'];
-    const { code, stdout, stderr } = await installation.run(words);
-    expect(code, `${verb[0]}: ${stdout}${stderr}`).toBe(0);
-  }
+async function expectTrueStack({ installation, agentId }: Sleeper): Promise<void> {
+  await expectNoChanges(installation, agentId);
+  await expectNoChanges(installation, agentId, 'refresh');
 }
 
 async function changeHold({ installation, agentId }: Sleeper, verb: 'hold' | 'release'): Promise<void> {
@@ -82,7 +80,7 @@ export function testHibernation(get: () => Sleeper): void {
     expect(await fleet.disks(before.serverId)).toEqual([]);
     expect(await fleet.agent(agentId)).toMatchObject({ status: 'hibernated', serverId: null });
     expect(await fleet.devicesOf(agentId)).toMatchObject([{ name: before.tailnetName }]);
-    await expectNoChanges(at);
+    await expectTrueStack(at);
 
     const after = await wake(at);
     const { tailnetName, tailnetIp } = before;
@@ -115,7 +113,7 @@ export function testHibernation(get: () => Sleeper): void {
     expect(now).toMatchObject([{ name: before.tailnetName }]);
     expect(now[0]!.nodeId).not.toBe(device!.nodeId);
     expect(await billed(at)).toEqual({ servers: [after.serverId], images: [] });
-    await expectNoChanges(at);
+    await expectTrueStack(at);
   }, 600_000);
 
   it('a snapshot boots closed off with a healthy agent, and brings back a file that was ruined', async () => {
@@ -151,6 +149,6 @@ export function testHibernation(get: () => Sleeper): void {
     expect(await fleet.screen(after.serverId).say('cat /var/lib/kept')).toBe('good');
     expect(await fleet.health(tailnetIp)).toContain(`"agentId": "${agentId}"`);
     expect((await billed(at)).servers).toEqual([after.serverId]);
-    await expectNoChanges(at);
+    await expectTrueStack(at);
   }, 900_000);
 }

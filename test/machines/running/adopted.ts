@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { expectNoChanges } from '../../support/clean-stack.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { Fleet } from '../../support/fleet.ts';
 import type { Installation } from '../../support/installation.ts';
@@ -75,15 +76,7 @@ export function testAdopted(get: () => Deps): void {
     ).toBe(server.booted);
     const shell = await installation.run(['agents', '--', 'ssh', 'by-hand', 'sudo', 'cat', '/root/mine']);
     expect(shell.stdout + shell.stderr).toContain('mine');
-    const preview = await installation.run([
-      'pulumi',
-      '--',
-      'preview',
-      '-s',
-      'agent-by-hand',
-      '--expect-no-changes',
-    ]);
-    expect(preview.code, preview.stdout + preview.stderr).toBe(0);
+    await expectNoChanges(installation, 'by-hand');
   }, 360_000);
 
   it('one whose configuration fails is given back as it was', async () => {
