@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeEach, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { buildArguments, buildEnvironment, buildPulumi } from '../../tools/setup/pulumi-build.mjs';
 import { downloadPulumi, platformName } from '../../tools/setup/pulumi-download.mjs';
 import { run } from '../../tools/setup/run.mjs';
@@ -19,6 +19,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'download '));
   await mkdir(join(folder, 'bin'));
 });
+afterEach(() => rm(folder, { recursive: true }));
 
 async function site(files: Record<string, Buffer | string>) {
   const server = createServer((request, response) => {
@@ -28,7 +29,6 @@ async function site(files: Record<string, Buffer | string>) {
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   onTestFinished(() => void server.close());
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return { archives: `${url}/sdk`, checksums: `${url}/checksums.txt` };
 }
@@ -95,7 +95,6 @@ test('without Go the message says how to install it', async () => {
   expect(await buildPulumi(context, folder)).toEqual({
     unavailable: expect.stringMatching(/^Go is missing\. Install it \(.*apt-get install golang/),
   });
-  await rm(folder, { recursive: true });
 });
 
 test('the build takes the committed modules as they are and stamps the version', () => {

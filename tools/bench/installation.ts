@@ -83,7 +83,10 @@ async function startDocumentedWays(
   { service, watch, meter }: Pick<Installation, 'service' | 'watch' | 'meter'>,
 ): Promise<Side[]> {
   const { sandbox } = service;
-  const client = await startDocumented({ hcloudEndpoint: sandbox.hcloudEndpoint }, environment, defer);
+  const temporary = join(folder, 'documented');
+  mkdirSync(temporary);
+  const given = { hcloudEndpoint: sandbox.hcloudEndpoint, temporary };
+  const client = await startDocumented(given, environment, defer);
   meter.addRoot(client.pid, 'documented');
   const [shared] = await watch.rows<{ firewallId: number; location: string; plan: string }>(
     `select f.firewall_id::int as "firewallId", a.location, a.plan from foundations f, agents a limit 1`,

@@ -1,12 +1,13 @@
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, expect, it, vi } from 'vitest';
 import { followProgress } from '../../../src/pulumi/engine/follow-log.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'follow-log-'));
 const path = join(folder, 'log');
 afterEach(() => rmSync(path, { force: true }));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 it('reports complete lines as they come, each once, and the last ones before it ends', async () => {
   const told: string[] = [];

@@ -22,7 +22,8 @@ export async function startDocumented(
 ): Promise<DocumentedClient> {
   const mark = `${process.pid} ${Date.now()}`;
   const child = fork(fileURLToPath(new URL('process.ts', import.meta.url)), [JSON.stringify(settings)], {
-    env: { ...environment, [PROCESS_TAG]: mark },
+    // The SDK leaves a folder for each stack.
+    env: { ...environment, TMPDIR: settings.temporary, [PROCESS_TAG]: mark },
     detached: true,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     execArgv: ['--disable-warning=ExperimentalWarning'],

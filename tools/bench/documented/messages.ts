@@ -6,6 +6,8 @@ export interface DocumentedSettings {
    * The sandbox's endpoint, set as stack configuration, where the documentation's example sets the region.
    */
   hcloudEndpoint: string;
+  /** Folder for temporary files, removed with the installation. */
+  temporary: string;
 }
 
 /**
