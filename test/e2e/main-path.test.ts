@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { expectNoChanges } from '../support/clean-stack.ts';
 import { getHoldings } from '../support/clouds.ts';
+import { countHetznerCalls } from '../support/hetzner-calls.ts';
 import { hetznerPython, listWithOfficialClient } from '../support/hetzner-client.ts';
 import type { Installation } from '../support/installation.ts';
 import { paidCheckout } from '../support/stripe-events.ts';
@@ -149,9 +150,13 @@ describe('from a paid checkout to a running agent', () => {
 
 describe('and back', () => {
   it('destroys all its resources: server, keys, device, stack, history and locks', async () => {
+    const countCalls = await countHetznerCalls(installation.connection, '^/(servers|ssh_keys|images)(/|$)');
     const destroyed = await installation.agents('destroy', agentId, '--yes', '--wait');
     expect(destroyed.stdout).toMatch(/destroy succeeded/);
     expect(destroyed.code).toBe(0);
+    // The stack's refresh and deletes 4, the lists before 3 and after 6. The server's delete is polled
+    // besides, here once: 14 of the 3,600 calls an hour of a project.
+    expect(await countCalls()).toBe(13);
     expect(await getHoldings(installation.connection, agentId)).toEqual({
       servers: [],
       sshKeys: [],

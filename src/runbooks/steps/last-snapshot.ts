@@ -4,8 +4,9 @@ import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
 import { takeAgentSnapshot } from './agent-snapshots.ts';
 import { recordedSnapshot } from './own-snapshots.ts';
+import { findServers } from './owned.ts';
 import { switchOff } from './power.ts';
-import { assertHeld, findOwned } from './recovery.ts';
+import { assertHeld } from './recovery.ts';
 import { isComplete } from './snapshots.ts';
 
 /**
@@ -42,7 +43,9 @@ async function findLast(parts: RunbookParts, attempt: Attempt): Promise<MadeSnap
 async function findServer({ hetzner }: RunbookParts, attempt: Attempt): Promise<Server | undefined> {
   const { tailnet_ip: tailnetIp, server_id: serverId } = attempt.agent;
   if (tailnetIp === null) return undefined;
-  const servers = (await findOwned(hetzner, attempt)).servers.filter(({ status }) => status !== 'deleting');
+  const servers = (await findServers(hetzner, attempt.agent)).own.filter(
+    ({ status }) => status !== 'deleting',
+  );
   return servers.find(({ id }) => id === serverId) ?? servers[0];
 }
 

@@ -43,6 +43,23 @@ export async function listAgentSnapshots(
   return labelled.filter((one) => isAgentSnapshot(one, agentId));
 }
 
+/**
+ * Lists all that exists of an agent's disk, by one list: the recorded snapshot, those of its hibernations and
+ * those that are kept beside its server. Only a recorded one that the list lacks is asked for by its id.
+ */
+export async function listEverySnapshot(
+  { hetzner }: { hetzner: Pick<HetznerClient, 'getSnapshot' | 'listSnapshots'> },
+  agent: SnapshotOwner,
+): Promise<Snapshot[]> {
+  const labelled = await hetzner.listSnapshots(agent.agent_id);
+  const own = labelled.filter(
+    (one) => one.id === agent.snapshot_id || hasOwnLabels(one, agent) || isAgentSnapshot(one, agent.agent_id),
+  );
+  if (own.some(({ id }) => id === agent.snapshot_id)) return own;
+  const recorded = await recordedSnapshot(hetzner, agent);
+  return recorded === undefined ? own : [recorded, ...own];
+}
+
 /** Whether name and labels are those of an agent's snapshot. Nobody sets both by chance. */
 export const isAgentSnapshot = ({ name, labels }: Pick<Snapshot, 'name' | 'labels'>, agentId: string) =>
   isLabelled({ labels }, agentId) &&

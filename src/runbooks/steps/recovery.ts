@@ -1,13 +1,13 @@
 import type { Vault } from '../../agents/secrets.ts';
 import { LostError } from '../../errors.ts';
-import type { HetznerClient, Server } from '../../hetzner/hetzner.ts';
+import type { HetznerClient } from '../../hetzner/hetzner.ts';
 import type { Attempt } from '../../operations/attempt.ts';
 import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
 import { isAgentDevice, isRecordedDevice } from './device.ts';
-import { hasOwnLabels, isAnothers, isOwnKey, ownName } from './own-server.ts';
-import { listAgentSnapshots, listOwnSnapshots } from './own-snapshots.ts';
+import { ownName } from './own-server.ts';
+import { findOwned } from './owned.ts';
 
 /**
  * Runs work on a stack. If the stack is locked, removes the lock and tries again: this attempt holds the
@@ -129,13 +129,16 @@ export async function removeKeys(
 /**
  * Removes the agent's resources at Hetzner that no stack contains, but the snapshot that is kept. Keeps and
  * logs doubtful ones.
+ * @returns when Hetzner answered that there was nothing to remove, as ISO 8601; undefined if something was
+ * removed: whether it is gone has to be asked after that
  */
 export async function removeFromHetzner(
   hetzner: Clouds['hetzner'],
   run: Attempt,
   kept?: string,
-): Promise<void> {
+): Promise<string | undefined> {
   const { servers, sshKeys, snapshots, strange } = await findOwned(hetzner, run, kept);
+  const answeredAt = new Date().toISOString();
   for (const server of servers) {
     assertHeld(run);
     await hetzner.deleteServer(server.id, { wait: false });
@@ -153,42 +156,5 @@ export async function removeFromHetzner(
   }
   for (const { name, id } of strange)
     run.log(`${name} (${id}) has this agent's name or labels, but is not its own: left alone`);
-}
-
-/**
- * Finds the agent's own servers, keys and snapshots, with or without labels, but the snapshot that is kept.
- * `strange` are servers and keys that have its name or labels but are not its own.
- */
-export async function findOwned(
-  hetzner: Clouds['hetzner'],
-  { agent }: Pick<Attempt, 'agent'>,
-  kept?: string,
-) {
-  const name = ownName(agent);
-  const [hibernations, beside] = await Promise.all([
-    listOwnSnapshots({ hetzner }, agent),
-    listAgentSnapshots({ hetzner }, agent),
-  ]);
-  const [recorded, ...found] = await Promise.all([
-    agent.server_id === null ? undefined : hetzner.getServer(agent.server_id),
-    hetzner.findServer(name),
-    hetzner.findSshKey(name),
-    hetzner.listServers(agent.agent_id),
-    hetzner.listSshKeys(agent.agent_id),
-  ]);
-  const [server, key, servers, keys] = found;
-  const isOwn = (one: Server) =>
-    hasOwnLabels(one, agent) || (one.id === recorded?.id && !isAnothers(one, agent));
-  const allServers = distinct([recorded, server, ...servers]);
-  const allKeys = distinct([key, ...keys]);
-  return {
-    servers: allServers.filter(isOwn),
-    sshKeys: allKeys.filter((one) => isOwnKey(one, agent)),
-    snapshots: distinct([...hibernations, ...beside]).filter(({ id }) => id !== kept),
-    strange: [...allServers.filter((one) => !isOwn(one)), ...allKeys.filter((one) => !isOwnKey(one, agent))],
-  };
-}
-
-function distinct<T extends { id: string }>(items: readonly (T | undefined)[]): T[] {
-  return [...new Map(items.flatMap((one) => (one === undefined ? [] : [[one.id, one]]))).values()];
+  return servers.length + sshKeys.length + snapshots.length === 0 ? answeredAt : undefined;
 }

@@ -5,13 +5,8 @@ import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
 import { poll } from '../../processes/poll.ts';
 import { giveServerBack } from './give-server-back.ts';
-import {
-  findOwned,
-  listOwnDevices,
-  removeFromHetzner,
-  removeFromTailnet,
-  withLockRecovery,
-} from './recovery.ts';
+import { findOwned } from './owned.ts';
+import { listOwnDevices, removeFromHetzner, removeFromTailnet, withLockRecovery } from './recovery.ts';
 
 /**
  * Removes everything an agent has: server, keys, device, stack, history and locks. A server that it was still
@@ -32,12 +27,12 @@ export async function removeEverything(
   for (const name of stackNames)
     await withLockRecovery(parts.executor, attempt, name, () => parts.executor.destroy(attempt, name));
   attempt.step('removing_device');
-  await removeFromHetzner(parts.hetzner, attempt, kept);
+  const goneAtHetzner = await removeFromHetzner(parts.hetzner, attempt, kept);
   await removeFromTailnet(parts, attempt);
   attempt.step('removing_state');
   for (const name of stackNames) await parts.state.forget(name);
   attempt.step('verifying');
-  const gone = await untilGone(parts, attempt, kept);
+  const gone = await untilGone(parts, attempt, { kept, goneAtHetzner });
   return { ...listed, gone };
 }
 
@@ -97,42 +92,50 @@ const INTERVAL_MS = 1_000;
 
 /**
  * Waits until the clouds no longer list the deleted resources. Hetzner deletes asynchronously.
+ *
+ * `goneAtHetzner`: when it answered, after the last change there, that nothing is left. It is not asked again
+ * then: no id and no name of the agent's comes back, and every call counts against its project's quota.
+ * Tailscale is asked each time.
  * @returns when each of them answered so
  */
 async function untilGone(
   parts: RunbookParts,
   attempt: Attempt,
-  kept: string | undefined,
+  { kept, goneAtHetzner }: { kept: string | undefined; goneAtHetzner: string | undefined },
 ): Promise<Evidence['gone']> {
   const seconds = parts.goneWithinSeconds ?? GONE_WITHIN_SECONDS;
-  let left: string[] = [];
+  let atHetzner: Look | undefined =
+    goneAtHetzner === undefined ? undefined : { listed: [], at: goneAtHetzner };
+  let left: Evidence['removed'] = [];
   const isGone = async () => {
-    const found = await findLeft(parts, attempt, kept);
-    left = found.left;
-    return left.length === 0 ? found.at : undefined;
+    const [hetzner, tailscale] = await Promise.all([
+      atHetzner?.listed.length === 0 ? atHetzner : timed(listAtHetzner(parts, attempt, kept)),
+      timed(listAtTailscale(parts, attempt)),
+    ]);
+    atHetzner = hetzner;
+    left = [...hetzner.listed, ...tailscale.listed];
+    return left.length === 0 ? { hetzner: hetzner.at, tailscale: tailscale.at } : undefined;
   };
   const polling = { intervalMs: INTERVAL_MS, timeoutMs: seconds * 1000, signal: attempt.signal };
   const gone = await poll(isGone, polling);
-  if (gone === undefined) throw new RetryableError(`Still there after the delete: ${left.join(', ')}`);
+  if (gone === undefined)
+    throw new RetryableError(`Still there after the delete: ${left.map(describe).join(', ')}`);
   return gone;
 }
 
-async function findLeft(
-  parts: RunbookParts,
-  attempt: Attempt,
-  kept: string | undefined,
-): Promise<{ left: string[]; at: Evidence['gone'] }> {
-  const timed = async <T>(asked: Promise<T>) => ({ answer: await asked, at: new Date().toISOString() });
-  const [hetzner, tailscale] = await Promise.all([
-    timed(findOwned(parts.hetzner, attempt, kept)),
-    timed(listOwnDevices(parts, attempt.agent)),
-  ]);
-  const { servers, sshKeys, snapshots } = hetzner.answer;
-  const left = [
-    ...servers.map((server) => `server ${server.name}`),
-    ...sshKeys.map((key) => `SSH key ${key.name}`),
-    ...snapshots.map((snapshot) => `snapshot ${snapshot.id}`),
-    ...tailscale.answer.map((device) => `tailnet device ${device.name}`),
-  ];
-  return { left, at: { hetzner: hetzner.at, tailscale: tailscale.at } };
+/** What a cloud has listed, and when. */
+interface Look {
+  listed: Evidence['removed'];
+  at: string;
 }
+
+const timed = async (asked: Promise<Evidence['removed']>): Promise<Look> => ({
+  listed: await asked,
+  at: new Date().toISOString(),
+});
+
+const KINDS = { server: 'server', 'ssh-key': 'SSH key', snapshot: 'snapshot', device: 'tailnet device' };
+
+/** All snapshots of an agent have the same name. */
+const describe = ({ kind, id, name }: Evidence['removed'][number]): string =>
+  `${KINDS[kind]} ${kind === 'snapshot' ? id : name}`;

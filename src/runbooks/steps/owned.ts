@@ -1,0 +1,80 @@
+import type { HetznerClient, Server, Snapshot, SshKey } from '../../hetzner/hetzner.ts';
+import type { Attempt } from '../../operations/attempt.ts';
+import { hasOwnLabels, isAnothers, isOwnKey, ownName } from './own-server.ts';
+import { listEverySnapshot } from './own-snapshots.ts';
+
+type ServerLists = Pick<HetznerClient, 'listServers' | 'getServer' | 'findServer'>;
+type SshKeyLists = Pick<HetznerClient, 'listSshKeys' | 'findSshKey'>;
+type SnapshotLists = Pick<HetznerClient, 'listSnapshots' | 'getSnapshot'>;
+
+/** What Hetzner lists of an agent. */
+export interface Owned {
+  servers: Server[];
+  sshKeys: SshKey[];
+  snapshots: Snapshot[];
+  /** Servers and keys that have its name or labels but are not its own. */
+  strange: (Server | SshKey)[];
+}
+
+/**
+ * Finds the agent's own servers, keys and snapshots, with or without labels, but the snapshot that is kept.
+ *
+ * The lists by label are asked first. What they show needs no second question: ids are unique, and so are
+ * names in a project. What they do not show is asked for by recorded id and by name, so an answer that finds
+ * nothing of a kind has asked every question about it. Three calls where the labels show everything, six
+ * where nothing is left; one more in both cases for a hibernated agent that has lost its snapshot's labels.
+ */
+export async function findOwned(
+  hetzner: ServerLists & SshKeyLists & SnapshotLists,
+  { agent }: Pick<Attempt, 'agent'>,
+  kept?: string,
+): Promise<Owned> {
+  const [servers, sshKeys, snapshots] = await Promise.all([
+    findServers(hetzner, agent),
+    findSshKeys(hetzner, agent),
+    listEverySnapshot({ hetzner }, agent),
+  ]);
+  return {
+    servers: servers.own,
+    sshKeys: sshKeys.own,
+    snapshots: snapshots.filter(({ id }) => id !== kept),
+    strange: [...servers.strange, ...sshKeys.strange],
+  };
+}
+
+/** Finds the agent's own servers, and those that only look like it. */
+export async function findServers(
+  hetzner: ServerLists,
+  agent: Attempt['agent'],
+): Promise<{ own: Server[]; strange: Server[] }> {
+  const { agent_id: agentId, server_id: serverId } = agent;
+  const name = ownName(agent);
+  const labelled = await hetzner.listServers(agentId);
+  const [recorded, namesake] = await Promise.all([
+    serverId === null || labelled.some(({ id }) => id === serverId) ? undefined : hetzner.getServer(serverId),
+    labelled.some((one) => one.name === name) ? undefined : hetzner.findServer(name),
+  ]);
+  return split(
+    [recorded, namesake, ...labelled],
+    (one) => hasOwnLabels(one, agent) || (one.id === serverId && !isAnothers(one, agent)),
+  );
+}
+
+async function findSshKeys(
+  hetzner: SshKeyLists,
+  agent: Attempt['agent'],
+): Promise<{ own: SshKey[]; strange: SshKey[] }> {
+  const name = ownName(agent);
+  const labelled = await hetzner.listSshKeys(agent.agent_id);
+  const namesake = labelled.some((one) => one.name === name) ? undefined : await hetzner.findSshKey(name);
+  return split([namesake, ...labelled], (one) => isOwnKey(one, agent));
+}
+
+function split<T extends { id: string }>(
+  items: readonly (T | undefined)[],
+  isOwn: (one: T) => boolean,
+): { own: T[]; strange: T[] } {
+  const known = items.filter((one) => one !== undefined);
+  const all = [...new Map(known.map((one) => [one.id, one])).values()];
+  return { own: all.filter(isOwn), strange: all.filter((one) => !isOwn(one)) };
+}
