@@ -64,7 +64,11 @@ async function send(
 ): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const request = new URL(url).protocol === 'https:' ? requestByTls : requestInClear;
-  request(url, options, resolve).on('error', reject).end(body);
+  request(url, options, resolve)
+    .on('error', reject)
+    // An answer that switches protocols is neither an answer nor an error to Node.
+    .on('close', () => reject(new Error('the connection was closed before an answer')))
+    .end(body);
   return promise;
 }
 
