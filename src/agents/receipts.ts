@@ -9,7 +9,7 @@ import { findLastSnapshot } from './snapshots.ts';
 const MOST_REMOVED = 50;
 const cloud = z.enum(['hetzner', 'tailscale']);
 
-/** What the clouds answered when they were asked once more. Bounded, because a runner may send it. */
+/** What the clouds answered before the removal and after it. Bounded, because a runner may send it. */
 export const evidenceSchema = z.object({
   /** What a cloud listed before the removal. */
   removed: z

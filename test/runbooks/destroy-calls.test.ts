@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { findReceipt } from '../../src/agents/receipts.ts';
 import { getAgent } from '../../src/agents/store.ts';
@@ -15,6 +16,8 @@ let at: OperationsFixture;
 let fixture: RunbookFixture;
 /** What Hetzner was asked, and every change anywhere, in order. */
 let trace: string[];
+/** When Hetzner gave its last answer, in milliseconds. */
+let answeredAt: number;
 beforeAll(async () => {
   at = await openOperations();
 });
@@ -31,6 +34,7 @@ const EVERY_QUESTION = [...BY_NAME, 'getServer 42', ...BY_LABEL];
 async function begin(): Promise<void> {
   await at.empty();
   trace = [];
+  answeredAt = 0;
   fixture = createRunbookFixture(at);
   await runningAgent(at, fixture);
   fixture.sshKeys.push({ ...sshKey('a1', 7), labels: toLabels(owner) });
@@ -65,9 +69,13 @@ function traced(
         const verb = String(key);
         if (typeof value !== 'function') return value;
         if (questions && QUESTION.test(verb))
-          return (id: string) => {
+          return async (id: string) => {
             trace.push(`${verb} ${id}`);
-            return Reflect.apply(value, object, [id]);
+            // As long as a clock can tell.
+            await sleep(2);
+            const answer: unknown = await Reflect.apply(value, object, [id]);
+            answeredAt = Date.now();
+            return answer;
           };
         if (!CHANGE.test(verb)) return value;
         return async (...args: unknown[]) => {
@@ -105,6 +113,8 @@ async function expectGone(): Promise<void> {
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
   const { servers, sshKeys, snapshots, devices, tailnetKeys } = fixture;
   expect([servers, sshKeys, snapshots, devices, tailnetKeys]).toEqual([[], [], [], [], []]);
+  const { gone } = await evidence();
+  expect(Date.parse(gone.hetzner!)).toBeGreaterThanOrEqual(answeredAt);
 }
 
 test('an ordinary agent’s destroy asks Hetzner three times before and six times after the stack’s destroy', async () => {
@@ -272,8 +282,6 @@ test.each(['before', 'after'] as const)(
       expect(proof(), `kill ${killed} change ${nth}`).toEqual(
         [...BY_LABEL, ...BY_NAME, 'getServer 43'].sort(),
       );
-      const { gone } = await evidence();
-      expect(gone).toEqual({ hetzner: expect.any(String), tailscale: expect.any(String) });
     }
   },
 );

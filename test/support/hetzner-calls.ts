@@ -1,3 +1,4 @@
+import { onTestFinished } from 'vitest';
 import type { SandboxFile } from '../../sandbox/host/sandbox-file.ts';
 
 const MOST = 1_000_000;
@@ -6,7 +7,7 @@ const MOST = 1_000_000;
  * Begins to count the calls of paths of the sandbox's Hetzner API, whoever makes them: a fault that delays
  * them by nothing counts down.
  * @param path a regular expression that begins with ^
- * @returns what ends the count, and returns it
+ * @returns what returns the count so far; the end of the test ends it
  */
 export async function countHetznerCalls(
   { stripeApiUrl }: SandboxFile,
@@ -21,9 +22,9 @@ export async function countHetznerCalls(
   });
   if (ordered.status !== 201) throw new Error(await ordered.text());
   const { id } = (await ordered.json()) as { id: number };
+  onTestFinished(() => void fetch(`${faults}/${id}`, { method: 'DELETE' }).catch(() => {}));
   return async () => {
     const all = (await (await fetch(faults)).json()) as { faults: { id: number; remaining: number }[] };
-    await fetch(`${faults}/${id}`, { method: 'DELETE' });
     const { remaining } = all.faults.find((one) => one.id === id)!;
     return MOST - remaining;
   };

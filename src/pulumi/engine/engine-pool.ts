@@ -20,12 +20,16 @@ export interface EnginePoolOptions {
   idle: number;
   /** How long all but one of them wait. Default {@link IDLE_MS}. */
   idleMs?: number;
-  /** How many processors it has. Default: as many as the machine. */
+  /** How many processors the machine has. Default: what Node says. */
   processors?: number;
+  /** How long a run waits at most for one that was no longer the last time. Default {@link PATIENCE_MS}. */
+  patienceMs?: number;
 }
 
 /** Longer than the pauses within a burst of orders; each waiting process holds about 50 MiB. */
 const IDLE_MS = 30_000;
+/** As long as an engine process takes to start on a busy machine, with the first run that follows. */
+const PATIENCE_MS = 2_000;
 
 /**
  * Reuses engine processes: starting one costs more than half a second of CPU time. Each concurrent run has
@@ -43,21 +47,17 @@ class Pool implements EnginePool {
   readonly #all = new Set<EngineProcess>();
   readonly #idle: EngineProcess[] = [];
   readonly #queue: EngineQueue<EngineProcess>;
-  readonly #times = new RunTimes();
+  readonly #times: RunTimes;
   readonly #retirements = new Map<EngineProcess, NodeJS.Timeout>();
   #pulumiVersion: string | undefined;
   #stopped = false;
 
   constructor(options: EnginePoolOptions) {
     this.#options = options;
-    this.#queue = new EngineQueue(
-      {
-        start: () => this.#start(),
-        busy: () => this.count().busy,
-        isOneSoonFree: this.#times.isOneShort,
-      },
-      options.processors,
-    );
+    const { processors, patienceMs = PATIENCE_MS } = options;
+    this.#times = new RunTimes(patienceMs);
+    const starter = { start: () => this.#start(), soonFree: this.#times.countShort };
+    this.#queue = new EngineQueue(starter, { processors, patienceMs });
     // The first run should not wait for the SDK to load.
     this.#idle.push(this.#start());
   }
@@ -67,7 +67,7 @@ class Pool implements EnginePool {
     const engine = this.#takeIdle() ?? (await this.#queue.take(options.signal));
     let result: StackResult;
     try {
-      result = await this.#times.measure(task.verb, () => engine.run(task, options));
+      result = await this.#times.measure(task, () => engine.run(task, options));
     } catch (error) {
       await this.#end(engine);
       throw error;
@@ -136,5 +136,6 @@ class Pool implements EnginePool {
     clearTimeout(this.#retirements.get(engine));
     await engine.end();
     this.#all.delete(engine);
+    this.#queue.check();
   }
 }

@@ -1,29 +1,38 @@
-import type { StackWork } from './messages.ts';
+import type { StackTask } from './messages.ts';
 
-type Verb = StackWork['verb'];
-
-/** Longer than an engine process takes to start, with the first run that follows, on a busy machine. */
-const SHORT_MS = 2_000;
+/** Runs of the same work on the same kind of stack are expected to take equally long. */
+type Kind = string;
 
 /** What the runs at work are, and how long the last one of each kind took. */
 export class RunTimes {
-  readonly #atWork: Verb[] = [];
-  readonly #lastMs = new Map<Verb, number>();
+  readonly #shortMs: number;
+  readonly #atWork: Kind[] = [];
+  readonly #lastMs = new Map<Kind, number>();
+
+  /** @param shortMs how long a run takes at most that counts as short */
+  constructor(shortMs: number) {
+    this.#shortMs = shortMs;
+  }
 
   /** Measures a run. A failure says nothing about how long the next one takes. */
-  async measure<T>(verb: Verb, run: () => Promise<T>): Promise<T> {
+  async measure<T>(task: StackTask, run: () => Promise<T>): Promise<T> {
     const begun = performance.now();
-    this.#atWork.push(verb);
+    const kind = kindOf(task);
+    this.#atWork.push(kind);
     try {
       const result = await run();
-      this.#lastMs.set(verb, performance.now() - begun);
+      this.#lastMs.set(kind, performance.now() - begun);
       return result;
     } finally {
-      this.#atWork.splice(this.#atWork.indexOf(verb), 1);
+      this.#atWork.splice(this.#atWork.indexOf(kind), 1);
     }
   }
 
-  /** Whether one of the runs at work is of a kind that was short the last time. */
-  readonly isOneShort = (): boolean =>
-    this.#atWork.some((verb) => (this.#lastMs.get(verb) ?? Number.POSITIVE_INFINITY) <= SHORT_MS);
+  /** Returns how many of the runs at work are of a kind that was short the last time. */
+  readonly countShort = (): number =>
+    this.#atWork.filter((kind) => (this.#lastMs.get(kind) ?? Number.POSITIVE_INFINITY) <= this.#shortMs)
+      .length;
 }
+
+const kindOf = (task: StackTask): Kind =>
+  'program' in task ? `${task.verb} ${task.program.stack}` : task.verb;

@@ -4,6 +4,7 @@ import type { AgentRow } from '../../agents/store.ts';
 import type { HetznerClient, Snapshot } from '../../hetzner/hetzner.ts';
 import { hasOwnLabels, isAnothers, isLabelled, type Owner } from './own-server.ts';
 
+type SnapshotLists = Pick<HetznerClient, 'getSnapshot' | 'listSnapshots'>;
 type SnapshotOwner = Owner & Pick<AgentRow, 'snapshot_id'>;
 
 /**
@@ -19,16 +20,32 @@ export async function recordedSnapshot(
 }
 
 /** Lists the agent's own snapshots: the recorded one, and those with its name and labels. */
-export async function listOwnSnapshots(
-  { hetzner }: { hetzner: Pick<HetznerClient, 'getSnapshot' | 'listSnapshots'> },
+export const listOwnSnapshots = (
+  { hetzner }: { hetzner: SnapshotLists },
   agent: SnapshotOwner,
+): Promise<Snapshot[]> => listRecordedAnd(hetzner, agent, (one) => hasOwnLabels(one, agent));
+
+/**
+ * Lists all that exists of an agent's disk, by one list: the recorded snapshot, those of its hibernations and
+ * those that are kept beside its server.
+ */
+export const listEverySnapshot = (
+  { hetzner }: { hetzner: SnapshotLists },
+  agent: SnapshotOwner,
+): Promise<Snapshot[]> =>
+  listRecordedAnd(hetzner, agent, (one) => hasOwnLabels(one, agent) || isAgentSnapshot(one, agent.agent_id));
+
+/** Asks for the recorded snapshot by its id only if it has lost its label. */
+async function listRecordedAnd(
+  hetzner: SnapshotLists,
+  agent: SnapshotOwner,
+  isOwn: (one: Snapshot) => boolean,
 ): Promise<Snapshot[]> {
-  const [recorded, labelled] = await Promise.all([
-    recordedSnapshot(hetzner, agent),
-    hetzner.listSnapshots(agent.agent_id),
-  ]);
-  const own = labelled.filter((one) => hasOwnLabels(one, agent) && one.id !== recorded?.id);
-  return recorded === undefined ? own : [recorded, ...own];
+  const labelled = await hetzner.listSnapshots(agent.agent_id);
+  const listed = labelled.find(({ id }) => id === agent.snapshot_id);
+  const recorded = listed ?? (await recordedSnapshot(hetzner, agent));
+  const others = labelled.filter((one) => one !== listed && isOwn(one));
+  return recorded === undefined ? others : [recorded, ...others];
 }
 
 /**
@@ -41,23 +58,6 @@ export async function listAgentSnapshots(
 ): Promise<Snapshot[]> {
   const labelled = await hetzner.listSnapshots(agentId);
   return labelled.filter((one) => isAgentSnapshot(one, agentId));
-}
-
-/**
- * Lists all that exists of an agent's disk, by one list: the recorded snapshot, those of its hibernations and
- * those that are kept beside its server. Only a recorded one that the list lacks is asked for by its id.
- */
-export async function listEverySnapshot(
-  { hetzner }: { hetzner: Pick<HetznerClient, 'getSnapshot' | 'listSnapshots'> },
-  agent: SnapshotOwner,
-): Promise<Snapshot[]> {
-  const labelled = await hetzner.listSnapshots(agent.agent_id);
-  const own = labelled.filter(
-    (one) => one.id === agent.snapshot_id || hasOwnLabels(one, agent) || isAgentSnapshot(one, agent.agent_id),
-  );
-  if (own.some(({ id }) => id === agent.snapshot_id)) return own;
-  const recorded = await recordedSnapshot(hetzner, agent);
-  return recorded === undefined ? own : [recorded, ...own];
 }
 
 /** Whether name and labels are those of an agent's snapshot. Nobody sets both by chance. */

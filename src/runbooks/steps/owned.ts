@@ -21,8 +21,8 @@ export interface Owned {
  *
  * The lists by label are asked first. What they show needs no second question: ids are unique, and so are
  * names in a project. What they do not show is asked for by recorded id and by name, so an answer that finds
- * nothing of a kind has asked every question about it. Three calls where the labels show everything, six
- * where nothing is left; one more in both cases for a hibernated agent that has lost its snapshot's labels.
+ * nothing of a kind has asked every question about it: three calls where the labels show everything, at most
+ * seven where nothing is left.
  */
 export async function findOwned(
   hetzner: ServerLists & SshKeyLists & SnapshotLists,

@@ -94,8 +94,8 @@ const INTERVAL_MS = 1_000;
  * Waits until the clouds no longer list the deleted resources. Hetzner deletes asynchronously.
  *
  * `goneAtHetzner`: when it answered, after the last change there, that nothing is left. It is not asked again
- * then: no id and no name of the agent's comes back, and every call counts against its project's quota.
- * Tailscale is asked each time.
+ * then, because every call counts against its project's quota. A create of a killed attempt that Hetzner
+ * answers even later is removed by the sweep. Tailscale is asked each time.
  * @returns when each of them answered so
  */
 async function untilGone(

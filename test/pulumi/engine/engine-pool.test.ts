@@ -38,7 +38,7 @@ beforeEach(() => {
   pool = openPool({ idle: 1 });
 });
 
-const openPool = (waiting: Pick<EnginePoolOptions, 'idle' | 'idleMs' | 'processors'>) =>
+const openPool = (waiting: Partial<EnginePoolOptions> & { idle: number }) =>
   createEnginePool({
     settings: { pulumi: join(folder, 'bin', 'pulumi'), workDir: join(folder, 'runs') },
     environment: { PATH: process.env.PATH!, HOME: folder, ...compileCache },
@@ -151,7 +151,7 @@ test('of the runners of a burst one stays, and it serves the next run', async ({
 test('on a busy machine a run takes the runner that another has finished with', async ({ skip }) => {
   skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await pool.stop();
-  pool = openPool({ idle: 1, processors: 1 });
+  pool = openPool({ idle: 1, processors: 1, patienceMs: 60_000 });
   await run('succeed');
   const first = runners();
   await Promise.all([run('succeed'), run('succeed'), run('succeed')]);
@@ -162,7 +162,7 @@ test('on a busy machine a run takes the runner that another has finished with', 
 test('a run that waits for a runner is refused when the pool stops', async ({ skip }) => {
   skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await pool.stop();
-  pool = openPool({ idle: 1, processors: 1 });
+  pool = openPool({ idle: 1, processors: 1, patienceMs: 60_000 });
   await run('succeed');
   const running = run('hang');
   running.catch(() => {});

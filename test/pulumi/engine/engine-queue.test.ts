@@ -1,21 +1,19 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EngineQueue } from '../../../src/pulumi/engine/engine-queue.ts';
 
-/** Two processors; the test says how many engine processes have work, and whether one is soon free. */
-let busy: number;
-let isOneSoonFree: boolean;
+/** Two processors, and a patience of two seconds; the test says how many processes are soon free. */
+let soonFree: number;
 let started: number;
 let queue: EngineQueue<string>;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [busy, started, isOneSoonFree] = [2, 0, true];
+  [soonFree, started] = [2, 0];
   const start = () => {
     started += 1;
-    busy += 1;
     return `new ${started}`;
   };
-  queue = new EngineQueue({ start, busy: () => busy, isOneSoonFree: () => isOneSoonFree }, 2);
+  queue = new EngineQueue({ start, soonFree: () => soonFree }, { processors: 2, patienceMs: 2_000 });
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -23,14 +21,17 @@ afterEach(() => {
 
 const take = (signal = new AbortController().signal) => queue.take(signal);
 
-test('with a processor left, a process is started at once', async () => {
-  busy = 1;
-  expect(await take()).toBe('new 1');
+test('while short runs leave a processor, a process is started at once', async () => {
+  soonFree = 1;
+  expect(await Promise.all([take(), take()])).toEqual(['new 1', 'new 2']);
 });
 
-test('nothing waits for long runs', async () => {
-  isOneSoonFree = false;
-  expect(await Promise.all([take(), take()])).toEqual(['new 1', 'new 2']);
+test('no more runs wait than processes are soon free', async () => {
+  const waiting = [take(), take()];
+  expect(await take()).toBe('new 1');
+  queue.give('one');
+  queue.give('other');
+  expect(await Promise.all(waiting)).toEqual(['one', 'other']);
 });
 
 test('runs wait for short ones, and take in turn what becomes free', async () => {
@@ -44,21 +45,31 @@ test('runs wait for short ones, and take in turn what becomes free', async () =>
   expect(await Promise.all([first, second])).toEqual(['one', 'other']);
 });
 
-test('who comes later does not overtake who waits', async () => {
-  const first = take();
-  busy = 1;
-  const second = take();
-  expect(queue.give('one')).toBe(true);
-  expect(await first).toBe('one');
-  await vi.advanceTimersByTimeAsync(250);
-  expect(await second).toBe('new 1');
-});
-
-test('once only long runs are left, each run that waits gets a process of its own', async () => {
+test('once too few short runs are left, each run that waits gets a process of its own', async () => {
   const waiting = [take(), take()];
-  isOneSoonFree = false;
+  soonFree = 1;
   await vi.advanceTimersByTimeAsync(250);
   expect(await Promise.all(waiting)).toEqual(['new 1', 'new 2']);
+});
+
+test('a process that cannot be started fails its run and no other', async () => {
+  const failing = new EngineQueue<string>(
+    {
+      start: () => {
+        throw new Error('no memory');
+      },
+      soonFree: () => soonFree,
+    },
+    { processors: 2, patienceMs: 2_000 },
+  );
+  const first = failing.take(new AbortController().signal);
+  first.catch(() => {});
+  await vi.advanceTimersByTimeAsync(1_000);
+  const second = failing.take(new AbortController().signal);
+  await vi.advanceTimersByTimeAsync(1_000);
+  await expect(first).rejects.toThrow('no memory');
+  failing.give('one');
+  expect(await second).toBe('one');
 });
 
 test('nothing waits longer than two seconds', async () => {

@@ -11,5 +11,5 @@ type Functions = Record<string, (...args: unknown[]) => unknown>;
 export function lazyFunctions(name: string, names: readonly string[]): Functions {
   let loaded: Functions | undefined;
   const load = () => (loaded ??= require(name) as Functions);
-  return Object.fromEntries(names.map((key) => [key, (...args) => load()[key]?.(...args)]));
+  return Object.fromEntries(names.map((key) => [key, (...args) => load()[key]!(...args)]));
 }
