@@ -18,7 +18,7 @@ const promtool = process.env.AGENT_STACKS_PROMTOOL || undefined;
 const skipReason = 'promtool could not be set up: no download, and no Go to build it';
 
 const alerts = [...text('alerts.yml').matchAll(/- alert: (\w+)/g)].map(([, name]) => name!);
-const alertQueries = [...text('alerts.yml').matchAll(/expr: '(.*)'$/gm)].map(([, query]) => query!);
+const alertQueries = [...text('alerts.yml').matchAll(/expr: (["'])(.*)\1$/gm)].map(([, , query]) => query!);
 interface Panel {
   title: string;
   panels?: Panel[];
@@ -116,6 +116,7 @@ describe('the metrics that alerts and dashboard name', () => {
     const missing = [...new Set(names)].filter(
       (name) => !exposed.includes(`# TYPE ${name.replace(/_(bucket|count|sum)$/, '')} `),
     );
+    expect(alertQueries).toHaveLength(alerts.length);
     expect(names.length).toBeGreaterThan(30);
     expect(missing).toEqual([]);
   });
