@@ -8,13 +8,12 @@ import {
   type ReportedError,
   RetryableError,
   reportedError,
-  ShortageError,
   SOLD_OUT as SOLD_OUT_CODE,
-  STATE_KEY_UNUSABLE,
   TAGS_REFUSED,
 } from '../errors.ts';
 import { errorMessages } from './diagnostics.ts';
 import { missingPlugin } from './plugins.ts';
+import { findKeyProblem, isOfPassphrase, keyProblem, StateKeyError } from './state-key-error.ts';
 
 /** The failure code of a server that did not join. */
 export const NOT_JOINED = 'not-joined';
@@ -58,18 +57,6 @@ export class SoldOutError extends RetryableError {
 }
 
 /**
- * The key that encrypts a stack's state cannot be used: its service does not answer, or it refuses the key or
- * the credentials. The agent is not the cause, so the work waits and the try does not count.
- */
-export class StateKeyError extends ShortageError {
-  override name = 'StateKeyError';
-
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, { ...options, failureCode: STATE_KEY_UNUSABLE });
-  }
-}
-
-/**
  * Errors that no retry can fix: the API rejected a request's content or credential. The codes are the APIs'
  * own, as the providers print them.
  */
@@ -99,11 +86,6 @@ const KILLED =
 /** The state's database is restarting; the agent is not the cause. */
 const STATE_AWAY =
   /unable to open state database[^\n]*(connection refused|connection reset|broken pipe|EOF|57P0[123]|starting up|shutting down|i\/o timeout)/i;
-/** How the CLI begins what the secrets provider says, whoever's words follow. */
-const STATE_KEY =
-  /^\s*(?:stderr:\s*)?error: [^\n]*?(?:\bsecrets manager(?: for new stack| of type "cloud")?: |\bsecrets \(code=\w+\): )([^\n]+)/m;
-/** A passphrase has no service that could come back. */
-const OF_PASSPHRASE = /passphrase/i;
 const SOLD_OUT = /\((resource_unavailable|placement_error)(,|\))/;
 const RATE_LIMITED = /\(rate_limit_exceeded\b|[^\s:] \(429\)\s*$/m;
 const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|context canceled/i;
@@ -120,9 +102,11 @@ export function pulumiError(cause: unknown): Error {
   if (LOCKED.test(text)) return new StackLockedError(summary(said), { cause });
   if (STACK_EXISTS.test(text)) return new StackExistsError(summary(said), { cause });
   if (NO_STACK.test(text)) return new StackNotFoundError(summary(said), { cause });
-  const key = stateKeyProblem(said);
-  // Before all that reads the words of clouds: those of a key service may be the same.
-  if (key !== undefined) return new StateKeyError(key, { cause });
+  const key = findKeyProblem(said);
+  // Before all that reads the words of clouds: those of a key service may be the same. What the server's
+  // configuration prints says nothing about the state, which was open by then.
+  if (key !== undefined && !STATE_AWAY.test(text) && inOurTerms(said) === undefined)
+    return new StateKeyError(withoutCredentials(key), { cause });
   const missing = missingPlugin(said);
   if (missing !== undefined) return new PermanentError(missing, { cause });
   if (PERMANENT.test(text) || (PERMANENT_STATUS.test(text) && inOurTerms(said) === undefined))
@@ -143,21 +127,6 @@ export function pulumiError(cause: unknown): Error {
   return new RetryableError(summary(said), { cause, failureCode: codeOf(text) });
 }
 
-const KEY_UNUSABLE = 'The key of PULUMI_SECRETS_PROVIDER cannot be used';
-
-/** @returns what the secrets provider says; undefined if it is not the cause */
-function stateKeyProblem(text: string): string | undefined {
-  const said = STATE_KEY.exec(text);
-  // What the server's configuration prints says nothing about the state, which was open by then.
-  if (said === null || OF_PASSPHRASE.test(said[0]) || STATE_AWAY.test(said[0])) return undefined;
-  return inOurTerms(text) === undefined ? keyProblem(said[1]!) : undefined;
-}
-
-const keyProblem = (said: string) =>
-  withoutCredentials(`${KEY_UNUSABLE}: ${said.replace(CLI_FRAME, '')}`).slice(0, LONGEST_SUMMARY);
-
-const CLI_FRAME = /^(?:constructing secrets manager of type "cloud": )?(?:secrets \(code=\w+\): )?/;
-
 /**
  * Translates a failed `change-secrets-provider`, which names neither the provider nor its own part: if the
  * stack itself is well, one of the two providers is the cause.
@@ -166,12 +135,10 @@ export function moveError(cause: unknown): Error {
   const known = pulumiError(cause);
   if ([StackLockedError, StackNotFoundError, StateKeyError, LostError].some((One) => known instanceof One))
     return known;
+  if (isOfPassphrase(known.message)) return known;
   const said = cause instanceof Error ? cause.message : String(cause);
-  if (OF_PASSPHRASE.test(known.message)) return known;
-  return new StateKeyError(keyProblem(FIRST_OF_SEVERAL.exec(said)?.[1] ?? known.message), { cause });
+  return new StateKeyError(withoutCredentials(keyProblem(said, known.message)), { cause });
 }
-
-const FIRST_OF_SEVERAL = /^\s*1\) (.+)$/m;
 
 function permanentCodeOf(text: string): string | undefined {
   if (TAGS.test(text)) return TAGS_REFUSED;

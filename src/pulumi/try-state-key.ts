@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { SecretsProvider } from '../config/secrets-provider.ts';
-import { pulumiError, StateKeyError } from './errors.ts';
+import { pulumiError } from './errors.ts';
+import { StateKeyError } from './state-key-error.ts';
 
 const run = promisify(execFile);
 

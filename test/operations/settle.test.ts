@@ -17,7 +17,8 @@ import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents, readSteps, timeline } from '../../src/operations/events/events.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
-import { NotJoinedError, StateKeyError } from '../../src/pulumi/errors.ts';
+import { NotJoinedError } from '../../src/pulumi/errors.ts';
+import { StateKeyError } from '../../src/pulumi/state-key-error.ts';
 import { toServerId } from '../support/operation-progress.ts';
 import {
   announcements,

@@ -24,9 +24,9 @@ import {
   StackExistsError,
   StackLockedError,
   StackNotFoundError,
-  StateKeyError,
   summary,
 } from '../../src/pulumi/errors.ts';
+import { StateKeyError } from '../../src/pulumi/state-key-error.ts';
 import { findPulumi } from '../sandbox/providers/agent-stack.ts';
 
 const pulumi = findPulumi();

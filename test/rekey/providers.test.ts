@@ -1,8 +1,9 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { LostError } from '../../src/errors.ts';
-import { StackLockedError, StateKeyError } from '../../src/pulumi/errors.ts';
+import { StackLockedError } from '../../src/pulumi/errors.ts';
 import type { Fence } from '../../src/pulumi/fence.ts';
+import { StateKeyError } from '../../src/pulumi/state-key-error.ts';
 import { moveProviders } from '../../src/rekey/providers.ts';
 import { Secret } from '../../src/secret.ts';
 import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PulumiCommand } from '@pulumi/pulumi/automation/index.js';
 import { PASSPHRASE } from '../../config/secrets-provider.ts';
-import { StateKeyError } from '../errors.ts';
+import { StateKeyError } from '../state-key-error.ts';
 
 export type RunCommand = (args: string[], cwd: string, ...rest: unknown[]) => Promise<unknown>;
 

@@ -1,6 +1,6 @@
 import { type SecretsProvider, versionProblem } from '../../config/secrets-provider.ts';
 import { STATE_KEY_CURE } from '../../operations/cures.ts';
-import { StateKeyError } from '../../pulumi/errors.ts';
+import { StateKeyError } from '../../pulumi/state-key-error.ts';
 import { type KeyUse, tryStateKey } from '../../pulumi/try-state-key.ts';
 import { MisconfiguredError, nothing, type Probe } from './probe.ts';
 

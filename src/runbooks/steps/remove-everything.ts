@@ -4,7 +4,7 @@ import { RetryableError } from '../../errors.ts';
 import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
 import { poll } from '../../processes/poll.ts';
-import { StateKeyError } from '../../pulumi/errors.ts';
+import { StateKeyError } from '../../pulumi/state-key-error.ts';
 import { giveServerBack } from './give-server-back.ts';
 import { findOwned } from './owned.ts';
 import { listOwnDevices, removeFromHetzner, removeFromTailnet, withLockRecovery } from './recovery.ts';
@@ -36,12 +36,13 @@ export async function removeEverything(
   return { ...listed, gone };
 }
 
-/** An outage of the key's service is over after these attempts, or lasts: they wait for minutes between them. */
+/** The waits between these attempts add up to minutes: by then an outage of the key's service is over. */
 const ATTEMPTS_FOR_KEY = 3;
 
 /**
- * Destroys a stack. One that cannot be opened, because its key is lost or away, must not keep a server billed:
- * after some attempts it is left out. The clouds' lists name what it held, and its state is forgotten after.
+ * Destroys a stack. One that cannot be opened, because its key is lost or away, must not keep a server
+ * billed: after some attempts it is left out. The clouds' lists name what it held, and its state is forgotten
+ * after that.
  */
 async function destroyStack({ executor }: RunbookParts, attempt: Attempt, name: string): Promise<void> {
   try {
