@@ -9,6 +9,7 @@ export const CREDENTIAL_REFUSED = 'credential-refused';
 export const SOLD_OUT = 'sold-out';
 export const CONFIGURE_FAILED = 'configure-failed';
 export const TAGS_REFUSED = 'tags-refused';
+export const STATE_KEY_UNUSABLE = 'state-key-unusable';
 
 /** Retrying may help, for example after a timeout, a temporary refusal or a fault on the other side. */
 export class RetryableError extends Error {
@@ -113,6 +114,7 @@ export function reportError(error: unknown): ReportedError {
 export function reportedError({ name, message, seconds, code }: ReportedError): Error {
   if (name === 'RateLimitedError') return new RateLimitedError(message, { seconds, failureCode: code });
   if (name === 'PermanentError') return new PermanentError(message, { failureCode: code });
+  if (name === 'ShortageError') return new ShortageError(message, { failureCode: code });
   const Known = Object.hasOwn(REPORTED, name) ? REPORTED[name as keyof typeof REPORTED] : undefined;
   return Known === undefined ? new RetryableError(message, { failureCode: code }) : new Known(message);
 }

@@ -18,6 +18,7 @@ import { missingForDispatch } from './github-account.ts';
 import { type MachinesMode, readMachinesMode } from './machine-tools.ts';
 import { postgresNotice } from './process-environment.ts';
 import { refuseOutside } from './rehearsal-endpoints.ts';
+import { versionProblem } from './secrets-provider.ts';
 import { onlyLocalProvider } from './sign-in.ts';
 import { onlyLoopback } from './telemetry.ts';
 
@@ -200,11 +201,14 @@ function readLive(reader: EnvironmentReader, mode: LiveConfig['mode']): LiveConf
   return config;
 }
 
-function liveNotices({ executor, accounts }: LiveConfig): string[] {
-  if (!runsElsewhere(executor)) return [];
+function liveNotices({ executor, accounts, pulumi }: LiveConfig): string[] {
+  const unversioned = versionProblem(pulumi.secrets.url);
+  const notices = unversioned === undefined ? [] : [`${unversioned.detail}. ${unversioned.cure}`];
+  if (!runsElsewhere(executor)) return notices;
   const { missingKeys, github } = accounts;
   const noDispatch = missingForDispatch(github);
   return [
+    ...notices,
     ...(noDispatch === undefined ? [] : [noDispatch]),
     ...(missingKeys.length === 0
       ? []

@@ -58,7 +58,7 @@ const FORMS: Record<string, { form: RegExp; example: string; variables: string[]
   },
   azurekeyvault: {
     form: /^azurekeyvault:\/\/[^/\s]+\/keys\/[^/\s]+(\/[^/\s]+)?$/,
-    example: 'azurekeyvault://VAULT.vault.azure.net/keys/KEY',
+    example: 'azurekeyvault://VAULT.vault.azure.net/keys/KEY/VERSION',
     variables: [
       'AZURE_TENANT_ID',
       'AZURE_CLIENT_ID',
@@ -107,6 +107,20 @@ export function readSecretsProvider(reader: EnvironmentReader, staysHere: boolea
     Object.entries(given).map(([name, value]) => [name, new Secret(value)]),
   );
   return { url, before, environment };
+}
+
+const LACKS_VERSION = /^azurekeyvault:\/\/[^/]+\/keys\/[^/]+$/;
+
+/**
+ * Says what is wrong with the address of a key in Azure that names no version, and how to mend it; undefined
+ * for any other. Azure decrypts with the key's newest version then, so the first rotation closes every state.
+ */
+export function versionProblem(url: string): { detail: string; cure: string } | undefined {
+  if (!LACKS_VERSION.test(url)) return undefined;
+  return {
+    detail: `${NAME}=${url} names no version of the key: after the key’s first rotation Azure decrypts with its newest version, and no state can be opened any more`,
+    cure: `Do not rotate the key before ${NAME} names its present version: ${url}/VERSION. Stacks that are encrypted by the address without one move if ${BEFORE}=${url} is set beside it. To rotate later, set ${NAME} to the new version and ${BEFORE} to the one before.`,
+  };
 }
 
 const scheme = (url: string) => url.split(':')[0] ?? '';

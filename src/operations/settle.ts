@@ -1,6 +1,13 @@
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
-import { CancelledError, errorMessage, getFailureCode, LIMIT_REACHED, LostError } from '../errors.ts';
+import {
+  CancelledError,
+  errorMessage,
+  getFailureCode,
+  LIMIT_REACHED,
+  LostError,
+  STATE_KEY_UNUSABLE,
+} from '../errors.ts';
 import { markAgentsProjectFull } from '../projects/placement.ts';
 import type { Queue } from '../queue/queue.ts';
 import { afterCancel } from './after-cancel.ts';
@@ -135,7 +142,7 @@ export async function settleLocked(
     case 'give-up':
       return endFailed(trx, queue, row, failure);
     case 'await-supply':
-      return awaitSupply(trx, queue, row, { reason: failure.error, retrySeconds });
+      return awaitSupply(trx, queue, row, { error, reason: failure.error, retrySeconds });
     case 'retry':
     case 'repeat':
       return tryAgain(trx, queue, row, { failure, delaySeconds: decision.delaySeconds });
@@ -216,15 +223,25 @@ async function awaitSupply(
   trx: Transaction,
   queue: Queue,
   row: OperationRow,
-  { reason, retrySeconds }: { reason: string; retrySeconds: number | undefined },
+  { error, reason, retrySeconds }: { error: unknown; reason: string; retrySeconds: number | undefined },
 ): Promise<'queued'> {
   const earlierWaits = row.attempt - 1 - row.retry_count - row.lost_count;
-  await queueForSupply(trx, row, reason, supplyDelay(earlierWaits, retrySeconds));
+  const seconds = supplyDelay(earlierWaits, retrySeconds);
+  await queueForSupply(trx, row, { reason, code: waitCode(row, error), seconds });
   const { operation_id: operationId, attempt } = row;
   await appendQueuedAgain(trx, { operationId, attempt }, { line: reason, error: reason });
   // A hold may have waited for the end of this attempt.
   await followAfter(trx, queue, row);
   return 'queued';
+}
+
+/**
+ * What an earlier try has found is for the next one to handle; a wait for the state's key, which no runbook
+ * reads, gives way to it and ends with the key's next use.
+ */
+function waitCode({ failure_code: before }: OperationRow, error: unknown): string | null {
+  if (before !== null && before !== STATE_KEY_UNUSABLE) return before;
+  return getFailureCode(error) === STATE_KEY_UNUSABLE ? STATE_KEY_UNUSABLE : null;
 }
 
 /** Ends an operation that is queued again if the agent's holds no longer demand it. */

@@ -57,7 +57,7 @@ export const TRANSITIONS = [
   edge(['active'], 'succeeded', 'its work is done', [...FAILURE, ...FINISH]),
   edge(['active', 'queued'], 'queued', 'a try fails or is lost', [...FAILURE, ...COUNTS, ...REQUEUE]),
   edge(['active'], 'queued', 'its worker hands it back', REQUEUE),
-  edge(['active'], 'queued', 'what it needs is sold out', [...REQUEUE, 'waits_for']),
+  edge(['active'], 'queued', 'what it needs is sold out', [...REQUEUE, 'waits_for', 'failure_code']),
   edge(['active', 'queued'], 'failed', 'its last try fails', [...FAILURE, ...COUNTS, ...FINISH]),
   edge(['active'], 'cancelled', 'its try ends after a cancellation', [...FAILURE, ...FINISH]),
   edge(['failed', 'cancelled'], 'queued', 'a person retries it', RETRY),

@@ -203,8 +203,13 @@ export function returnToQueue(trx: Transaction, row: Locked): Promise<OperationR
   return move(trx, 'its worker hands it back', row, requeued(0));
 }
 
-export function queueForSupply(trx: Transaction, row: Locked, reason: string, seconds: number) {
-  return move(trx, 'what it needs is sold out', row, { waits_for: reason, ...requeued(seconds) });
+export function queueForSupply(
+  trx: Transaction,
+  row: Locked,
+  { reason, code, seconds }: { reason: string; code: string | null; seconds: number },
+) {
+  const why = { waits_for: reason, failure_code: code };
+  return move(trx, 'what it needs is sold out', row, { ...why, ...requeued(seconds) });
 }
 
 export function markFailed(trx: Transaction, row: Locked, failure: Failure): Promise<OperationRow> {

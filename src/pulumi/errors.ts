@@ -13,6 +13,7 @@ import {
 } from '../errors.ts';
 import { errorMessages } from './diagnostics.ts';
 import { missingPlugin } from './plugins.ts';
+import { findKeyProblem, isOfPassphrase, keyProblem, StateKeyError } from './state-key-error.ts';
 
 /** The failure code of a server that did not join. */
 export const NOT_JOINED = 'not-joined';
@@ -94,13 +95,18 @@ const CANCELLED = /error: (update|operation) (was )?canceled|signal: interrupt|c
  * plugins.
  */
 export function pulumiError(cause: unknown): Error {
-  if (cause instanceof StackDiffersError) return cause;
+  if (cause instanceof StackDiffersError || cause instanceof StateKeyError) return cause;
   const said = cause instanceof Error ? cause.message : String(cause);
   // A code on a separate line reaches the patterns below only through the summary.
   const text = `${said}\n${summary(said)}`;
   if (LOCKED.test(text)) return new StackLockedError(summary(said), { cause });
   if (STACK_EXISTS.test(text)) return new StackExistsError(summary(said), { cause });
   if (NO_STACK.test(text)) return new StackNotFoundError(summary(said), { cause });
+  const key = findKeyProblem(said);
+  // Before all that reads the words of clouds: those of a key service may be the same. What the server's
+  // configuration prints says nothing about the state, which was open by then.
+  if (key !== undefined && !STATE_AWAY.test(text) && inOurTerms(said) === undefined)
+    return new StateKeyError(withoutCredentials(key), { cause });
   const missing = missingPlugin(said);
   if (missing !== undefined) return new PermanentError(missing, { cause });
   if (PERMANENT.test(text) || (PERMANENT_STATUS.test(text) && inOurTerms(said) === undefined))
@@ -119,6 +125,19 @@ export function pulumiError(cause: unknown): Error {
   if (NO_DEVICE.test(said)) return new NotJoinedError(summary(said), { cause });
   if (SOLD_OUT.test(text)) return new SoldOutError(summary(said), { cause });
   return new RetryableError(summary(said), { cause, failureCode: codeOf(text) });
+}
+
+/**
+ * Translates a failed `change-secrets-provider`, which names neither the provider nor its own part: if the
+ * stack itself is well, one of the two providers is the cause.
+ */
+export function moveError(cause: unknown): Error {
+  const known = pulumiError(cause);
+  if ([StackLockedError, StackNotFoundError, StateKeyError, LostError].some((One) => known instanceof One))
+    return known;
+  if (isOfPassphrase(known.message)) return known;
+  const said = cause instanceof Error ? cause.message : String(cause);
+  return new StateKeyError(withoutCredentials(keyProblem(said, known.message)), { cause });
 }
 
 function permanentCodeOf(text: string): string | undefined {
@@ -171,6 +190,7 @@ const OF_STACKS = {
   StackDiffersError,
   NotJoinedError,
   SoldOutError,
+  StateKeyError,
 };
 
 /** Rebuilds the error that an engine process reported. */

@@ -1,9 +1,10 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import type { AttentionClass, BreakerName } from '../database/vocabulary.ts';
+import { STATE_KEY_UNUSABLE } from '../errors.ts';
 import { NOT_BUILT } from '../images/images.ts';
 import { CURES } from '../limits/words.ts';
-import { CURES_BY_CODE } from '../operations/cures.ts';
+import { CURES_BY_CODE, STATE_KEY_CURE } from '../operations/cures.ts';
 import { NOT_HANDED_OVER } from '../slots/slots.ts';
 
 /** Something that needs a person. */
@@ -159,7 +160,8 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
     having count(*) > 0`,
   // What only waits for the configuration is due all the time, and the configuration is an item of its own.
   sql`select 'order', created_at, agent_id, operation_id::text, 'Its ' || kind || ' waits: ' || waits_for,
-      case when kind in ('rollback', 'destroy') then ${sql.lit(GIVE_BACK_CURE)} else ${sql.lit(SUPPLY_CURE)} end
+      case when failure_code = ${sql.lit(STATE_KEY_UNUSABLE)} then ${sql.lit(STATE_KEY_CURE)}
+        when kind in ('rollback', 'destroy') then ${sql.lit(GIVE_BACK_CURE)} else ${sql.lit(SUPPLY_CURE)} end
     from operations where waits_for is not null and kind <> 'adopt-server' and run_after > now() - interval '30 seconds'
       and created_at < now() - interval '10 minutes'`,
   // Each attempt looks for a minute, and waits for no longer than five.

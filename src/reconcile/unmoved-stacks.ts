@@ -65,7 +65,7 @@ export async function reportUnmoved({
     class: 'configuration',
     key: 'unmoved stacks',
     cause: `Stacks whose secrets are not encrypted by ${describeProvider(secretsProvider)} yet: ${unmoved.length}. ${named.join(', ')}${more}`,
-    cure: 'Workers move them in the background; with EXECUTOR=github-actions each moves at its next operation (npm run agents -- refresh AGENT), a hibernated one when it wakes, a foundation with the next refresh or provision in its project. Until then the former provider must stay usable',
+    cure: 'Workers move them in the background; with EXECUTOR=github-actions each moves at its next operation (npm run agents -- refresh AGENT), a hibernated one when it wakes, a foundation with the next refresh or provision in its project. What fails to move says why in its operation’s log. Until then the former provider must stay usable',
   } as const;
   await database
     .transaction()

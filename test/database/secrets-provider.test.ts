@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { insertAgent } from '../../src/agents/store.ts';
 import { migrate } from '../../src/database/migrations.ts';
@@ -14,6 +15,7 @@ beforeEach(async () => {
 afterEach(() => at.close());
 
 const [ONE, OTHER] = ['awskms://alias/one?region=eu-central-1', 'hashivault://other'];
+const VAULT = 'azurekeyvault://agents.vault.azure.net/keys/k';
 const check = (url: string, before?: string) => checkSecretsProvider(at.database, { url, before });
 const recorded = async () =>
   (await at.database.selectFrom('installation').select('secrets_provider').executeTakeFirstOrThrow())
@@ -47,4 +49,14 @@ test('another key is refused once there are agents, and nothing changes, unless 
   expect(await recorded()).toBe(ONE);
   await check('passphrase', ONE);
   expect(await recorded()).toBe('passphrase');
+});
+
+test('a key of Azure without its version is refused, but goes on where it is recorded, and moves from there', async () => {
+  await expect(check(VAULT)).rejects.toThrow(/names no version.*\/keys\/k\/VERSION.*Nothing was changed/);
+  expect(await recorded()).toBe('passphrase');
+  await sql`update installation set secrets_provider = ${VAULT}`.execute(at.database);
+  await addAgent();
+  await check(VAULT);
+  await check(`${VAULT}/0123`, VAULT);
+  expect(await recorded()).toBe(`${VAULT}/0123`);
 });

@@ -17,6 +17,8 @@ import { claimNext } from '../../src/operations/claims.ts';
 import { readEvents, readSteps, timeline } from '../../src/operations/events/events.ts';
 import { retryOperation } from '../../src/operations/retry.ts';
 import { handBack, settleFailure, succeed } from '../../src/operations/settle.ts';
+import { NotJoinedError } from '../../src/pulumi/errors.ts';
+import { StateKeyError } from '../../src/pulumi/state-key-error.ts';
 import { toServerId } from '../support/operation-progress.ts';
 import {
   announcements,
@@ -280,6 +282,24 @@ describe('loss', () => {
     }
     expect(waits).toEqual([15, 60, 240, 300, 300, 300]);
     expect((await claim(at)).row.waits_for).toBeNull();
+  });
+
+  test('one that waits for the state’s key says so for its cure, and keeps what an earlier try has found', async () => {
+    const { operation_id: operationId } = await order(at, 'a1');
+    const codes: (string | null)[] = [];
+    for (const error of [
+      new StateKeyError('The key cannot be used'),
+      new ShortageError('Waiting for a server'),
+      new NotJoinedError('The server did not join'),
+      new StateKeyError('The key cannot be used'),
+    ]) {
+      const { claim: mine } = await claim(at);
+      expect(await settleFailure(at, mine, { error, step: 'creating_server' })).toBe('queued');
+      codes.push((await operation(at, operationId)).failure_code);
+      await waitOver(at);
+    }
+    expect(codes).toEqual(['state-key-unusable', null, 'not-joined', 'not-joined']);
+    expect(await operation(at, operationId)).toMatchObject({ retry_count: 1, lost_count: 0 });
   });
 
   test('a cancellation ends an operation that would wait for what is sold out', async () => {

@@ -54,7 +54,8 @@ describe('in the rows', () => {
     'its work is done': (trx, row) => transitions.markSucceeded(trx, [row]),
     'a try fails or is lost': (trx, row) => transitions.queueNextTry(trx, row, { failure, delaySeconds: 9 }),
     'its worker hands it back': (trx, row) => transitions.returnToQueue(trx, row),
-    'what it needs is sold out': (trx, row) => transitions.queueForSupply(trx, row, 'none left', 9),
+    'what it needs is sold out': (trx, row) =>
+      transitions.queueForSupply(trx, row, { reason: 'none left', code: null, seconds: 9 }),
     'its last try fails': (trx, row) => transitions.markFailed(trx, row, failure),
     'its try ends after a cancellation': (trx, row) => transitions.markCancelled(trx, row, 's'),
     'a person retries it': (trx, row) => transitions.queueAgain(trx, row),

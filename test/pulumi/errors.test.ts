@@ -12,6 +12,8 @@ import {
   RateLimitedError,
   RetryableError,
   reportError,
+  reportedError,
+  ShortageError,
 } from '../../src/errors.ts';
 import { findProcesses, killProcesses } from '../../src/processes/find.ts';
 import {
@@ -24,6 +26,7 @@ import {
   StackNotFoundError,
   summary,
 } from '../../src/pulumi/errors.ts';
+import { StateKeyError } from '../../src/pulumi/state-key-error.ts';
 import { findPulumi } from '../sandbox/providers/agent-stack.ts';
 
 const pulumi = findPulumi();
@@ -166,6 +169,48 @@ test.each([
   ],
 ])('%j', (text, Class) => {
   expect(pulumiError(new Error(frame(text))).constructor).toBe(Class);
+});
+
+const OPENING = 'error: getting stack configuration: get stack secrets manager:';
+
+test.each([
+  // Azure's and Google's words for a refused credential are those of a cloud's.
+  [
+    `${OPENING} secrets (code=PermissionDenied): POST https://v.vault.azure.net/keys/k/decrypt\n----\nRESPONSE 401: 401 Unauthorized\nERROR CODE: Unauthorized`,
+    StateKeyError,
+  ],
+  [
+    `${OPENING} secrets (code=PermissionDenied): rpc error: code = Unauthenticated desc = 401 Unauthorized`,
+    StateKeyError,
+  ],
+  [`${OPENING} missing google credentials: google: could not find default credentials`, StateKeyError],
+  [
+    'error: could not deserialize deployment: constructing secrets manager of type "cloud": secrets (code=Unknown): context deadline exceeded, transport is closing',
+    StateKeyError,
+  ],
+  // A passphrase has no service that comes back.
+  [`${OPENING} incorrect passphrase`, PermanentError],
+  [
+    'error: could not create secrets manager for new stack: passphrase must be set with PULUMI_CONFIG_PASSPHRASE',
+    PermanentError,
+  ],
+  [`${OPENING} unable to open state database: connection refused`, LostError],
+  // Nor does a machine decide it, which is configured only while the state is open.
+  [
+    '    error: exit status 1: running "exec \\"$AGENT_STACKS_CONFIGURE\\"":\nerror: get stack secrets manager: secrets (code=Unknown): x',
+    RetryableError,
+  ],
+])('the secrets provider: %j', (text, Class) => {
+  expect(pulumiError(new Error(frame(text))).constructor).toBe(Class);
+});
+
+test('an error of the secrets provider keeps its class when it is translated again', () => {
+  const error = pulumiError(new Error(frame(`${OPENING} secrets (code=NotFound): Alias is not found.`)));
+  expect(error.message).toBe('The key of PULUMI_SECRETS_PROVIDER cannot be used: Alias is not found.');
+  expect(pulumiError(error)).toBe(error);
+  const reported = reportedError(reportError(error));
+  expect(reported).toBeInstanceOf(ShortageError);
+  expect(getFailureCode(reported)).toBe('state-key-unusable');
 });
 
 test('the summary has each cause once, without the CLI’s frame', () => {

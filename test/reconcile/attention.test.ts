@@ -129,6 +129,24 @@ test('slots that could not be handed over within the last hour, by pool', async 
   ]);
 });
 
+test('what waits for the key of the state shows after ten minutes, with a cure of its own', async () => {
+  await addRunning(at, 1);
+  const add = (kind: string, code: string | null) =>
+    sql`insert into operations (operation_id, agent_id, kind, executor, status, waits_for, failure_code, run_after, created_at)
+      values (gen_random_uuid(), 'a1', ${kind}, 'local', 'queued', 'It is away', ${code}, now() + interval '1 minute',
+        now() - interval '11 minutes')`.execute(at.database);
+  for (const [kind, code, cure] of [
+    ['refresh', 'state-key-unusable', /PULUMI_SECRETS_PROVIDER/],
+    ['destroy', 'state-key-unusable', /PULUMI_SECRETS_PROVIDER/],
+    ['refresh', null, /BILLING_PLANS/],
+  ] as const) {
+    await sql`delete from operations`.execute(at.database);
+    await add(kind, code);
+    const [item] = await listAttention(at.database, { limit: 5 });
+    expect(item).toMatchObject({ cause: `Its ${kind} waits: It is away`, cure: expect.stringMatching(cure) });
+  }
+});
+
 test('an adoption that nobody lets in shows after an hour, with what to do', async () => {
   await addRunning(at, 1);
   const add = (age: string, status: string, step: string | null, waits: string | null) =>

@@ -6,6 +6,7 @@ import { PermanentError, RetryableError } from '../../src/errors.ts';
 import { applyEffect } from '../../src/operations/effects.ts';
 import { settleFailure } from '../../src/operations/settle.ts';
 import { StackLockedError } from '../../src/pulumi/errors.ts';
+import { StateKeyError } from '../../src/pulumi/state-key-error.ts';
 import { destroy } from '../../src/runbooks/destroy.ts';
 import { refresh } from '../../src/runbooks/refresh.ts';
 import { rollback } from '../../src/runbooks/rollback.ts';
@@ -84,6 +85,49 @@ test('deletes the stack, resources missing from it, the device and the state, th
       applyEffect(trx, { kind: 'destroy', agent_id: 'a1', operation_id: NO_OPERATION }, effect),
     );
   expect((await getAgent(at.database, 'a1')).status).toBe('destroyed');
+});
+
+test.each(['destroy', 'rollback'] as const)(
+  'a %s waits some attempts for a key that cannot be used, then removes everything without the state',
+  async (kind) => {
+    await order(at, 'a1');
+    await ask(at, 'a1', 'destroy');
+    const { run: claimed } = await prepareAttempt(at, (await claim(at)).row, fixture);
+    const lines: string[] = [];
+    const run = { ...claimed, log: (line: string) => void lines.push(line) };
+    if (kind === 'rollback') run.agent = { ...run.agent, status: 'failed' };
+    const runbook = { destroy, rollback }[kind].run(fixture.deps);
+    const attempt = (number: number) => {
+      fixture.answers['destroy agent'] = [new StateKeyError('The key is disabled.')];
+      return runbook({ ...run, operation: { ...run.operation, attempt: number } });
+    };
+    fixture.servers.push(server('a1', 42));
+    fixture.sshKeys.push(sshKey('a1', 7));
+    fixture.tailnetKeys.push({ id: 'k1', description: 'agent-a1 1' });
+    for (const number of [1, 2, 3]) await expect(attempt(number)).rejects.toThrow(StateKeyError);
+    expect(fixture.servers).toHaveLength(1);
+    const effect = await attempt(4);
+    expect([...fixture.servers, ...fixture.sshKeys, ...fixture.tailnetKeys]).toEqual([]);
+    expect(fixture.calls).toContain('forget agent-a1');
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^warning: the state of agent-a1 cannot be opened.*The key is disabled\.$/),
+    );
+    if (kind === 'rollback') expect(effect).toEqual({ kind: 'rolled-back' });
+    else
+      expect(effect).toMatchObject({
+        kind: 'destroyed',
+        evidence: { attempt: 4, removed: [{ id: '42' }, { id: '7' }] },
+      });
+  },
+);
+
+test('any other failure of the stack keeps its clouds’ resources, however often', async () => {
+  const { run } = await destroying();
+  fixture.servers.push(server('a1', 42));
+  fixture.answers['destroy agent'] = [new RetryableError('500')];
+  const late = { ...run, operation: { ...run.operation, attempt: 9 } };
+  await expect(destroy.run(fixture.deps)(late)).rejects.toThrow('500');
+  expect(fixture.servers).toHaveLength(1);
 });
 
 test('who confirms it reads that a server which is still being adopted is given back', () => {

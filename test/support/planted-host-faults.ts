@@ -92,6 +92,17 @@ export const HOST_FAULTS: readonly Planted[] = [
     plant: async () => ({ PULUMI_BACKEND_URL: 'postgres://127.0.0.1:1/agents_state' }),
   },
   {
+    fault: 'key service of the state away',
+    check: 'state-key',
+    says: /cannot be used: .*connection refused/,
+    unless: () => (process.env.AGENT_STACKS_PULUMI ? undefined : 'the Pulumi CLI is not set up'),
+    plant: async () => ({
+      PULUMI_SECRETS_PROVIDER: 'awskms://k?region=eu-central-1&endpoint=http://127.0.0.1:1',
+      AWS_ACCESS_KEY_ID: 'test',
+      AWS_SECRET_ACCESS_KEY: 'test',
+    }),
+  },
+  {
     fault: 'passphrase of another installation',
     check: 'passphrase',
     says: /sealed with another PULUMI_CONFIG_PASSPHRASE/,

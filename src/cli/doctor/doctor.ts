@@ -7,6 +7,7 @@ import { createDatabase, createPool } from '../../database/connect.ts';
 import { errorMessage } from '../../errors.ts';
 import { allChecks, type Examination, examine, type Finding } from '../../reconcile/checks/examine.ts';
 import { diskProbe, toolsProbe } from '../../reconcile/checks/host-probes.ts';
+import { stateKeyProbes } from '../../reconcile/checks/live-probes.ts';
 import { findReason } from '../../reconcile/checks/reasons.ts';
 import { installPlugins } from './install.ts';
 import { findTailnetProbe } from './tailnet.ts';
@@ -68,9 +69,10 @@ async function examineInstallation(config: Config): Promise<Examination> {
 }
 
 /** Sandbox mode sets everything else up itself. */
-const sandboxChecks = ({ tools, childEnvironment, dataDir, cacheDir }: Config) => [
-  { probe: toolsProbe({ ...tools, environment: childEnvironment }) },
-  { probe: diskProbe([dataDir, cacheDir]) },
+const sandboxChecks = (config: Config) => [
+  { probe: toolsProbe({ ...config.tools, environment: config.childEnvironment }) },
+  { probe: diskProbe([config.dataDir, config.cacheDir]) },
+  ...stateKeyProbes(config).map((probe) => ({ probe })),
 ];
 
 function configurationFindings({ problems, message }: ConfigError): Finding[] {

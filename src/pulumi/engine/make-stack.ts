@@ -1,5 +1,6 @@
 import { agentName, foundationName } from '../../../stacks/inputs.ts';
 import type { AgentProgram, StackProgram } from '../../../stacks/program.ts';
+import { PASSPHRASE } from '../../config/secrets-provider.ts';
 import type { Keyring } from '../../keys/keyring.ts';
 import type { StatePassphrases } from '../state-passphrases.ts';
 import type { SeedResource, StateStore } from '../state-store.ts';
@@ -21,6 +22,18 @@ async function isUnderPresent(
   return found === undefined || found.id === keyring.sealing.id;
 }
 
+/**
+ * Returns what a new stack begins under: the foundation's passphrase as long as that has not moved to the
+ * configured key, which may be mistyped. Its first run moves it, or works with the passphrase.
+ */
+export async function seedProvider(
+  { state, secrets }: { state: Pick<StateStore, 'secretsProvider'>; secrets: { url: string } },
+  like: string,
+): Promise<string> {
+  if (secrets.url === PASSPHRASE) return PASSPHRASE;
+  return (await state.secretsProvider(like)) === PASSPHRASE ? PASSPHRASE : secrets.url;
+}
+
 /** Creates an agent's stack with its foundation's salt, without a CLI process for `stack init`. */
 export async function makeAgentStack(
   settings: MakerSettings,
@@ -28,9 +41,9 @@ export async function makeAgentStack(
   resources: readonly SeedResource[] = [],
 ): Promise<boolean> {
   if (program.stack !== 'agent' || !(await isUnderPresent(settings, program))) return false;
-  const { state, secrets } = settings;
   const like = foundationName(program.inputs.project);
-  return state.makeSeeded(toStackName(program), { like, provider: secrets.url, resources });
+  const provider = await seedProvider(settings, like);
+  return settings.state.makeSeeded(toStackName(program), { like, provider, resources });
 }
 
 export function toStackName(program: StackProgram): string {

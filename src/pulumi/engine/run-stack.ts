@@ -5,7 +5,8 @@ import * as pulumi from '@pulumi/pulumi';
 import { LocalWorkspace, Stack } from '@pulumi/pulumi/automation/index.js';
 import { isConfigurationCommand } from '../../../stacks/configuration.ts';
 import { createProgram, type StackProgram } from '../../../stacks/program.ts';
-import { pulumiError, StackExistsError, StackNotFoundError } from '../errors.ts';
+import { moveError, pulumiError, StackExistsError, StackNotFoundError } from '../errors.ts';
+import { StateKeyError } from '../state-key-error.ts';
 import { assertOnlyImports } from './assert-only-imports.ts';
 import { toProgress } from './engine-events.ts';
 import { collectResources } from './found-resources.ts';
@@ -84,6 +85,7 @@ export const providerOptions = ({ environment }: Pick<StackTask, 'environment'>)
 });
 
 const MOVING = 'Moving the secrets of the state to the configured provider';
+const STAYS = 'They stay with the provider that they have, and are moved by a later run';
 
 interface RunContext {
   command: CountingCommand;
@@ -112,12 +114,7 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   const resources = collectResources(task.verb);
   const isRepeated = createRepetitionCheck();
   const stack = await openStack(task, workspace);
-  if (task.moveSecretsTo !== undefined) {
-    context.tell({ kind: 'diagnostic', severity: 'info', message: MOVING });
-    await moveSecrets(context, { ...task, provider: task.moveSecretsTo });
-    // The SDK does not notice a signal that has aborted before.
-    context.signal.throwIfAborted();
-  }
+  if (task.moveSecretsTo !== undefined) await moveOrStay(task, task.moveSecretsTo, context);
   const options = {
     signal: context.signal,
     onEvent: (event: Parameters<typeof toProgress>[0]) => {
@@ -128,6 +125,25 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   };
   await runVerb(task, stack, options);
   return { ...captured, changes, processes: context.command.count(), resources: resources.found() };
+}
+
+/**
+ * Moves the stack's secrets to another provider. If that one cannot be used, only a run that does nothing
+ * else fails: any other works with what its state names, and the next one tries again.
+ */
+async function moveOrStay(task: StackTask, provider: string, context: RunContext): Promise<void> {
+  context.tell({ kind: 'diagnostic', severity: 'info', message: MOVING });
+  try {
+    await moveSecrets(context, { ...task, provider });
+  } catch (error) {
+    const failure = moveError(error);
+    if (!(failure instanceof StateKeyError)) throw error;
+    if (task.verb === 'move') throw failure;
+    const message = `${STAYS}: ${failure.message}`;
+    context.tell({ kind: 'diagnostic', severity: 'warning', message });
+  }
+  // The SDK does not notice a signal that has aborted before.
+  context.signal.throwIfAborted();
 }
 
 /** Detects repeated errors: the official plugins report every error twice, in two frames. */

@@ -20,7 +20,7 @@ import { logLine } from './engine-events.ts';
 import type { EnginePool } from './engine-pool.ts';
 import { followRun } from './engine-spans.ts';
 import { followAnsible } from './follow-ansible.ts';
-import { makeAgentStack, toStackName } from './make-stack.ts';
+import { makeAgentStack, seedProvider, toStackName } from './make-stack.ts';
 import type { FoundResource, Progress, StackResult, StackTask, StackWork } from './messages.ts';
 
 /** The parts of an attempt that the engine needs. */
@@ -134,7 +134,7 @@ export function createStackEngine(settings: StackEngineSettings): StackEngine {
     },
     importStack: async (attempt, program, resources) => {
       const like = foundationName(program.inputs.project);
-      const seed = { like, provider: settings.secrets.url, resources };
+      const seed = { like, provider: await seedProvider(settings, like), resources };
       if (!(await settings.state.makeSeeded(toStackName(program), seed)))
         throw new PermanentError(
           'A stack can be imported only where Pulumi’s state is in Postgres, beside that of its foundation',
@@ -194,7 +194,7 @@ function createRun(settings: StackEngineSettings) {
 }
 
 /**
- * Returns which secrets provider a new stack gets, and whether an existing one has to be moved to it: away
+ * Returns which secrets provider a new stack gets, and whether an existing one is to be moved to it: away
  * from the passphrase, or from the provider that is named as the previous one. Any other stack is left as it
  * is, since its state names what opens it, and a runner that does not know the key must not move it back.
  */

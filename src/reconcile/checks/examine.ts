@@ -19,7 +19,14 @@ import {
 } from './database-probes.ts';
 import { hetznerAccessProbe, pricesProbe, quotaProbe, serverLimitProbe } from './hetzner-probes.ts';
 import { toolsProbe } from './host-probes.ts';
-import { backupsProbe, hostProbes, type LiveProbeDeps, pluginProbes, stripeProbes } from './live-probes.ts';
+import {
+  backupsProbe,
+  hostProbes,
+  type LiveProbeDeps,
+  pluginProbes,
+  stateKeyProbes,
+  stripeProbes,
+} from './live-probes.ts';
 import { type Check, type Probe, runProbe } from './probe.ts';
 import { hetznerProbe, tailscaleProbe } from './probes.ts';
 import { projectsProbe } from './projects-probe.ts';
@@ -81,6 +88,7 @@ export function allChecks(deps: ExaminationDeps): CheckTree[] {
     ...pluginProbes(config, connections).map(alone),
     ...hostProbes(config, connections).map(alone),
     alone(stateNameProbe(connections.pulumi.url)),
+    ...stateKeyProbes(config).map(alone),
     databaseTree(deps),
     tailscaleTree(connections),
     ...(tailnet === undefined ? [] : [alone(tailnet)]),

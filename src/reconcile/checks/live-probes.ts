@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os';
 import type { Config } from '../../config/config.ts';
+import { PASSPHRASE } from '../../config/secrets-provider.ts';
 import type { Connections } from '../../connections/connections.ts';
 import type { Database } from '../../database/connect.ts';
 import { createHetznerClient } from '../../hetzner/hetzner.ts';
@@ -10,6 +11,7 @@ import { privilegesProbe, stateNameProbe } from './database-probes.ts';
 import { clockProbe, diskProbe } from './host-probes.ts';
 import type { Probe } from './probe.ts';
 import { hetznerProbe, pluginsProbe, stripeProbe, tailnetProbe, tailscaleProbe } from './probes.ts';
+import { stateKeyProbe } from './state-key-probe.ts';
 
 export interface LiveProbeDeps {
   config: Config;
@@ -37,6 +39,7 @@ export function liveProbes(deps: LiveProbeDeps): Probe[] {
     ...stripeProbes(config, connections),
     privilegesProbe({ url: connections.databaseUrl, stateUrl: connections.pulumi.url }),
     stateNameProbe(connections.pulumi.url),
+    ...stateKeyProbes(config),
     ...hostProbes(config, connections),
     backupsProbe(config, database),
   ];
@@ -47,6 +50,12 @@ export function pluginProbes({ childEnvironment, tools }: Config, { providerHost
   if (providerHost !== undefined) return [];
   const { PULUMI_HOME, HOME, PATH } = childEnvironment;
   return [pluginsProbe({ pulumiHome: PULUMI_HOME, home: HOME, path: PATH, cli: tools.pulumi })];
+}
+
+/** The key that encrypts the state, where there is one. */
+export function stateKeyProbes({ pulumi: { secrets }, tools, childEnvironment }: Config): Probe[] {
+  if (secrets.url === PASSPHRASE) return [];
+  return [stateKeyProbe({ secrets, pulumi: tools.pulumi, environment: childEnvironment })];
 }
 
 /**

@@ -16,6 +16,8 @@ const REASONS: Record<string, string> = {
   'database-privileges':
     'Each attempt gets a login of its own, which is taken away before the next one: no paused process can write late.',
   'state-name': 'Pulumi’s backend finds a stack by a pattern in which these characters stand for any other.',
+  'state-key':
+    'What encrypts the state must decrypt it: without this key no stack can be read, and what needs one waits.',
   passphrase: 'Without it no server can be reached and no stack be read.',
   accounts: 'With other accounts every server would look deleted, and new ones would be nobody’s.',
   queue: 'What is queued are people’s orders.',

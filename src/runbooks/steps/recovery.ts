@@ -2,7 +2,7 @@ import type { Vault } from '../../agents/secrets.ts';
 import { LostError } from '../../errors.ts';
 import type { HetznerClient } from '../../hetzner/hetzner.ts';
 import type { Attempt } from '../../operations/attempt.ts';
-import type { StackEngine } from '../../pulumi/engine/stack-engine.ts';
+import type { EngineAttempt, StackEngine } from '../../pulumi/engine/stack-engine.ts';
 import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
 import { isAgentDevice, isRecordedDevice } from './device.ts';
@@ -14,8 +14,8 @@ import { findOwned } from './owned.ts';
  * lease, so the process that locked it is dead.
  */
 export async function withLockRecovery<T>(
-  executor: StackEngine,
-  run: Attempt,
+  executor: Pick<StackEngine, 'unlock'>,
+  run: EngineAttempt,
   stackName: string,
   work: () => Promise<T>,
 ): Promise<T> {

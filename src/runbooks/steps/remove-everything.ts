@@ -4,6 +4,7 @@ import { RetryableError } from '../../errors.ts';
 import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
 import { poll } from '../../processes/poll.ts';
+import { StateKeyError } from '../../pulumi/state-key-error.ts';
 import { giveServerBack } from './give-server-back.ts';
 import { findOwned } from './owned.ts';
 import { listOwnDevices, removeFromHetzner, removeFromTailnet, withLockRecovery } from './recovery.ts';
@@ -24,8 +25,7 @@ export async function removeEverything(
   attempt.step('deleting_resources');
   const listed = await listForReceipt(parts, attempt, kept);
   const stackNames = await listStacks(parts, attempt);
-  for (const name of stackNames)
-    await withLockRecovery(parts.executor, attempt, name, () => parts.executor.destroy(attempt, name));
+  for (const name of stackNames) await destroyStack(parts, attempt, name);
   attempt.step('removing_device');
   const goneAtHetzner = await removeFromHetzner(parts.hetzner, attempt, kept);
   await removeFromTailnet(parts, attempt);
@@ -34,6 +34,26 @@ export async function removeEverything(
   attempt.step('verifying');
   const gone = await untilGone(parts, attempt, { kept, goneAtHetzner });
   return { ...listed, gone };
+}
+
+/** The waits between these attempts add up to minutes: by then an outage of the key's service is over. */
+const ATTEMPTS_FOR_KEY = 3;
+
+/**
+ * Destroys a stack. One that cannot be opened, because its key is lost or away, must not keep a server
+ * billed: after some attempts it is left out. The clouds' lists name what it held, and its state is forgotten
+ * after that.
+ */
+async function destroyStack({ executor }: RunbookParts, attempt: Attempt, name: string): Promise<void> {
+  try {
+    await withLockRecovery(executor, attempt, name, () => executor.destroy(attempt, name));
+  } catch (error) {
+    const mayWait = attempt.operation.attempt <= ATTEMPTS_FOR_KEY;
+    if (!(error instanceof StateKeyError) || mayWait) throw error;
+    attempt.log(
+      `warning: the state of ${name} cannot be opened, and is removed unread. What the agent has is found by its names and labels at the clouds. ${error.message}`,
+    );
+  }
 }
 
 /** The agent's stack, and that of a slot whose server it has not adopted yet. */
