@@ -15,7 +15,9 @@ import {
   userId,
 } from './fields.ts';
 import { missingForDispatch } from './github-account.ts';
+import { DEFAULT_PROJECT } from './hetzner-projects.ts';
 import { type MachinesMode, readMachinesMode } from './machine-tools.ts';
+import { checkPoolPlaces } from './pool-places.ts';
 import { postgresNotice } from './process-environment.ts';
 import { refuseOutside } from './rehearsal-endpoints.ts';
 import { versionProblem } from './secrets-provider.ts';
@@ -99,6 +101,11 @@ export function readConfig(given: Environment, isAgain = false): Config {
   reader.problems.push(...problems);
   const mode = reader.choice('MODE', ['sandbox', 'live', 'rehearsal']) ?? 'sandbox';
   const config = mode === 'sandbox' ? readSandbox(reader) : readLive(reader, mode);
+  const projects =
+    config.mode === 'sandbox'
+      ? [{ name: DEFAULT_PROJECT, locations: undefined }]
+      : config.accounts.hcloud.projects;
+  checkPoolPlaces(reader, config.pool, projects);
   if (reader.problems.length > 0) {
     throw new ConfigError(
       `Invalid configuration:\n${reader.problems.map((problem) => `  - ${problem}`).join('\n')}`,

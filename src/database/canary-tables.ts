@@ -1,7 +1,6 @@
 import type { ColumnType, Generated } from 'kysely';
-import type { Defaulted, DefaultTimestamp, Timestamp } from './column-types.ts';
+import type { Defaulted, DefaultTimestamp, Numeric, Timestamp } from './column-types.ts';
 
-type Numeric = ColumnType<string, number | string, number | string>;
 type NullableNumeric = ColumnType<string | null, number | string | null, number | string | null>;
 
 export interface CanaryTables {

@@ -6,4 +6,6 @@ export type DefaultedJson<T extends object> = JSONColumnType<T, JsonText | undef
 export type NullableJson<T extends object> = JSONColumnType<T, JsonText | null, JsonText | null>;
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 export type DefaultTimestamp = ColumnType<Date, Date | string | undefined, Date | string>;
+/** Postgres returns `numeric` as text, which keeps every digit. */
+export type Numeric = ColumnType<string, number | string, number | string>;
 export type Defaulted<T> = ColumnType<T, T | undefined, T>;

@@ -1,9 +1,6 @@
-import type { ColumnType, Generated } from 'kysely';
-import type { DefaultedJson, Timestamp } from './column-types.ts';
+import type { Generated } from 'kysely';
+import type { DefaultedJson, Numeric, Timestamp } from './column-types.ts';
 import type { BreakerName, OperationKind } from './vocabulary.ts';
-
-/** Postgres returns `numeric` as text, which keeps every digit. */
-type Numeric = ColumnType<string, number | string, number | string>;
 
 export interface LimitTables {
   breakers: BreakerTable;

@@ -1,5 +1,5 @@
 import type { ServerNameTable } from './bookkeeping-tables.ts';
-import type { Defaulted, DefaultTimestamp, NullableJson, Timestamp } from './column-types.ts';
+import type { Defaulted, DefaultTimestamp, NullableJson, Numeric, Timestamp } from './column-types.ts';
 
 /** In lifecycle order. `claimed`: it is an order's; `adopted`: everything of it is the agent's. */
 const SLOT_STATUSES = ['making', 'ready', 'claimed', 'adopted', 'removing', 'removed'] as const;
@@ -21,6 +21,8 @@ export interface PoolDemandTable {
   plan: string;
   size: number;
   fingerprint: string;
+  /** What all slots together may cost by its configuration; null: no ceiling. */
+  euros_per_hour: Numeric | null;
   /** When a worker first wanted slots with this fingerprint. */
   since: DefaultTimestamp;
   /** When this worker last said so. */
@@ -36,9 +38,11 @@ export interface PoolTable {
   /** What new slots are made by and from. */
   fingerprint: string;
   seen_at: DefaultTimestamp;
-  /** Why no slot is made now, and until when. */
-  paused_until: Timestamp | null;
+  /** Why slots that are missing are not made now, and since when. */
   error: string | null;
+  error_since: Timestamp | null;
+  /** No slot is made before then. */
+  paused_until: Timestamp | null;
 }
 
 /** A server that waits for its customer, or did. */
@@ -60,6 +64,8 @@ export interface SlotTable {
   step: string | null;
   error: string | null;
   failure_code: string | null;
+  /** When it could not be made or handed over for good, or fell silent soon after it was ready. */
+  failed_at: Timestamp | null;
   inputs: NullableJson<Record<string, unknown>> | null;
   /** Its key pairs, sealed for the slot's id (src/agents/secrets.ts). */
   secrets: Buffer | null;

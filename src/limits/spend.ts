@@ -48,20 +48,32 @@ export interface PricedSlot {
   euros: number;
 }
 
-/**
- * What the slots that are made or wait cost, each, those first that are removed first, and what everything
- * else costs that is not being removed; undefined if a price is not known.
- */
-export async function priceSlots(
-  database: Database,
-): Promise<{ slots: PricedSlot[]; agents: number } | undefined> {
+/** Euros an hour. */
+interface SlotPrices {
+  /** Each slot that is made or waits, those first that are removed first. */
+  slots: PricedSlot[];
+  /** All slots that have, or may have, a server whose removal has failed. */
+  stuck: number;
+  agents: number;
+}
+
+/** What slots and agents cost; undefined if a price is not known. A removal that goes well costs nothing. */
+export async function priceSlots(database: Database): Promise<SlotPrices | undefined> {
   const list = await openPriceList(database);
-  const { rows } = await sql<Priced & { slotId: string; status: PricedSlot['status'] }>`
+  const { rows } = await sql<Priced & { slotId: string; status: PricedSlot['status'] | 'removing' }>`
     select slot_id as "slotId", status, inputs->>'serverType' as "serverType", plan, location from slots
-    where status in ('making', 'ready') order by status, created_at`.execute(database);
-  const slots = rows.map(({ slotId, status, ...one }) => ({ slotId, status, euros: priceOf(list, one) }));
+    where status in ('making', 'ready')
+      or (status = 'removing' and tries > 0 and (server_id is not null or inputs is not null))
+    order by status, created_at`.execute(database);
+  const slots: PricedSlot[] = [];
+  let stuck = 0;
+  for (const { slotId, status, ...one } of rows) {
+    const euros = priceOf(list, one);
+    if (status === 'removing') stuck += euros;
+    else slots.push({ slotId, status, euros });
+  }
   const agents = await sumServers(database, list);
-  return list.unknown.size > 0 ? undefined : { slots, agents };
+  return list.unknown.size > 0 ? undefined : { slots, stuck, agents };
 }
 
 /** Euros an hour of a new server; undefined if its price is not known. */

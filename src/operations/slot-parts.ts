@@ -1,7 +1,7 @@
 import type { Database, Transaction } from '../database/connect.ts';
 import { findClaimed, giveSlotUp, takeOverSlots } from '../slots/claimed.ts';
+import { NOT_HANDED_OVER } from '../slots/failures.ts';
 import { makeRoom } from '../slots/make-room.ts';
-import { NOT_HANDED_OVER } from '../slots/slots.ts';
 import type { HandOver } from '../tailnet/hand-over.ts';
 import type { Attempt } from './attempt.ts';
 import { whileHeld } from './claims.ts';

@@ -12,7 +12,7 @@ export interface BesideDeps extends Pick<SlotAttemptDeps, 'database' | 'parts' |
 
 /** What the keeper does beside its looks, because servers and Hetzner may take long to answer. */
 export interface Beside {
-  /** Asks the slots that are due for their health, unless that is under way. */
+  /** Asks the slots that are due for their health, unless that is under way; silent ones by themselves. */
   checkHealth(): void;
   /** Fetches prices if they are due, unless that is under way. @returns whether it has been tried once */
   refreshPrices(): boolean;
@@ -25,26 +25,20 @@ const PRICES_AGAIN_MS = 5 * 60_000;
 
 export function createBeside(deps: BesideDeps, signal: AbortSignal): Beside {
   const failed = new Set<string>();
-  const check = createSingle(async () => {
-    try {
-      await checkHealth(deps, failed, signal);
-    } catch (error) {
-      if (!signal.aborted)
-        deps.log.warn(
-          { event: 'pool.check_failed', error: errorMessage(error) },
-          'could not check the slots',
-        );
-    }
-  });
+  const checks = (['answering', 'silent'] as const).map((group) =>
+    createSingle(() => checkHealth(deps, failed, signal, group)),
+  );
   const prices = createSingle(createPrices(deps));
   return {
-    checkHealth: check.begin,
+    checkHealth: () => {
+      for (const check of checks) check.begin();
+    },
     refreshPrices: () => {
       prices.begin();
       return prices.hasEnded();
     },
     stop: async () => {
-      await Promise.all([check.end(), prices.end()]);
+      await Promise.all([...checks, prices].map(({ end }) => end()));
     },
   };
 }
@@ -69,10 +63,17 @@ async function checkHealth(
   { database, parts, log, canReach }: BesideDeps,
   failed: Set<string>,
   signal: AbortSignal,
+  group: 'answering' | 'silent',
 ): Promise<void> {
-  const retired = await checkSlots(database, { health: parts.health, canReach, failed }, signal);
-  for (const slotId of retired)
-    log.warn({ event: 'slot.silent', slotId }, 'a slot does not answer: it is removed');
+  try {
+    if (group === 'silent' && failed.size === 0) return;
+    const retired = await checkSlots(database, { health: parts.health, canReach, failed }, signal, group);
+    for (const slotId of retired)
+      log.warn({ event: 'slot.silent', slotId }, 'a slot does not answer: it is removed');
+  } catch (error) {
+    if (!signal.aborted)
+      log.warn({ event: 'pool.check_failed', error: errorMessage(error) }, 'could not check the slots');
+  }
 }
 
 /** Old prices still count: without an answer of Hetzner the pool is kept with those. */

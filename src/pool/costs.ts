@@ -1,7 +1,15 @@
 import type { Transaction } from '../database/connect.ts';
 import { priceOfPlan, priceSlots } from '../limits/spend.ts';
+import { readCeiling } from '../slots/demands.ts';
 import type { PoolName } from '../slots/slots.ts';
 import { withdrawSlot } from './withdraw-slot.ts';
+
+/** How many more slots may be made now, and why no more than that. */
+export interface Room {
+  /** Infinity: as many as are wanted. */
+  places: number;
+  why: string;
+}
 
 /** Prices are decimal: sums of them are not exact. */
 const ROUNDING = 1e-9;
@@ -12,14 +20,14 @@ interface Ceilings {
   slots: number;
 }
 
-async function readCeilings(trx: Transaction, ofSlots: number | undefined): Promise<Ceilings | undefined> {
+async function readCeilings(trx: Transaction): Promise<Ceilings | undefined> {
   const spend = await trx
     .selectFrom('breakers')
     .select('limit_euros')
     .where('name', '=', 'spend')
     .executeTakeFirst();
   const all = Number(spend?.limit_euros ?? Infinity);
-  const slots = ofSlots ?? Infinity;
+  const slots = await readCeiling(trx);
   return all === Infinity && slots === Infinity ? undefined : { all, slots };
 }
 
@@ -29,8 +37,8 @@ const total = (slots: readonly { euros: number }[]) => slots.reduce((sum, { euro
  * Withdraws slots until all servers together cost no more than they may: an order is never refused for what
  * waits, so one that needed a new server may have gone beyond. @returns how many
  */
-export async function withdrawCostly(trx: Transaction, ofSlots: number | undefined): Promise<number> {
-  const ceilings = await readCeilings(trx, ofSlots);
+export async function withdrawCostly(trx: Transaction): Promise<number> {
+  const ceilings = await readCeilings(trx);
   const priced = ceilings && (await priceSlots(trx));
   if (ceilings === undefined || priced === undefined) return 0;
   const waiting = total(priced.slots);
@@ -45,21 +53,26 @@ export async function withdrawCostly(trx: Transaction, ofSlots: number | undefin
   return withdrawn;
 }
 
-/** How many more slots of the pool may be made for what they cost, or why none. */
-export async function roomForCosts(
-  trx: Transaction,
-  pool: PoolName,
-  ofSlots: number | undefined,
-): Promise<number | string> {
-  const ceilings = await readCeilings(trx, ofSlots);
-  if (ceilings === undefined) return Infinity;
+/**
+ * How many more slots of the pool may be made for what they cost. Servers whose removal has failed count:
+ * they are billed, perhaps for long. Others that are being removed do not, or none could be replaced at a
+ * ceiling.
+ */
+export async function roomForCosts(trx: Transaction, pool: PoolName): Promise<Room> {
+  const ceilings = await readCeilings(trx);
+  if (ceilings === undefined) return { places: Infinity, why: '' };
   const [priced, euros] = [await priceSlots(trx), await priceOfPlan(trx, pool)];
-  if (priced === undefined || euros === undefined) return 'What servers cost is not known yet';
-  const waiting = total(priced.slots);
-  const placesFor = (left: number) => Math.floor(left / euros + ROUNDING);
-  if (placesFor(ceilings.all - priced.agents - waiting) < 1)
-    return `With one more, all servers together would cost more than €${ceilings.all} an hour`;
-  if (placesFor(ceilings.slots - waiting) < 1)
-    return `The slots together cost €${waiting.toFixed(4)} an hour, and may cost €${ceilings.slots}`;
-  return Math.min(placesFor(ceilings.all - priced.agents - waiting), placesFor(ceilings.slots - waiting));
+  if (priced === undefined || euros === undefined)
+    return { places: 0, why: 'What servers cost is not known yet' };
+  const slots = total(priced.slots) + priced.stuck;
+  const placesFor = (left: number) => Math.max(0, Math.floor(left / euros + ROUNDING));
+  const all = {
+    places: placesFor(ceilings.all - priced.agents - slots),
+    why: `With one more, all servers together would cost more than €${ceilings.all} an hour`,
+  };
+  const own = {
+    places: placesFor(ceilings.slots - slots),
+    why: `The slots together cost €${slots.toFixed(4)} an hour, and may cost €${ceilings.slots}`,
+  };
+  return all.places <= own.places ? all : own;
 }

@@ -7,7 +7,7 @@ import { isPassedBy } from '../operations/give-way.ts';
 import { repeatEvery } from '../processes/repeat.ts';
 import { listOpenProjects, type PoolHome } from '../projects/projects.ts';
 import { wasJustClaimed } from '../slots/claim.ts';
-import { recordDemands, type WantedPool, withdrawDemands } from '../slots/demands.ts';
+import { readCeiling, recordDemands, type WantedPool, withdrawDemands } from '../slots/demands.ts';
 import { type SlotRow, takeSlotWork } from '../slots/slots.ts';
 import { type Beside, type BesideDeps, createBeside } from './beside.ts';
 import { fingerprintFor } from './fingerprint.ts';
@@ -20,7 +20,7 @@ export interface KeeperDeps extends SlotAttemptDeps, BesideDeps {
 }
 
 const LOOK_SECONDS = 1;
-/** While orders claim slots nothing else is done, but at most for so long: a slot's health must be known. */
+/** While orders claim slots nothing is planned, but at most for so long: a slot's health must be known. */
 const MOST_QUIET_MS = 5_000;
 
 /**
@@ -34,9 +34,11 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
   let keptAt = Number.NEGATIVE_INFINITY;
   const look = async () => {
     try {
+      if (!(await demand(deps))) return;
       if (performance.now() < keptAt + MOST_QUIET_MS && (await isHandingOver(deps))) return;
       keptAt = performance.now();
-      if (await keep(deps, beside)) await begin(deps, underWay, stopping.signal);
+      await keep(deps, beside);
+      await begin(deps, underWay, stopping.signal);
     } catch (error) {
       if (!stopping.signal.aborted)
         deps.log.warn({ event: 'pool.look_failed', error: errorMessage(error) }, 'could not keep the pools');
@@ -55,24 +57,26 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
 }
 
 /**
- * Says what this worker wants, before anything that may take long: while it is silent no order gets a slot.
- * Then compares the pools with all demands, and lets the slots be asked for their health.
- * @returns false if there is neither a pool nor a slot to work on
+ * Says what this worker wants, at each look and before anything that may take long: while it is silent no
+ * order gets a slot. @returns false if there is neither a pool nor a slot to work on
  */
-async function keep(deps: KeeperDeps, beside: Beside): Promise<boolean> {
-  const { database, log, workerId } = deps;
-  const { eurosPerHour } = deps.pool;
+async function demand(deps: KeeperDeps): Promise<boolean> {
+  const { database, workerId, pool } = deps;
   // Slots of a lost database may be found again.
   if (await isRecovering(database)) return false;
   const wanted = await readWanted(deps, new Date());
   if (wanted.length === 0 && !(await hasAny(deps))) return false;
-  await recordDemands(database, workerId, wanted);
+  await recordDemands(database, workerId, wanted, pool.eurosPerHour);
+  return true;
+}
+
+/** Lets the slots be asked for their health, and compares the pools with all demands. */
+async function keep({ database, log }: KeeperDeps, beside: Beside): Promise<void> {
   beside.checkHealth();
   // Nothing is planned by prices that were never looked at; old ones count.
-  if (eurosPerHour !== undefined && !beside.refreshPrices()) return true;
-  const { retired, added } = await planSlots(database, eurosPerHour);
+  if ((await readCeiling(database)) < Infinity && !beside.refreshPrices()) return;
+  const { retired, added } = await planSlots(database);
   if (retired + added > 0) log.info({ event: 'pool.planned', retired, added }, 'the pools have changed');
-  return true;
 }
 
 /** Nothing is demanded in a project that is drained: its slots are retired as those of a smaller pool are. */

@@ -1,33 +1,30 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../database/connect.ts';
-import { roomInProject } from '../projects/placement.ts';
 import { isKept, mergeDemands, type WantedPool } from '../slots/demands.ts';
-import { insertSlots, NOT_HANDED_OVER, NOT_MADE, type PoolName } from '../slots/slots.ts';
-import { roomForCosts, withdrawCostly } from './costs.ts';
+import { insertSlots, type PoolName } from '../slots/slots.ts';
+import { withdrawCostly } from './costs.ts';
 import { withdrawOverfull } from './overfull.ts';
+import { findRoom } from './room.ts';
 import { withdrawSlot } from './withdraw-slot.ts';
 
 /** After so many slots of a pool failed within an hour, no more are made for a while. */
 const MOST_FAILURES = 3;
 const PAUSE_MINUTES = 15;
+const LONGEST_TEXT = 4_000;
 
 /**
  * Retires slots that no worker demands, and adds those that are missing. One worker of an installation does
  * this at a time. @returns how many it retired and added
  */
-export async function planSlots(
-  database: Database,
-  eurosPerHour: number | undefined,
-): Promise<{ retired: number; added: number }> {
+export async function planSlots(database: Database): Promise<{ retired: number; added: number }> {
   return database.transaction().execute(async (trx) => {
     const { rows } = await sql<{ locked: boolean }>`
       select pg_try_advisory_xact_lock(hashtext('pool'), 0) as locked`.execute(trx);
     if (rows[0]?.locked !== true) return { retired: 0, added: 0 };
     const merged = await mergeDemands(trx);
-    const retired =
-      (await retireUnfit(trx)) + (await withdrawOverfull(trx)) + (await withdrawCostly(trx, eurosPerHour));
+    const retired = (await retireUnfit(trx)) + (await withdrawOverfull(trx)) + (await withdrawCostly(trx));
     let added = 0;
-    for (const pool of merged) added += await refill(trx, pool, eurosPerHour);
+    for (const pool of merged) added += await refill(trx, pool);
     return { retired, added };
   });
 }
@@ -57,75 +54,67 @@ async function retireUnfit(trx: Transaction): Promise<number> {
   return withdrawn;
 }
 
-async function refill(trx: Transaction, pool: WantedPool, eurosPerHour: number | undefined): Promise<number> {
-  const { project, location, plan, fingerprint } = pool;
-  const { rows } = await sql<{ present: number; failed: number; error: string | null; isPaused: boolean }>`
-    select count(*) filter (where status in ('making', 'ready') and fingerprint = ${fingerprint}) as present,
-      count(*) filter (where failure_code in (${NOT_MADE}, ${NOT_HANDED_OVER}) and updated_at > now() - interval '1 hour'
-        and created_at > now() - interval '1 hour') as failed,
-      (array_agg(error order by updated_at desc) filter (where failure_code in (${NOT_MADE}, ${NOT_HANDED_OVER})))[1] as error,
-      coalesce((select paused_until > now() from pools p
-        where (p.project, p.location, p.plan) = (${project}, ${location}, ${plan})), false) as "isPaused"
-    from slots where (project, location, plan) = (${project}, ${location}, ${plan})`.execute(trx);
-  const { present, failed, error, isPaused } = rows[0]!;
-  const missing = pool.size - present;
-  if (missing <= 0 || isPaused) return 0;
-  const affordable =
-    failed >= MOST_FAILURES
-      ? `${failed} servers of it could not be made or handed over within an hour. The last one: ${error}`
-      : ((await findTripped(trx)) ?? (await roomForCosts(trx, pool, eurosPerHour)));
-  if (typeof affordable === 'string') {
-    await pause(trx, pool, affordable);
+interface Standing {
+  /** Slots that are there or being made. */
+  present: number;
+  /** Those that failed for good within the last hour, and why the last one did. */
+  failed: number;
+  lastError: string | null;
+  isPaused: boolean;
+}
+
+/** Adds what is missing as far as there is room. @returns how many slots it added */
+async function refill(trx: Transaction, pool: WantedPool): Promise<number> {
+  const { present, failed, lastError, isPaused } = await readStanding(trx, pool);
+  if (isPaused) return 0;
+  const missing = Math.max(0, pool.size - present);
+  if (missing > 0 && failed >= MOST_FAILURES) {
+    const what = `${failed} servers of it could not be made or handed over, or fell silent, within an hour`;
+    await setError(trx, pool, `${what}. The last one: ${lastError}`, true);
     return 0;
   }
-  const room = Math.min(
-    missing,
-    affordable,
-    await roomForCreates(trx),
-    (await roomInProject(trx, project)) ?? Infinity,
-  );
-  if (room > 0) await insertSlots(trx, pool, room);
-  await trx
-    .updateTable('pools')
-    .set({ paused_until: null, error: null })
-    .where((row) => row.and({ project, location, plan }))
-    .where('error', 'is not', null)
-    .execute();
-  return Math.max(0, room);
+  const room = missing > 0 ? await findRoom(trx, pool) : undefined;
+  const added = Math.min(missing, room?.places ?? 0);
+  if (added > 0) await insertSlots(trx, pool, added);
+  await setError(trx, pool, room !== undefined && added < missing ? room.why : null);
+  return added;
 }
 
-async function pause(trx: Transaction, { project, location, plan }: PoolName, reason: string): Promise<void> {
-  await trx
-    .updateTable('pools')
-    .set({
-      paused_until: sql<Date>`now() + make_interval(mins => ${PAUSE_MINUTES})`,
-      error: reason.slice(0, 4_000),
-    })
-    .where((row) => row.and({ project, location, plan }))
-    .execute();
-}
-
-/** Why no more servers may be made for nobody now: breakers are for orders first. */
-async function findTripped(trx: Transaction): Promise<string | undefined> {
-  const tripped = await trx
-    .selectFrom('breakers')
-    .select('name')
-    .where('name', 'in', ['creates', 'spend'])
-    .where('tripped_at', 'is not', null)
-    .executeTakeFirst();
-  return tripped && `The breaker ${tripped.name} has tripped`;
+async function readStanding(
+  trx: Transaction,
+  { project, location, plan, fingerprint }: WantedPool,
+): Promise<Standing> {
+  const { rows } = await sql<Standing>`
+    select failures.failed, failures."lastError",
+      (select count(*) from slots where (project, location, plan) = (${project}, ${location}, ${plan})
+        and status in ('making', 'ready') and fingerprint = ${fingerprint}) as present,
+      coalesce((select paused_until > now() from pools
+        where (project, location, plan) = (${project}, ${location}, ${plan})), false) as "isPaused"
+    from (select count(*) as failed, (array_agg(error order by failed_at desc))[1] as "lastError" from slots
+      where (project, location, plan) = (${project}, ${location}, ${plan})
+        and failed_at > now() - interval '1 hour') failures`.execute(trx);
+  return rows[0]!;
 }
 
 /**
- * How many servers may still be made within this hour. An order that took a slot made none, but is counted,
- * and the slots count here only, so that a refill never keeps an order waiting.
+ * Records why slots are missing, or that nothing is in the way. Only with `pauses` none is made for a while;
+ * otherwise the next look finds out whether there is room by then.
  */
-async function roomForCreates(trx: Transaction): Promise<number> {
-  const { rows } = await sql<{ room: number }>`
-    select least(1000, coalesce(b.limit_count, 1000)
-      - (select count(*) from changes where kind in ('provision', 'wake') and at > now() - interval '1 hour')
-      - (select count(*) from slots where created_at > now() - interval '1 hour')
-      + (select count(*) from slots where served_at > now() - interval '1 hour'))::int as room
-    from breakers b where b.name = 'creates'`.execute(trx);
-  return Math.max(0, rows[0]?.room ?? 0);
+async function setError(
+  trx: Transaction,
+  { project, location, plan }: PoolName,
+  error: string | null,
+  pauses = false,
+): Promise<void> {
+  const text = error?.slice(0, LONGEST_TEXT) ?? null;
+  await trx
+    .updateTable('pools')
+    .set({
+      error: text,
+      error_since: text === null ? null : sql<Date>`coalesce(error_since, now())`,
+      paused_until: pauses ? sql<Date>`now() + make_interval(mins => ${PAUSE_MINUTES})` : null,
+    })
+    .where((row) => row.and({ project, location, plan }))
+    .where(sql<boolean>`(${pauses} or paused_until is not null or error is distinct from ${text})`)
+    .execute();
 }

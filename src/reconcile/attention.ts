@@ -1,11 +1,12 @@
 import { type RawBuilder, sql } from 'kysely';
+import { DEFAULT_PROJECT } from '../config/hetzner-projects.ts';
 import type { Database } from '../database/connect.ts';
 import type { AttentionClass, BreakerName } from '../database/vocabulary.ts';
 import { STATE_KEY_UNUSABLE } from '../errors.ts';
 import { NOT_BUILT } from '../images/images.ts';
 import { CURES } from '../limits/words.ts';
 import { CURES_BY_CODE, STATE_KEY_CURE } from '../operations/cures.ts';
-import { NOT_HANDED_OVER } from '../slots/slots.ts';
+import { NOT_HANDED_OVER } from '../slots/failures.ts';
 
 /** Something that needs a person. */
 export interface AttentionItem<Class extends AttentionClass = AttentionClass> {
@@ -169,15 +170,18 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
       'Its adoption waits' || coalesce(': ' || waits_for, ' until its owner lets the service in.'), ${sql.lit(ACCESS_CURE)}
     from operations where kind = 'adopt-server' and created_at < now() - interval '1 hour'
       and (waits_for is not null or (status = 'active' and step = 'awaiting_access'))`,
-  sql`select 'configuration', paused_until - interval '15 minutes', null, 'pool ' || location || ' ' || plan,
-      'No server is made to wait in ' || location || ' for plan ' || plan || ': ' || error, ${sql.lit(POOL_CURE)}
-    from pools where size > 0 and error is not null and paused_until is not null`,
-  sql`select 'configuration', min(updated_at), null, 'claims ' || location || ' ' || plan,
+  // A pause for a full Hetzner project says no time of its own.
+  sql`select 'configuration', coalesce(error_since, paused_until - interval '15 minutes', seen_at), null,
+      'pool ' || project || ' ' || location || ' ' || plan,
+      'No server is made to wait in ' || location || case when project = ${sql.lit(DEFAULT_PROJECT)} then ''
+        else ' in the Hetzner project ' || project end || ' for plan ' || plan || ': ' || error, ${sql.lit(POOL_CURE)}
+    from pools where size > 0 and error is not null`,
+  sql`select 'configuration', min(failed_at), null, 'claims ' || location || ' ' || plan,
       count(*) || case when count(*) = 1 then ' server' else ' servers' end || ' in ' || location || ' for plan ' ||
         plan || ' could not be handed over within the last hour. The last one: ' ||
-        (array_agg(error order by updated_at desc))[1],
+        (array_agg(error order by failed_at desc))[1],
       ${sql.lit(CLAIM_CURE)}
-    from slots where failure_code = ${sql.lit(NOT_HANDED_OVER)} and updated_at > now() - interval '1 hour'
+    from slots where failure_code = ${sql.lit(NOT_HANDED_OVER)} and failed_at > now() - interval '1 hour'
     group by location, plan`,
   sql`select 'proposal', proposed_at, agent_id, proposal_id::text,
       proposed_by || ' proposes to ' || kind || ' it: ' || reason, ${sql.lit(PROPOSAL_CURE)}

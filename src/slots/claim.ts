@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RawBuilder, sql } from 'kysely';
 import type { Transaction } from '../database/connect.ts';
-import { admits } from '../projects/placement.ts';
+import { admits, agentsIn } from '../projects/placement.ts';
 import { isLive, isPresent } from './demands.ts';
 
 /** Notified with the id of each provision whose agent has claimed a slot: workers hand it over at once. */
@@ -29,9 +29,10 @@ interface Ordered {
 
 /**
  * Claims a slot for an agent that has just been ordered, in the order's own transaction: one that fits, that
- * was healthy seconds ago, and that no other order has. The agent is then in the slot's Hetzner
- * project. A check of its health locks a slot for an instant, so one that is locked is looked for again;
- * orders never wait for each other here.
+ * was healthy seconds ago, and that no other order has. The agent is then in the slot's Hetzner project. It
+ * does not come into one that has as many agents as it may have servers: another order has taken the place of
+ * the slot, which the pool will remove. A check of its health locks a slot for an instant, so one that is
+ * locked is looked for again; orders never wait for each other here.
  * @returns whether there was one; an order that found a pool without one is counted as a miss
  */
 export async function claimSlot(trx: Transaction, agent: Ordered): Promise<boolean> {
@@ -42,6 +43,12 @@ export async function claimSlot(trx: Transaction, agent: Ordered): Promise<boole
   }
   return false;
 }
+
+/** Whether the agent is in slot `s`'s project, or may come into it without passing its number, in SQL. */
+const hasPlaceFor = (agentId: string): RawBuilder<boolean> => sql<boolean>`
+  s.project in (select p.name from hetzner_projects p
+    where case when p.most_servers is null then true else ${agentsIn} < p.most_servers
+      or exists (select 1 from agents a where a.agent_id = ${agentId} and a.project = p.name) end)`;
 
 async function tryToClaim(
   trx: Transaction,
@@ -60,7 +67,7 @@ async function tryToClaim(
     fitting as materialized (
       select s.slot_id, w.since, s.ready_at from slots s join wanted w using (project, fingerprint)
       where w.sells and s.status = 'ready' and s.location = ${location} and s.plan = ${plan}
-        and s.checked_at > now() - make_interval(secs => ${FRESH_SECONDS})),
+        and s.checked_at > now() - make_interval(secs => ${FRESH_SECONDS}) and ${hasPlaceFor(agentId)}),
     chosen as materialized (
       select s.slot_id from slots s join fitting f using (slot_id) where s.status = 'ready'
       order by f.since desc, f.ready_at limit 1 for update of s skip locked),

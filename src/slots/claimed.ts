@@ -4,6 +4,7 @@ import { parseRecordedInputs } from '../agents/inputs.ts';
 import { type AgentOutputs, outputColumns } from '../agents/outputs.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText, jsonText } from '../database/storable.ts';
+import { toFailure } from './failures.ts';
 import { LONGEST_ERROR, type SlotRow, toRemoval } from './slots.ts';
 
 /** A slot that its agent has claimed. */
@@ -133,7 +134,7 @@ export async function giveSlotUp(
   why: string,
   failureCode: string | null = null,
 ): Promise<boolean> {
-  const error = { error: cutText(why, LONGEST_ERROR), failure_code: failureCode };
+  const error = { error: cutText(why, LONGEST_ERROR), ...toFailure(failureCode) };
   const given = await trx
     .updateTable('slots')
     .set({ ...toRemoval(), claimed_at: null, ...error, updated_at: sql`now()` })

@@ -35,12 +35,13 @@ function seenWithin(seconds: number): RawBuilder<boolean> {
 /**
  * Records what a worker wants now, in place of what it wanted before. A fingerprint that another worker wants
  * too is as old as that one's demand, so that a worker of the old release that starts again is not the
- * newest.
+ * newest. `eurosPerHour`: what all slots together may cost by its configuration.
  */
 export async function recordDemands(
   database: Database,
   workerId: string,
   wanted: readonly WantedPool[],
+  eurosPerHour: number | null = null,
 ): Promise<void> {
   await sql`
     with given as (
@@ -50,13 +51,25 @@ export async function recordDemands(
       delete from pool_demands w where (worker_id = ${workerId} and not exists (
         select 1 from given g where (g.project, g.location, g.plan) = (w.project, w.location, w.plan)))
         or (worker_id <> ${workerId} and not ${isKept}))
-    insert into pool_demands as known (worker_id, project, location, plan, size, fingerprint, since)
-    select ${workerId}, g.project, g.location, g.plan, g.size, g.fingerprint, coalesce((select min(w.since)
+    insert into pool_demands as known
+      (worker_id, project, location, plan, size, fingerprint, euros_per_hour, since)
+    select ${workerId}, g.project, g.location, g.plan, g.size, g.fingerprint, ${eurosPerHour}, coalesce((select min(w.since)
       from pool_demands w where (w.project, w.location, w.plan, w.fingerprint)
         = (g.project, g.location, g.plan, g.fingerprint)), now())
     from given g
     on conflict (project, location, plan, worker_id) do update set size = excluded.size,
-      fingerprint = excluded.fingerprint, since = excluded.since, seen_at = now()`.execute(database);
+      fingerprint = excluded.fingerprint, euros_per_hour = excluded.euros_per_hour, since = excluded.since,
+      seen_at = now()`.execute(database);
+}
+
+/**
+ * What all slots together may cost, in euros an hour: the lowest that a worker with a demand allows, so that
+ * one without a ceiling, or of an earlier configuration, makes no more. Infinity without any.
+ */
+export async function readCeiling(database: Database): Promise<number> {
+  const { rows } = await sql<{ euros: number | null }>`
+    select min(euros_per_hour)::float8 as euros from pool_demands where ${isKept}`.execute(database);
+  return rows[0]?.euros ?? Infinity;
 }
 
 /** A worker that stops wants nothing any more. If the database is unavailable, its silence has to do. */

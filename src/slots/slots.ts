@@ -9,6 +9,7 @@ import { recovering } from '../database/recovering.ts';
 import type { SlotTable } from '../database/slot-tables.ts';
 import { cutText, jsonText } from '../database/storable.ts';
 import { errorMessage, getFailureCode, LostError } from '../errors.ts';
+import { NOT_MADE, toFailure } from './failures.ts';
 
 /** A row of the table of slots. */
 export type SlotRow = Selectable<SlotTable>;
@@ -31,10 +32,6 @@ export interface SlotWork {
 export const LONGEST_ERROR = 8_000;
 /** After so many tries a slot that cannot be made is removed. */
 const MOST_TRIES = 3;
-/** The failure code of a slot that is removed because it could not be made. */
-export const NOT_MADE = 'not_made';
-/** The failure code of a slot that its agent did not get, because something of it failed. */
-export const NOT_HANDED_OVER = 'not_handed_over';
 const RETRY_SECONDS = 10;
 const LONGEST_RETRY_SECONDS = 600;
 
@@ -168,7 +165,7 @@ export async function settleSlotFailure(
     ...(isMaking && { failure_code: getFailureCode(error) ?? null }),
   };
   if (isMaking && tries >= MOST_TRIES) {
-    await settle(database, work, { ...toRemoval(), ...why, failure_code: NOT_MADE, ...RELEASED });
+    await settle(database, work, { ...toRemoval(), ...why, ...toFailure(NOT_MADE), ...RELEASED });
     return;
   }
   const seconds = counts ? Math.min(RETRY_SECONDS * 2 ** (tries - 1), LONGEST_RETRY_SECONDS) : 0;
@@ -212,13 +209,23 @@ export async function lockSlot(trx: Transaction, slotId: string): Promise<void> 
 }
 
 /**
- * A slot that waits is no longer wanted: it is removed, and never given to anybody.
- * @returns whether it waited
+ * A slot that waits is no longer wanted: it is removed, and never given to anybody. `failureCode`: if it is
+ * to blame. @returns whether it waited
  */
-export async function retireSlot(database: Database, slotId: string, why: string): Promise<boolean> {
+export async function retireSlot(
+  database: Database,
+  slotId: string,
+  why: string,
+  failureCode: string | null = null,
+): Promise<boolean> {
   const { numUpdatedRows } = await database
     .updateTable('slots')
-    .set({ ...toRemoval(), error: cutText(why, LONGEST_ERROR), updated_at: sql`now()` })
+    .set({
+      ...toRemoval(),
+      ...toFailure(failureCode),
+      error: cutText(why, LONGEST_ERROR),
+      updated_at: sql`now()`,
+    })
     .where('slot_id', '=', slotId)
     .where('status', '=', 'ready')
     .executeTakeFirst();

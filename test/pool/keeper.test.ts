@@ -37,8 +37,8 @@ const wanted = (size: number, fingerprint = FINGERPRINT) => [
   { project: 'default', location: 'nbg1', plan: 'starter', size, fingerprint },
 ];
 async function planAs(workerId: string, pools: WantedPool[], eurosPerHour?: number) {
-  await recordDemands(at.database, workerId, pools);
-  return planSlots(at.database, eurosPerHour);
+  await recordDemands(at.database, workerId, pools, eurosPerHour);
+  return planSlots(at.database);
 }
 const plan = (size: number, fingerprint?: string, eurosPerHour?: number, workerId = 'w1') =>
   planAs(workerId, wanted(size, fingerprint), eurosPerHour);
@@ -130,6 +130,7 @@ describe('a pool', () => {
             status: 'removed',
             error: 'the image does not boot',
             failure_code: code,
+            failed_at: sql<Date>`now()`,
           })
           .execute();
       expect((await plan(1)).added).toBe(0);
@@ -181,7 +182,6 @@ describe('a pool', () => {
     expect((await pool()).error).toContain('creates has tripped');
     await at.database.updateTable('breakers').set({ tripped_at: null, cause: null }).execute();
     await applyLimits(at.database, { ...DEFAULT_LIMITS, createsPerHour: 2 }, {});
-    await at.database.updateTable('pools').set({ paused_until: null, error: null }).execute();
     expect((await plan(5)).added).toBe(2);
     expect((await plan(5)).added).toBe(0);
   });
@@ -248,7 +248,9 @@ test('a slot that does not answer is asked again, and removed once it was silent
       .set({ check_at: new Date(0) })
       .where('status', '=', 'ready')
       .execute();
-    return checkSlots(at.database, { ...checks, health }, new AbortController().signal);
+    const { signal } = new AbortController();
+    const silent = await checkSlots(at.database, { ...checks, health }, signal, 'silent');
+    return [...silent, ...(await checkSlots(at.database, { ...checks, health }, signal, 'answering'))];
   };
   // Nobody may have asked for long: that alone is no silence.
   expect(await asked(false)).toEqual([]);
@@ -373,17 +375,25 @@ test('a slot with the device of an agent is never offered', async () => {
   expect(await made()).toMatchObject({ status: 'making', ready_at: null });
 });
 
-test('nothing is planned in the seconds of a claim, but its end is waited for only a while', async () => {
+test('in the seconds of a claim a worker says what it wants, and nothing is planned for a while', async () => {
   await addPool(at, 1);
   await addSlot(at, fixture.vault);
   await order(at, 'a1');
   await at.database.updateTable('slots').set({ claimed_at: sql`now() + interval '1 hour'` }).execute();
   const running = startPoolKeeper(keeper(3), 0.05);
-  await vi.waitFor(async () => expect((await pool()).size).toBe(3), WAIT);
-  const { rows } = await sql<{ demanded: boolean }>`select seen_at > now() - interval '9 seconds' as demanded
-    from pool_demands where worker_id = 'w1'`.execute(at.database);
+  /** The moments of demands after each plan, by the plan's own. */
+  const demanded = new Map<number, Set<number>>();
+  await vi.waitFor(async () => {
+    const { rows } = await sql<{ planned: Date; said: Date }>`select p.seen_at as planned, d.seen_at as said
+      from pools p join pool_demands d using (project, location, plan)
+      where p.size = 3 and d.worker_id = 'w1' and d.seen_at > p.seen_at`.execute(at.database);
+    for (const { planned, said } of rows)
+      demanded.set(+planned, (demanded.get(+planned) ?? new Set()).add(+said));
+    // Without a pause each plan is followed by the one demand that comes before the next plan.
+    expect(Math.max(...[...demanded.values()].map(({ size }) => size))).toBeGreaterThan(2);
+    expect(demanded.size).toBeGreaterThan(1);
+  }, WAIT);
   await running.stop();
-  expect(rows[0]?.demanded).toBe(true);
 });
 
 test('no slot is begun while an order waits for a worker', async () => {

@@ -5,6 +5,7 @@ import { poolSizesAt, readPool } from '../../src/config/pool.ts';
 import { toWanted } from '../../src/pool/keeper.ts';
 import { planSlots } from '../../src/pool/plan-slots.ts';
 import { applyProjects, listOpenProjects, setDraining } from '../../src/projects/projects.ts';
+import { listAttention } from '../../src/reconcile/attention.ts';
 import { Secret } from '../../src/secret.ts';
 import { recordDemands } from '../../src/slots/demands.ts';
 import { type OperationsFixture, openOperations } from '../support/operations-fixture.ts';
@@ -48,8 +49,7 @@ const short = ({ project, location, plan, size }: Awaited<ReturnType<typeof want
   `${project} ${location}/${plan}=${size}`;
 
 test('a pool is in the project that its entry names, or in the first that takes something there', async () => {
-  const pool =
-    'eu-central/starter=2, us:us-east/pro=1, eu:nbg1/starter=1, us:nbg1/starter=4, other:ash/pro=1';
+  const pool = 'eu-central/starter=2, us:us-east/pro=1, eu:nbg1/starter=1';
   expect((await wantedOf(pool)).map(short)).toEqual([
     'default nbg1/starter=2',
     'us ash/pro=1',
@@ -70,12 +70,27 @@ test('the slots of a drained project are removed, and nobody gets one', async ()
   const slotId = await addSlot(at, vault);
   await drain('default');
   await recordDemands(at.database, 'w1', await wantedOf('default:nbg1/starter=1'));
-  expect(await planSlots(at.database, undefined)).toEqual({ retired: 1, added: 0 });
+  expect(await planSlots(at.database)).toEqual({ retired: 1, added: 0 });
   expect((await slot(at, slotId)).status).toBe('removing');
 });
 
-test('a pool takes no more places than its project has', async () => {
+test('a pool takes no more places than its project has, and says so', async () => {
   await recordDemands(at.database, 'w1', await wantedOf('us:ash/starter=5'));
-  expect(await planSlots(at.database, undefined)).toEqual({ retired: 0, added: 3 });
-  expect(await planSlots(at.database, undefined)).toEqual({ retired: 0, added: 0 });
+  expect(await planSlots(at.database)).toEqual({ retired: 0, added: 3 });
+  expect(await planSlots(at.database)).toEqual({ retired: 0, added: 0 });
+  const pool = await at.database.selectFrom('pools').selectAll().executeTakeFirstOrThrow();
+  expect(pool).toMatchObject({ error: expect.stringContaining('project us has'), paused_until: null });
+  await recordDemands(at.database, 'w1', await wantedOf('us:ash/starter=3'));
+  await planSlots(at.database);
+  expect(await at.database.selectFrom('pools').select('error').execute()).toEqual([{ error: null }]);
+});
+
+test('a pool in a project that is only drained is no error', async () => {
+  await recordDemands(at.database, 'w1', await wantedOf('us:ash/starter=5'));
+  await planSlots(at.database);
+  await planSlots(at.database);
+  await drain('us');
+  await recordDemands(at.database, 'w1', await wantedOf('us:ash/starter=5'));
+  await planSlots(at.database);
+  expect(await listAttention(at.database, { limit: 50 })).toEqual([]);
 });

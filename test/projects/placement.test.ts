@@ -139,9 +139,30 @@ describe('an order', () => {
     expect((await status()).sort()).toEqual(['claimed', 'ready']);
     // One for which no server waits.
     await place('a2', 'fsn1');
-    await planSlots(at.database, undefined);
+    await planSlots(at.database);
     expect((await status()).sort()).toEqual(['claimed', 'removing']);
     await expect(place('a3')).rejects.toBeInstanceOf(NoProjectError);
+  });
+
+  test('gets no slot of another project that has as many agents as it may have', async () => {
+    await configure(project('one', EU), project('default', ['nbg1', 'ash'], 1));
+    await addPool(at, 1);
+    const slotId = await addSlot(at, vault);
+    // It took the place of the slot, which the pool has not removed yet.
+    expect(await place('a1', 'ash')).toBe('default');
+    await order(at, 'a2');
+    expect((await slot(at, slotId)).status).toBe('ready');
+    expect((await getAgent(at.database, 'a2')).project).toBe('one');
+    const missed = await at.database.selectFrom('pool_misses').select(['agent_id', 'project']).execute();
+    expect(missed).toEqual([{ agent_id: 'a2', project: 'default' }]);
+  });
+
+  test('gets a slot of its own project in the last place, for which it was counted already', async () => {
+    await configure(project('default', EU, 1));
+    await addPool(at, 1);
+    const slotId = await addSlot(at, vault);
+    await order(at, 'a1');
+    expect((await slot(at, slotId)).status).toBe('claimed');
   });
 
   test('waits for no other one where no project for its location has a limit', async () => {

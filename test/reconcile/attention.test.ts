@@ -113,7 +113,7 @@ test('pages join without a gap or a double, also among items of the same moment'
 
 test('slots that could not be handed over within the last hour, by pool', async () => {
   const add = (at: string, location: string, error: string) => sql`
-    insert into slots (slot_id, project, location, plan, fingerprint, status, failure_code, error, updated_at)
+    insert into slots (slot_id, project, location, plan, fingerprint, status, failure_code, error, failed_at)
     values (${`slot-${createHash('sha256').update(error).digest('hex').slice(0, 24)}`}, 'default', ${location},
       'starter', 'f', 'removed', 'not_handed_over', ${error}, now() - ${at}::interval)`;
   await add('2 minutes', 'nbg1', 'no answer').execute(at.database);

@@ -83,10 +83,10 @@ async function slotsOnTheirWay(
        where (status in ('making', 'removing') and run_after < now() + make_interval(secs => $1))
          or (status = 'ready' and checked_at < greatest($2::timestamptz, now() - make_interval(secs => ${SILENT_SECONDS})))
      union all
-     select 'a pool has ' || ready || ' of ' || size from (select size, paused_until, (select count(*) from slots s
+     select 'a pool has ' || ready || ' of ' || size from (select size, error, paused_until, (select count(*) from slots s
          where s.status = 'ready' and s.fingerprint = p.fingerprint
            and (s.location, s.plan) = (p.location, p.plan)) as ready from pools p) as pool
-       where ready < size and (paused_until is null or paused_until < now())`,
+       where ready < size and (error is null or paused_until < now())`,
     [resting, checkedSince],
   );
   return rows;

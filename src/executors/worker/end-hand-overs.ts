@@ -8,7 +8,7 @@ import { returnToQueue } from '../../operations/transitions.ts';
 import type { Queue } from '../../queue/queue.ts';
 import { succeedServed } from '../../runbooks/steps/served.ts';
 import { giveSlotUp } from '../../slots/claimed.ts';
-import { NOT_HANDED_OVER } from '../../slots/slots.ts';
+import { NOT_HANDED_OVER } from '../../slots/failures.ts';
 import type { Begun } from './begin-hand-overs.ts';
 
 /** A hand-over whose server has its agent. */
