@@ -12,6 +12,9 @@ export const sessionIdSchema = z
   .regex(/^[\x21-\x7e]{1,255}$/, 'must be the id of a checkout session')
   .meta({ example: 'cs_live_a1b2c3' });
 
+/** Only what can be one of Stripe's becomes part of an address there. */
+const CHECKOUT_SESSION = /^cs_\w+$/;
+
 const body = z
   .strictObject(
     { agentId: agentIdSchema },
@@ -40,11 +43,12 @@ export const linkOrder = endpoint({
   },
 });
 
-/** Asks Stripe about the session of an order that this database does not have: a former one may have had it. */
+/** Asks Stripe about a session whose order this database does not have: a former one may have had it. */
 export async function findSession(
   { database, findSession: find }: Pick<HttpDeps, 'database' | 'findSession'>,
   sessionId: string,
 ): Promise<FoundSession | undefined> {
-  if (find === undefined || (await findOrder(database, sessionId)) !== undefined) return undefined;
+  if (find === undefined || !CHECKOUT_SESSION.test(sessionId)) return undefined;
+  if ((await findOrder(database, sessionId)) !== undefined) return undefined;
   return find(sessionId);
 }

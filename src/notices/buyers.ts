@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { mailAddress } from '../config/notices.ts';
 import type { Transaction } from '../database/connect.ts';
 
-/** Finds the mail addresses that buyers gave at the checkout, by agent: of several orders the newest counts. */
+/** Finds buyers' mail addresses from their checkouts, by agent. Of several orders the newest counts. */
 export async function findBuyers(
   trx: Transaction,
   agentIds: readonly string[],
