@@ -10,7 +10,7 @@ export interface paths {
         /** Agents, newest first */
         get: operations["listAgents"];
         put?: never;
-        /** Create an agent without an order */
+        /** Create an agent by hand: without an order, or for one that has no agent */
         post: operations["createAgent"];
         delete?: never;
         options?: never;
@@ -713,6 +713,23 @@ export interface paths {
         get: operations["listOrders"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/orders/{sessionId}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give an order without an agent one that exists: its subscription is followed for that agent */
+        post: operations["linkOrder"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1488,6 +1505,11 @@ export interface components {
         };
         NewAgent: {
             agentId?: components["schemas"]["AgentId"];
+            /**
+             * @description The checkout session of an order without an agent, which this agent is for
+             * @example cs_live_a1b2c3
+             */
+            order?: string;
             /** @enum {string} */
             plan?: "starter" | "pro" | "max";
             /**
@@ -1606,6 +1628,9 @@ export interface components {
             sessionId: string;
             stripeEventId: string;
             subscriptionId: string | null;
+        };
+        OrderLink: {
+            agentId: components["schemas"]["AgentId"];
         };
         Person: {
             /** Format: date-time */
@@ -2058,8 +2083,17 @@ export interface operations {
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["TokenRequired"];
             403: components["responses"]["ForbiddenOrApprovalRequired"];
+            /** @description There is no such order */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             405: components["responses"]["MethodNotAllowed"];
-            /** @description The id belongs to an agent, possibly a destroyed one */
+            /** @description The id belongs to an agent, possibly a destroyed one; or the order has an agent */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3902,6 +3936,52 @@ export interface operations {
             400: components["responses"]["InvalidRequest"];
             401: components["responses"]["TokenRequired"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["OtherHost"];
+            429: components["responses"]["TooManyWrongTokens"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    linkOrder: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                sessionId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OrderLink"];
+            };
+        };
+        responses: {
+            /** @description The order with its agent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Order"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["TokenRequired"];
+            403: components["responses"]["ForbiddenOrApprovalRequired"];
+            404: components["responses"]["NotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            /** @description The order has another agent, or is not to be had for this one */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["NotJson"];
             421: components["responses"]["OtherHost"];
             429: components["responses"]["TooManyWrongTokens"];
             500: components["responses"]["Internal"];

@@ -28,6 +28,7 @@ import { showIdentity } from '../http/identity.ts';
 import { buildImage, removeImages, showImages } from '../http/images.ts';
 import { listAttention } from '../http/limits/attention.ts';
 import { approve, listBreakers, listHeld } from '../http/limits/breakers.ts';
+import { linkOrder } from '../http/link-order.ts';
 import { metrics } from '../http/metrics/metrics.ts';
 import { listNotices } from '../http/notices.ts';
 import { describe } from '../http/openapi.ts';
@@ -80,6 +81,7 @@ const OPERATOR_ROUTES = [
   retryOperation,
   operationEvents,
   listOrders,
+  linkOrder,
   showReceipt,
   showSnapshots,
   removeSnapshot,

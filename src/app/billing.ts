@@ -46,6 +46,7 @@ export function openFollowing(deps: Deps): FollowDeps | undefined {
     billing: mode,
     actsOnPast: actsOnPast(config),
     onDestroy: cancelsOnDestroy ? 'cancel' : 'flag',
+    mailsBuyers: config.outgoing.mail !== undefined,
     events: actsOnTestEvents(config) ? 'sandbox' : 'live',
   };
 }

@@ -1,6 +1,7 @@
 import { canOpen, createRecordSeal } from '../agents/record-seal.ts';
 import { createVault } from '../agents/secrets.ts';
 import { createSnapshotSeal } from '../agents/snapshot-seal.ts';
+import { readFoundSession } from '../billing/settle-order.ts';
 import type { Config } from '../config/config.ts';
 import type { Connections } from '../connections/connections.ts';
 import { actsOnTestEvents } from '../connections/rehearsal.ts';
@@ -15,6 +16,7 @@ import { startKeepingRecords } from '../reconcile/records.ts';
 import { type RebuildDeps, rebuildState } from '../recovery/rebuild-state.ts';
 import { removeLeftoverSlot } from '../recovery/remove-slot.ts';
 import { startKeepingSeals } from '../snapshots/seals.ts';
+import { readCompletedSession } from '../stripe/list-sessions.ts';
 import { createTailscaleClient } from '../tailscale/tailscale.ts';
 import { clientsOf } from './open-projects.ts';
 
@@ -57,6 +59,19 @@ export function openRecovery({
 export function recognizeOwn({ pulumi }: Pick<Connections, 'pulumi'>): (key: SshKey) => Promise<boolean> {
   const seal = createRecordSeal(pulumi.keyring);
   return ({ name, labels }) => canOpen(seal, name, labels);
+}
+
+/** What asks Stripe about the session of an order that a lost database had. */
+export function openSessions({ config, connections }: Pick<Deps, 'config' | 'connections'>): {
+  findSession: HttpDeps['findSession'];
+} {
+  const asked = orderDeps(config, connections);
+  return {
+    findSession:
+      asked &&
+      (async (sessionId) =>
+        readFoundSession(await readCompletedSession(asked.stripe, sessionId), asked.mode)),
+  };
 }
 
 /** Undefined where Stripe cannot be asked: a rehearsal's key is known only to its sandbox. */

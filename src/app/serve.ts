@@ -15,7 +15,7 @@ import { createApp, createOperatorApp, createPublicApp, type HttpDeps } from './
 import { openBackups } from './backing-up.ts';
 import { actsOnPast, openFollowing } from './billing.ts';
 import { versionOf } from './engine.ts';
-import { openRecovery } from './rebuilding.ts';
+import { openRecovery, openSessions } from './rebuilding.ts';
 import { openRemote } from './runner-api.ts';
 import type { Shutdown } from './shutdown.ts';
 import type { Telemetry } from './telemetry.ts';
@@ -103,6 +103,7 @@ function openHttpDeps(
     trustedProxies: config.trustedProxies,
     checkoutUrl: connections.checkoutUrl,
     ...openRecovery(parts),
+    ...openSessions(parts),
     adoptions: openAdopting(parts),
     makeBackup: openBackups(parts),
     ...pageSettings(parts),

@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely';
 import type { Database } from '../database/connect.ts';
 import type { OrderTable } from '../database/tables.ts';
+import { NotFoundError } from '../errors.ts';
 
 export type OrderRow = Selectable<OrderTable>;
 
@@ -41,4 +42,15 @@ export function findOrder(
     .select(['agent_id', 'created_at'])
     .where('session_id', '=', sessionId)
     .executeTakeFirst();
+}
+
+/** Returns the order of a checkout session. @throws NotFoundError */
+export async function getOrder(database: Database, sessionId: string): Promise<OrderRow> {
+  const row = await database
+    .selectFrom('orders')
+    .selectAll()
+    .where('session_id', '=', sessionId)
+    .executeTakeFirst();
+  if (row === undefined) throw new NotFoundError(`There is no order ${sessionId}`);
+  return row;
 }

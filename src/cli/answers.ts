@@ -39,6 +39,7 @@ const ANSWERS: Record<string, z.ZodType> = {
   'GET /api/snapshot-drills': drillsJson,
   'DELETE /api/snapshots/{snapshotId}': snapshotJson,
   'GET /api/orders': pageOf(orderJson),
+  'POST /api/orders/{sessionId}/link': orderJson,
   'GET /api/notices': pageOf(noticeJson),
   'GET /api/audit': pageOf(auditJson),
   'GET /api/audit/verification': verificationJson,

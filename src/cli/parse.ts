@@ -13,9 +13,10 @@ import { hold, protect, release, unprotect } from './commands/holds.ts';
 import { image } from './commands/images.ts';
 import { init } from './commands/init.ts';
 import { approve, attention, breakers } from './commands/limits.ts';
-import { list, orders } from './commands/lists.ts';
+import { list } from './commands/lists.ts';
 import { mcp } from './commands/mcp.ts';
 import { cancel, operationCommands, retry } from './commands/operations.ts';
+import { orders } from './commands/orders.ts';
 import { people } from './commands/people.ts';
 import { pool } from './commands/pool.ts';
 import { projects } from './commands/projects.ts';
@@ -69,7 +70,7 @@ function createCommands(candidates: Candidates): Command[] {
     logs(shared),
     cancel(shared),
     retry(shared),
-    orders,
+    orders(shared),
     notices(shared),
     attention,
     breakers,

@@ -44,6 +44,7 @@ import * as poolMisses from './migrations/0045-pool-misses.ts';
 import * as recordFormats from './migrations/0047-record-formats.ts';
 import * as snapshotSeals from './migrations/0048-snapshot-seals.ts';
 import * as poolErrors from './migrations/0050-pool-errors.ts';
+import * as furtherOrders from './migrations/0055-further-orders.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -89,6 +90,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0047-record-formats': recordFormats,
   '0048-snapshot-seals': snapshotSeals,
   '0050-pool-errors': poolErrors,
+  '0055-further-orders': furtherOrders,
 };
 
 /**

@@ -1,3 +1,4 @@
+import type { FoundSession } from '../billing/settle-order.ts';
 import type { BuyerPage } from '../config/buyer-page.ts';
 import type { Consoles } from '../config/consoles.ts';
 import type { TrustedProxies } from '../config/fields.ts';
@@ -68,6 +69,8 @@ export interface HttpDeps {
   makeBackup?: (() => Promise<{ backupId: number }>) | undefined;
   /** Rebuilds rows from what is in the clouds; undefined: they cannot be asked from here. */
   rebuildState?: ((request: { actor: string; apply: boolean }) => Promise<Rebuilt>) | undefined;
+  /** Asks Stripe about a session whose order is not in the database; undefined: Stripe cannot be asked. */
+  findSession?: ((sessionId: string) => Promise<FoundSession | undefined>) | undefined;
   /** Removes a server of the pool that has lost its row; undefined: as above. */
   removeSlot?: ((request: { slotId: string; actor: string }) => Promise<SlotRemoval>) | undefined;
   /** Adopts servers that were made by hand; undefined: the clouds cannot be asked from here. */

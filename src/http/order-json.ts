@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { OrderRow } from '../billing/orders.ts';
 
 export const orderJson = z
   .object({
@@ -14,3 +15,16 @@ export const orderJson = z
   .meta({ id: 'Order' });
 
 export type OrderJson = z.input<typeof orderJson>;
+
+export function toOrderJson(row: OrderRow): OrderJson {
+  return {
+    sessionId: row.session_id,
+    agentId: row.agent_id,
+    attention: row.attention,
+    subscriptionId: row.subscription_id,
+    customerId: row.customer_id,
+    stripeEventId: row.stripe_event_id,
+    metadata: row.metadata,
+    createdAt: row.created_at.toISOString(),
+  };
+}

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { listOrders as readOrders } from '../billing/orders.ts';
 import { endpoint } from './endpoint.ts';
-import { type OrderJson, orderJson } from './order-json.ts';
+import { orderJson, toOrderJson } from './order-json.ts';
 import { cursorKind, pageOf, pageQuery } from './paging.ts';
 
 const cursors = cursorKind('order', z.string().max(255));
@@ -25,16 +25,6 @@ export const listOrders = endpoint({
       limit: query.limit + 1,
     });
     const { page, nextCursor } = cursors.split(rows, query.limit, (last) => last.session_id);
-    const items: OrderJson[] = page.map((row) => ({
-      sessionId: row.session_id,
-      agentId: row.agent_id,
-      attention: row.attention,
-      subscriptionId: row.subscription_id,
-      customerId: row.customer_id,
-      stripeEventId: row.stripe_event_id,
-      metadata: row.metadata,
-      createdAt: row.created_at.toISOString(),
-    }));
-    response.json({ items, nextCursor });
+    response.json({ items: page.map(toOrderJson), nextCursor });
   },
 });

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { mailAddress } from '../config/notices.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import type { NoticeType } from '../database/vocabulary.ts';
+import { findBuyers } from './buyers.ts';
 import type { Receiver } from './receiver.ts';
 
 const MOST_AT_ONCE = 200;
@@ -53,7 +54,10 @@ async function writeDeliveries(
   queued: readonly QueuedRow[],
   receivers: readonly Receiver[],
 ): Promise<void> {
-  const buyers = await findBuyers(trx, queued);
+  const buyers = await findBuyers(
+    trx,
+    queued.flatMap((row) => (row.agent_id === null ? [] : [row.agent_id])),
+  );
   const deliveries = queued.flatMap((row) => {
     const { notice_id: noticeId, type, agent_id: agentId, at, data } = row;
     const buyerEmail = mailAddress.safeParse(data.buyerEmail ?? buyers.get(agentId)).data;
@@ -67,18 +71,4 @@ async function writeDeliveries(
     });
   });
   if (deliveries.length > 0) await trx.insertInto('notice_deliveries').values(deliveries).execute();
-}
-
-/** The mail addresses that buyers gave at the checkout, by agent. */
-async function findBuyers(
-  trx: Transaction,
-  queued: readonly QueuedRow[],
-): Promise<Map<string | null, string>> {
-  const agentIds = queued.flatMap((row) => (row.agent_id === null ? [] : [row.agent_id]));
-  const { rows } = await sql<{ agentId: string; email: string }>`
-    select o.agent_id as "agentId", e.payload #>> '{data,object,customer_details,email}' as email
-    from orders o join stripe_events e on e.id = o.stripe_event_id
-    where o.agent_id = any(${agentIds})
-      and jsonb_typeof(e.payload #> '{data,object,customer_details,email}') = 'string'`.execute(trx);
-  return new Map(rows.map(({ agentId, email }) => [agentId, email]));
 }

@@ -1,10 +1,10 @@
 import { findAgent, type NewAgent } from '../agents/store.ts';
 import { type BillingDecision, interpretEvent } from '../billing/interpret-event.ts';
+import { insertRecoveredOrder } from '../billing/recovered-orders.ts';
 import { linkFurtherOrder } from '../billing/signals.ts';
 import { linkSubscription } from '../billing/subscriptions.ts';
 import type { PlanRules } from '../config/plans.ts';
 import type { Database, Transaction } from '../database/connect.ts';
-import { jsonText } from '../database/storable.ts';
 import type { StripeEvent } from '../stripe/event.ts';
 import { listCompletedSessions } from '../stripe/list-sessions.ts';
 import type { StripeAccount } from '../stripe/stripe.ts';
@@ -85,7 +85,7 @@ async function restoreOrder(
   if (own === undefined) await insertDestroyed(trx, agent);
   else if (subscriptionId !== undefined && own.status !== 'destroyed')
     await linkSubscription(trx, { subscriptionId, agentId: agent.agentId, customerId });
-  await insertOrder(trx, event, { order, agentId: agent.agentId });
+  await insertRecoveredOrder(trx, event, { order, agentId: agent.agentId });
   return 'restored';
 }
 
@@ -126,39 +126,6 @@ function isPaid({ orders, subscriptions }: Bought, agentId: string): boolean {
   );
 }
 
-async function insertOrder(
-  trx: Transaction,
-  event: StripeEvent,
-  { order, agentId }: { order: Bought['orders'][number]['decision']['order']; agentId: string },
-): Promise<void> {
-  await trx
-    .insertInto('stripe_events')
-    .values({
-      id: event.id,
-      type: event.type,
-      livemode: event.livemode,
-      object_id: order.sessionId,
-      payload: jsonText({}),
-      outcome: 'acted',
-      reason: 'Its own event was lost with the database: this is what Stripe says of its session',
-      created_at: event.createdAt,
-    })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
-  await trx
-    .insertInto('orders')
-    .values({
-      session_id: order.sessionId,
-      stripe_event_id: event.id,
-      agent_id: agentId,
-      subscription_id: order.subscriptionId ?? null,
-      customer_id: order.customerId ?? null,
-      metadata: jsonText(order.metadata),
-      created_at: event.createdAt,
-    })
-    .execute();
-}
-
 const withoutAgent = (
   { sessionId, subscriptionId }: { sessionId: string; subscriptionId: string | undefined },
   agentId: string,
@@ -166,7 +133,7 @@ const withoutAgent = (
   key: `order ${sessionId}`,
   agentId: null,
   cause: `Order ${sessionId} of agent ${agentId} is paid${subscriptionId === undefined ? '' : ` by ${subscriptionId}`}, and the agent was not found again.`,
-  cure: 'Look first whether its server is at Hetzner. If its event was not answered yet, Stripe delivers it again and the agent is made. Otherwise create the agent by hand (npm run agents -- create), or cancel the subscription and refund it.',
+  cure: 'Look first whether its server is at Hetzner. If its event was not answered yet, Stripe delivers it again and the agent is made. Otherwise create the agent for its order (npm run agents -- create … --order SESSION), or cancel the subscription and refund it.',
 });
 
 const notKnown = ({ sessionId }: { sessionId: string }, agentId: string): Unclear => ({
@@ -180,7 +147,7 @@ const ofAnother = ({ sessionId }: { sessionId: string }, agentId: string): Uncle
   key: `order ${sessionId}`,
   agentId,
   cause: `Order ${sessionId} names agent ${agentId}, which is another user’s.`,
-  cure: 'Ask its customer what it is for; create the agent under another id, or refund it.',
+  cure: 'Ask its customer what it is for; create the agent under another id (npm run agents -- create … --order SESSION), or refund it.',
 });
 
 /** Subscriptions that name their agent themselves, or that an agent's record names. */

@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { mailAddress } from '../config/notices.ts';
 import { AnswerFields, listOf, stripeId, time } from './answer-fields.ts';
 import type { StripeEvent } from './event.ts';
-import { askStripe, createStripe, type StripeAccount } from './stripe.ts';
+import { askStripe, createStripe, type StripeAccount, StripeMissingError } from './stripe.ts';
 
 const PAGE = 100;
 
@@ -29,9 +30,30 @@ export async function* listCompletedSessions(account: StripeAccount): AsyncGener
   } while (after !== undefined);
 }
 
+/**
+ * Reads one checkout session, as the event that once told it.
+ * @returns undefined if Stripe does not know it, or if it is not completed
+ * @throws as `listCompletedSessions` does
+ * @see https://docs.stripe.com/api/checkout/sessions/retrieve
+ */
+export async function readCompletedSession(
+  account: StripeAccount,
+  sessionId: string,
+): Promise<StripeEvent | undefined> {
+  try {
+    const session = await askStripe(createStripe(account).checkout.sessions.retrieve(sessionId));
+    return session.status === 'complete' ? toEvent(session) : undefined;
+  } catch (error) {
+    if (error instanceof StripeMissingError) return undefined;
+    throw error;
+  }
+}
+
+/** Of the session only its buyer's mail address is kept: notices go there. */
 function toEvent(item: unknown): StripeEvent {
   const fields = new AnswerFields('session', item);
   const sessionId = fields.require('id', stripeId);
+  const email = fields.read('customer_details.email', mailAddress.nullish(), null) ?? null;
   return {
     id: `recovered_${sessionId}`.slice(0, 255),
     type: 'checkout.session.completed',
@@ -40,6 +62,6 @@ function toEvent(item: unknown): StripeEvent {
     connected: false,
     objectId: sessionId,
     object: item as Record<string, unknown>,
-    payload: {},
+    payload: email === null ? {} : { data: { object: { customer_details: { email } } } },
   };
 }

@@ -8,6 +8,8 @@ const status = z.enum(INVOICE_STATUSES).exclude(['unrecognized']);
 /** An invoice with the ids of the payments that were made for it: payment intents and charges. */
 export interface ListedInvoice extends Invoice {
   paymentIds: string[];
+  /** Whether these are all of them. */
+  namesAllPayments: boolean;
 }
 
 /**
@@ -49,6 +51,7 @@ function readInvoice(fields: AnswerFields, apiUrl: string | undefined): ListedIn
     payPage: toPayPage(fields.read('hosted_invoice_url', z.unknown(), null), apiUrl),
     priceIds: readPrices(fields),
     paymentIds: readPayments(fields),
+    namesAllPayments: fields.read('payments.has_more', z.boolean().nullish(), null) !== true,
   };
   return invoice;
 }

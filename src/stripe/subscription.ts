@@ -12,7 +12,8 @@ const PAGE = 100;
 
 /**
  * Reads a subscription's present state with its latest invoices and their disputes: two calls, or three where
- * something was paid. All of it comes from list and retrieve calls made now, nothing from an event.
+ * something was paid, and more for a customer with many charges or a dispute. All of it comes from list and
+ * retrieve calls made now, nothing from an event.
  * @returns undefined if Stripe does not know the subscription
  * @throws RetryableError for an answer that is unusable, PermanentError if the key may not read it
  * @see https://docs.stripe.com/api/subscriptions/retrieve https://docs.stripe.com/api/invoices/list
@@ -78,6 +79,6 @@ async function knownOrUndefined<T>(read: () => Promise<T>): Promise<T | undefine
   }
 }
 
-function toInvoice({ paymentIds: _, ...invoice }: ListedInvoice): Invoice {
+function toInvoice({ paymentIds: _, namesAllPayments: __, ...invoice }: ListedInvoice): Invoice {
   return invoice;
 }

@@ -240,6 +240,23 @@ describe('npm run agents', { timeout: 90_000 }, () => {
     expect(JSON.parse(await printed('orders', '--json'))).toHaveLength(2);
   });
 
+  it('creates the agent of an order that needs attention, or links one to it', async () => {
+    const [first, second] = [paidCheckout({ region: 'nowhere' }), paidCheckout({ region: 'nowhere' })];
+    for (const event of [first, second]) await deliver(service.url, event);
+    const [one, two] = [String(first.data.object.id), String(second.data.object.id)];
+    const order = ['--user-id', 'user-1', '--region', 'hel1'];
+    await printed('create', ...order, '--agent-id', 'for-one', '--order', one);
+    await printed('create', ...order, '--agent-id', 'for-two');
+    expect(await printed('orders', 'link', two, 'for-two')).toBe(
+      `Order ${two} has agent for-two, which ${second.data.object.subscription} pays for.`,
+    );
+    const listed = JSON.parse(await printed('orders', '--json'));
+    expect(listed).toContainEqual(expect.objectContaining({ sessionId: one, agentId: 'for-one' }));
+    expect(listed).toContainEqual(expect.objectContaining({ sessionId: two, agentId: 'for-two' }));
+    expect(await refused('orders', 'link', one, 'for-two')).toContain('has an agent already: for-one');
+    expect(await refused('orders', 'link', one)).toContain('orders link SESSION AGENT');
+  });
+
   it.each([
     [[], 'No command given'],
     [['explode'], 'explode'],

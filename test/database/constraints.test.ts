@@ -191,11 +191,6 @@ describe('orders and events', () => {
     expect(await refusal(order('cs_1', 'evt_2', 'a2', null))).toMatch(/^23505/);
   });
 
-  test('a second order for an agent', async () => {
-    await run(order('cs_1', 'evt_1', 'a1', null));
-    expect(await refusal(order('cs_2', 'evt_2', 'a1', null))).toMatch(/^23505/);
-  });
-
   test('an order with neither agent nor reason, or with both', async () => {
     expect(await refusal(order('cs_1', 'evt_1', null, null))).toMatch(/^23514/);
     expect(await refusal(order('cs_1', 'evt_1', 'a1', 'why'))).toMatch(/^23514/);

@@ -306,6 +306,149 @@ describe('orders', () => {
   });
 });
 
+describe('an order that needs attention', () => {
+  const pay = async (metadata: object = {}, session: object = {}) => {
+    const event = paidCheckout({ region: 'nowhere', ...metadata }, { session: { ...session } });
+    await deliver(service.url, event);
+    const { id, subscription } = event.data.object;
+    return { order: String(id), subscription: String(subscription) };
+  };
+  const link = (order: string, json: object) =>
+    service.ask(`/api/orders/${order}/link`, { method: 'POST', json });
+  const subscriptionOf = async (agentId: string) =>
+    (await body(service.ask(`/api/agents/${agentId}`))).subscriptionId;
+  const linked = async (agentId: string) =>
+    (
+      await service.database
+        .selectFrom('subscriptions')
+        .select(['subscription_id', 'governs'])
+        .where('agent_id', '=', agentId)
+        .orderBy('subscription_id')
+        .execute()
+    ).map((row) => [row.subscription_id, row.governs]);
+  const settled = (order: string) =>
+    service.database
+      .selectFrom('audit_log')
+      .select(['actor', 'agent_id', 'details'])
+      .where('action', '=', 'order.settle')
+      .where(sql<boolean>`details->>'sessionId' = ${order}`)
+      .execute();
+
+  it('gets the agent that is created for it, whose subscription is followed from then on', async () => {
+    const { order, subscription } = await pay();
+    const headers = { 'idempotency-key': `for ${order}`.replaceAll(' ', '-') };
+    const json = agent({ order });
+    const { agentId } = await body(service.ask('/api/agents', { headers, json }));
+    expect(await body(service.ask('/api/orders?limit=1'))).toMatchObject({
+      items: [{ sessionId: order, agentId, attention: null }],
+    });
+    expect(await linked(String(agentId))).toEqual([[subscription, true]]);
+    expect(await subscriptionOf(String(agentId))).toBe(subscription);
+    expect(await body(service.ask('/api/agents', { headers, json }))).toMatchObject({ agentId });
+    expect(await settled(order)).toEqual([
+      { actor: 'operator', agent_id: agentId, details: { sessionId: order, subscriptionId: subscription } },
+    ]);
+    // Nothing is left of an agent whose order is refused.
+    const refused = await service.ask('/api/agents', { json: agent({ order, agentId: 'second-of-it' }) });
+    expect([refused.status, await refused.json()]).toMatchObject([
+      409,
+      { detail: expect.stringContaining(`has an agent already: ${agentId}`) },
+    ]);
+    expect((await service.ask('/api/agents/second-of-it')).status).toBe(404);
+  });
+
+  it('gets an agent that was created by hand before, once', async () => {
+    const { order, subscription } = await pay();
+    const { agentId } = await create();
+    for (const _ of ['first', 'again']) {
+      const response = await link(order, { agentId });
+      expect([response.status, await response.json()]).toMatchObject([
+        200,
+        { sessionId: order, agentId, attention: null },
+      ]);
+    }
+    expect(await linked(agentId)).toEqual([[subscription, true]]);
+    expect(await settled(order)).toHaveLength(1);
+    const other = await create();
+    expect((await link(order, { agentId: other.agentId })).status).toBe(409);
+  });
+
+  it('gets the agent that it names and that has an order already', async () => {
+    const { agentId, order: first } = await (async () => {
+      const event = paidCheckout();
+      await deliver(service.url, event);
+      return {
+        agentId: (event.data.object.metadata as { agentId: string }).agentId,
+        order: event.data.object.id,
+      };
+    })();
+    const { order, subscription } = await pay({ agentId });
+    expect((await linked(agentId)).flat()).toContain(subscription);
+    expect((await link(order, { agentId })).status).toBe(200);
+    const { items } = (await body(service.ask('/api/orders?limit=2'))) as { items: object[] };
+    expect(items).toMatchObject([
+      { sessionId: order, agentId, attention: null },
+      { sessionId: first, agentId },
+    ]);
+  });
+
+  it('takes its subscription from the agent that it had named, if that one has another', async () => {
+    const { agentId } = await create();
+    const one = await pay({ agentId });
+    const json = (order: string) => agent({ order });
+    const alone = await service.ask('/api/agents', { json: json(one.order) });
+    expect([alone.status, await alone.json()]).toMatchObject([
+      409,
+      { detail: expect.stringContaining(`pays for agent ${agentId}`) },
+    ]);
+    const two = await pay({ agentId });
+    const created = await body(service.ask('/api/agents', { json: json(one.order) }));
+    expect(await linked(String(created.agentId))).toEqual([[one.subscription, true]]);
+    expect(await linked(agentId)).toEqual([[two.subscription, true]]);
+  });
+
+  it.each([
+    ['an order that is unknown', async () => ['cs_nothing', (await create()).agentId], 404],
+    ['an agent that is unknown', async () => [(await pay()).order, 'nothing'], 404],
+    [
+      'another user’s agent',
+      async () => [(await pay({ userId: 'u-other' })).order, (await create()).agentId],
+      409,
+    ],
+    [
+      'an agent that is destroyed',
+      async () => {
+        const { agentId } = await create();
+        await sql`update agents set status = 'destroyed' where agent_id = ${agentId}`.execute(
+          service.database,
+        );
+        return [(await pay()).order, agentId];
+      },
+      409,
+    ],
+  ] as const)('is refused with %s', async (_, given, status) => {
+    const [order, agentId] = await given();
+    expect((await link(order!, { agentId })).status).toBe(status);
+  });
+
+  it('is looked for at Stripe if a lost database had it', async () => {
+    const { id, object } = { id: 'cs_lost', object: paidCheckout().data.object };
+    const found = {
+      event: { id: `recovered_${id}`, type: 'checkout.session.completed', livemode: false, payload: {} },
+      order: { sessionId: id, subscriptionId: 'sub_lost', customerId: 'cus_lost', metadata: object.metadata },
+    };
+    const createdAt = new Date('2026-01-01T00:00:00Z');
+    service.deps.findSession = async (session) =>
+      session === id ? ({ ...found, event: { ...found.event, createdAt } } as never) : undefined;
+    const response = await service.ask('/api/agents', { json: agent({ order: id }) });
+    expect(response.status).toBe(202);
+    const { agentId } = await body(response);
+    expect(await linked(String(agentId))).toEqual([['sub_lost', true]]);
+    expect((await service.ask('/api/agents', { json: agent({ order: 'cs_lost_too' }) })).status).toBe(404);
+    service.deps.findSession = undefined;
+  });
+});
+
 describe('access', () => {
   const operatorRoutes = [
     '/api/agents',
@@ -400,8 +543,8 @@ describe('documents', () => {
     });
     const create = document.paths['/api/agents']!.post!;
     expect(create.security).toEqual([{ apiToken: [] }, { session: [] }]);
-    const refusals = ['400', '401', '403', '405', '409', '413', '415', '421', '422', '429', '500', '503'];
-    expect(Object.keys(create.responses)).toEqual(['202', ...refusals]);
+    const refusals = ['404', '405', '409', '413', '415', '421', '422', '429', '500', '503'];
+    expect(Object.keys(create.responses)).toEqual(['202', '400', '401', '403', ...refusals]);
     const stop = document.paths['/api/agents/{agentId}/stop']!.post!;
     expect(Object.keys(stop.responses)).toEqual(expect.arrayContaining(['202', '403', '404', '409', '421']));
     expect(stop.requestBody).toMatchObject({ required: false });

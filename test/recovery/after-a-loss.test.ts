@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { checkStamp } from '../../src/database/stamp.ts';
 import { ConflictError } from '../../src/errors.ts';
 import type { Server, SshKey } from '../../src/hetzner/hetzner.ts';
+import { findBuyers } from '../../src/notices/buyers.ts';
 import { acceptState } from '../../src/recovery/accept.ts';
 import { destroyGone } from '../../src/recovery/gone.ts';
 import { checkLostState } from '../../src/recovery/lost-state.ts';
@@ -112,6 +113,7 @@ describe('an order whose subscription has ended, of an agent without a row', () 
         livemode: false,
         objectId: id,
         createdAt: new Date(index),
+        payload: {},
       } as never,
       decision: {
         kind: 'provision',
@@ -128,6 +130,17 @@ describe('an order whose subscription has ended, of an agent without a row', () 
     );
   const statusOf = async () =>
     (await at.database.selectFrom('agents').select('status').executeTakeFirst())?.status;
+
+  test('keeps where its buyer’s mail goes', async () => {
+    await order(at, 'a1');
+    await at.database.updateTable('agents').set({ user_id: 'u1' }).execute();
+    const [one] = bought('one');
+    const payload = { data: { object: { customer_details: { email: 'ada@example.com' } } } };
+    const orders = [{ ...one!, event: { ...one!.event, payload } }];
+    await restoreOrders(at.database, { orders, subscriptions: subscriptions({ one: 'active' }) }, () => true);
+    const buyers = await at.database.transaction().execute((trx) => findBuyers(trx, ['a1']));
+    expect(buyers.get('a1')).toBe('ada@example.com');
+  });
 
   test('keeps its id from being used again', async () => {
     const { restored } = await restoreOrders(

@@ -182,6 +182,50 @@ test.each([
   expect(await readSubscription(account, 'sub_1')).toMatchObject({ hasOpenDispute: false, ...expected });
 });
 
+/** A customer with many agents: the latest charges are all of other subscriptions. */
+const manyCharges = list(
+  Array.from({ length: 100 }, (_, n) => ({ id: `ch_${n}`, payment_intent: `pi_new${n}`, disputed: false })),
+  true,
+);
+const paidBy = (...ids: string[]) =>
+  invoice({
+    status: 'paid',
+    amount_remaining: 0,
+    payments: list(
+      ids.map((id) => ({ payment: id.startsWith('pi_') ? { payment_intent: id } : { charge: id } })),
+    ),
+  });
+
+test.each([
+  ['pi_9', '/v1/disputes?payment_intent=pi_9'],
+  ['py_9', '/v1/disputes?charge=py_9'],
+])('asks about a payment %s that is older than the customer’s latest charges', async (id, question) => {
+  const { account, asked } = await startStripe({
+    '/v1/subscriptions/sub_1': subscription(),
+    '/v1/invoices?': list([paidBy('pi_new7', id)]),
+    '/v1/charges?': manyCharges,
+    [question]: list([{ id: 'dp_1', status: 'needs_response', created: T }]),
+  });
+  expect(await readSubscription(account, 'sub_1')).toMatchObject({ hasOpenDispute: true, oddities: [] });
+  expect(asked.filter((path) => path.startsWith('/v1/disputes'))).toEqual([`${question}&limit=100`]);
+});
+
+test.each([
+  ['one call each', paidBy(...Array.from({ length: 101 }, (_, n) => `pi_old${n}`))],
+  ['an invoice names', invoice({ status: 'paid', payments: list([{ payment: { charge: 'ch_1' } }], true) })],
+])('more payments than %s may be disputed: that counts as open', async (_, bill) => {
+  const { account } = await startStripe({
+    '/v1/subscriptions/sub_1': subscription(),
+    '/v1/invoices?': list([bill]),
+    '/v1/charges?': manyCharges,
+    '/v1/disputes?': list([]),
+  });
+  expect(await readSubscription(account, 'sub_1')).toMatchObject({
+    hasOpenDispute: true,
+    oddities: [expect.stringContaining('disputed')],
+  });
+});
+
 test('asks for no charges where nothing was paid', async () => {
   const { account, asked } = await startStripe({
     '/v1/subscriptions/sub_1': subscription({ status: 'trialing', trial_end: T + 100 }),

@@ -134,8 +134,13 @@ export class ScriptedStripe {
       listOf([...list].filter((one) => one[field] === query.get(field)));
     if (kind === 'subscriptions') return listOf([...this.subscriptions.values()]);
     if (kind === 'invoices') return of(this.invoices, 'subscription');
-    if (kind === 'charges') return of(this.charges, 'customer');
-    if (kind === 'disputes') return of(this.disputes, 'charge');
+    if (kind === 'charges') {
+      const { data } = of(this.charges, 'customer');
+      const limit = Number(query.get('limit') ?? 10);
+      return { ...listOf(data.slice(0, limit)), has_more: data.length > limit };
+    }
+    if (kind === 'disputes')
+      return of(this.disputes, query.has('payment_intent') ? 'payment_intent' : 'charge');
     return kind === 'events' ? listOf(this.undelivered) : undefined;
   }
 }

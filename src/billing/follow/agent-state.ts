@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { type Hold, listHolds } from '../../agents/holds.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import type { Transaction } from '../../database/connect.ts';
+import { findBuyers } from '../../notices/buyers.ts';
 import { findLastSuspension, listAnnouncements } from '../../notices/queue-notice.ts';
 import { FAILED_CHANGE_PAUSE_SECONDS } from '../../operations/follow-holds.ts';
 import type { AgentView, QueuedAnnouncement } from '../decision.ts';
@@ -17,6 +18,8 @@ export interface AgentState {
   /** When it was last switched off for a hold; null if it never was. */
   lastSuspension: Date | null;
   act: ActView;
+  /** Where its buyer's mail goes; undefined if no order says it. */
+  buyerEmail: string | undefined;
   /** Resizes that have failed for good, if the last one did. */
   failedResize: FailedResize | undefined;
 }
@@ -32,6 +35,7 @@ export async function readAgentState(trx: Transaction, agent: AgentRow): Promise
     where agent_id = ${agentId} and (status in ('queued', 'active')
       or ((status = 'failed' or (status = 'cancelled' and kind = 'resize'))
         and finished_at > now() - make_interval(secs => ${FAILED_CHANGE_PAUSE_SECONDS})))`.execute(trx);
+  const buyerEmail = (await findBuyers(trx, [agentId])).get(agentId);
   const failedResize = await findFailedResize(trx, agentId);
   const over = rows.filter((row) => row.status === 'failed' || row.status === 'cancelled');
   const act: ActView = {
@@ -46,7 +50,7 @@ export async function readAgentState(trx: Transaction, agent: AgentRow): Promise
         : []),
     ],
   };
-  return { agent, holds, announcements, lastSuspension, act, failedResize };
+  return { agent, holds, announcements, lastSuspension, act, buyerEmail, failedResize };
 }
 
 /** The agent as the decision about one of its subscriptions sees it. */

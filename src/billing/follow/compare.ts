@@ -71,7 +71,7 @@ function noAgent({ subscriptionId, customerId, metadata }: SubscriptionSummary):
     key: `${subscriptionId} without agent`,
     subscriptionId,
     cause: `Subscription ${subscriptionId} of customer ${customerId} is billed, and no agent belongs to it${named}`,
-    cure: 'See whether its order needs attention; provide an agent, or cancel the subscription at Stripe and refund it',
+    cure: 'See whether it has an agent that was created by hand: link its order to that (npm run agents -- orders link SESSION AGENT). Otherwise create one (npm run agents -- create … --order SESSION), or cancel the subscription at Stripe and refund it',
   };
 }
 

@@ -24,6 +24,8 @@ export interface FollowDeps {
   actsOnPast: boolean;
   /** What happens to a subscription that is paid on although its agent was destroyed. */
   onDestroy: 'flag' | 'cancel';
+  /** Whether buyers get mail, so that one without an address is not told what is announced; default: no. */
+  mailsBuyers?: boolean | undefined;
   /** Whether events of Stripe's test mode count. */
   events: 'sandbox' | 'live';
 }

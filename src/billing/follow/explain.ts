@@ -1,5 +1,6 @@
 import type { AgentState } from './agent-state.ts';
 import { isBilled } from './choose.ts';
+import type { FollowDeps } from './deps.ts';
 import type { NewFinding } from './findings.ts';
 import type { JudgedAgent } from './judge.ts';
 
@@ -27,6 +28,32 @@ export function explainFindings(
     ...explainSeveral(judged),
     ...explainResize(judged, failedResize),
     ...(isFromBefore ? explainPast(judged) : []),
+  ];
+}
+
+/** What is announced harms the agent of a buyer whose address is not known: nobody is told. */
+export function explainUntold(
+  { agentId, governing, effective: { decision }, isFromBefore }: JudgedAgent,
+  { agent, buyerEmail }: Pick<AgentState, 'agent' | 'buyerEmail'>,
+  { mailsBuyers, billing }: Pick<FollowDeps, 'mailsBuyers' | 'billing'>,
+): NewFinding[] {
+  const isGone = agent.status === 'destroying' || agent.status === 'destroyed';
+  if (mailsBuyers !== true || billing !== 'act' || buyerEmail !== undefined || isGone || isFromBefore)
+    return [];
+  const { demand, announce, suspendAt, hibernateAt, deleteAt } = decision;
+  const dates = [suspendAt, hibernateAt, deleteAt].filter((date) => date !== null);
+  if (demand === 'run' && announce.length === 0 && dates.length === 0) return [];
+  const { subscription, subscriptionId } = governing;
+  const customer = subscription === 'unknown' ? '' : ` (customer ${subscription.customerId})`;
+  return [
+    {
+      class: 'mismatch',
+      key: `${agentId} untold`,
+      agentId,
+      subscriptionId,
+      cause: `Agent ${agentId} is to be suspended or deleted for want of payment, and no mail tells its buyer: no order of it has a mail address`,
+      cure: `Tell the buyer yourself, before the days that the agent’s page names: Stripe shows the address with the subscription${customer}`,
+    },
   ];
 }
 

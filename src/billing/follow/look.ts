@@ -12,7 +12,7 @@ import {
   releaseClaim,
 } from './claims.ts';
 import type { FollowDeps } from './deps.ts';
-import { explainFindings } from './explain.ts';
+import { explainFindings, explainUntold } from './explain.ts';
 import { pauseSecondsFor } from './failed-resize.ts';
 import { replaceFindings } from './findings.ts';
 import { type JudgedAgent, judge, type Reading, readAll } from './judge.ts';
@@ -71,7 +71,7 @@ async function settle(
   await replaceFindings(
     trx,
     { source: 'follower', agentId: claimed.agentId },
-    explainFindings(judged, state),
+    [...explainFindings(judged, state), ...explainUntold(judged, state, deps)],
     now,
   );
   if (deps.billing === 'act') await act(deps, trx, { state, judged, acts, now });

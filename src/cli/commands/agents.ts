@@ -76,8 +76,11 @@ function describeBilling({ billing }: Pick<AgentJson, 'billing'>): string | null
 
 export const create = defineCommand({
   name: 'create',
-  brief: 'create an agent without an order',
-  examples: ['create --user-id u1 --region eu-central --wait'],
+  brief: 'create an agent by hand: without an order, or for one that needs attention',
+  examples: [
+    'create --user-id u1 --region eu-central --wait',
+    'create --user-id u1 --region eu-central --order cs_live_a1b2c3',
+  ],
   fields: {
     userId: needed('--user-id', string({ metavar: 'ID' }), 'whose it is'),
     region: needed(
@@ -87,10 +90,16 @@ export const create = defineCommand({
     ),
     agentId: text('--agent-id', string({ metavar: 'ID' }), 'default: a UUID is made'),
     plan: text('--plan', choice(PLANS, { metavar: 'PLAN', suggest: 'nearest' }), PLANS.join(', ')),
+    order: text(
+      '--order',
+      string({ metavar: 'SESSION' }),
+      'the checkout session of the order that it is for: its subscription then pays for the agent',
+    ),
     ...waiting,
   },
-  run: async ({ userId, region, agentId, plan, ...common }, terminal) => {
-    const body = { userId, region, ...(agentId && { agentId }), ...(plan && { plan }) };
+  run: async ({ userId, region, agentId, plan, order, ...common }, terminal) => {
+    const more = { ...(agentId && { agentId }), ...(plan && { plan }), ...(order && { order }) };
+    const body = { userId, region, ...more };
     return follow(await answer(terminal.api.POST('/api/agents', { body })), common, terminal);
   },
 });

@@ -1,9 +1,8 @@
-import { option } from '@optique/core/primitives';
 import { choice, string } from '@optique/core/valueparser';
 import { allPages } from '../../../client/client.ts';
 import { AGENT_STATUSES } from '../../agents/states.ts';
 import type { AgentJson } from '../../http/agents/agent-json.ts';
-import { defineCommand, json, text, toText } from '../command.ts';
+import { defineCommand, json, text } from '../command.ts';
 import type { Cell, Column } from '../table.ts';
 import { answer, printJson, printTable } from '../terminal.ts';
 
@@ -62,41 +61,6 @@ export const list = defineCommand({
     );
     if (asJson) return printJson(terminal, agents);
     printTable(terminal, AGENT_COLUMNS, agents.map(agentRow));
-    return true;
-  },
-});
-
-export const orders = defineCommand({
-  name: 'orders',
-  brief: 'all orders, each with its agent or with what is wrong with it',
-  examples: ['orders --attention'],
-  fields: {
-    attention: option('--attention', { description: toText('only those that need a person') }),
-    ...json,
-  },
-  run: async ({ attention, json: asJson }, terminal) => {
-    const query = { limit: PAGE, ...(attention && { attention: 'true' }) };
-    const found = await allPages((cursor) =>
-      answer(terminal.api.GET('/api/orders', { params: { query: { ...query, ...(cursor && { cursor }) } } })),
-    );
-    if (asJson) return printJson(terminal, found);
-    printTable(
-      terminal,
-      [
-        'SESSION',
-        'AGENT',
-        { name: 'SUBSCRIPTION', droppable: 2 },
-        { name: 'CREATED', droppable: 1 },
-        'ATTENTION',
-      ],
-      found.map((order) => [
-        order.sessionId,
-        order.agentId,
-        order.subscriptionId,
-        order.createdAt.slice(0, 19),
-        order.attention,
-      ]),
-    );
     return true;
   },
 });

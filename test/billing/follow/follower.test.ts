@@ -222,6 +222,24 @@ test('a dispute, which names only its charge, forbids the deletion until it is w
   expect(await at.status('a1')).toBe('destroyed');
 });
 
+test('a dispute forbids the deletion also behind a hundred newer charges of the customer', async () => {
+  await buyAndOwe();
+  const customer = 'cus_sub_1';
+  at.stripe.owe('sub_1', 'in_0', new Date(START.getTime() - 30 * DAY), {
+    status: 'paid',
+    amount_remaining: 0,
+    payments: { object: 'list', data: [{ payment: { payment_intent: 'pi_1' } }], has_more: false },
+  });
+  const about = { payment_intent: 'pi_1', charge: 'ch_1' };
+  at.stripe.charges.push({ id: 'ch_1', object: 'charge', customer, disputed: true, ...about });
+  at.stripe.disputes.push({ id: 'du_1', object: 'dispute', status: 'needs_response', ...about });
+  for (let n = 0; n < 100; n += 1)
+    at.stripe.charges.unshift({ id: `ch_new${n}`, object: 'charge', customer, disputed: false });
+  await at.pass(50);
+  expect(await at.status('a1')).toBe('suspended');
+  expect(await agentJson('a1')).toMatchObject({ holds: [{ reason: 'dispute' }, { reason: 'payment' }] });
+});
+
 test('a cancellation at the end of the period that is undone has done nothing', async () => {
   await at.buy('a1', 'sub_1');
   const end = Math.floor((START.getTime() + 20 * DAY) / 1000);
