@@ -219,9 +219,12 @@ async function awaitSupply(
   { reason, retrySeconds }: { reason: string; retrySeconds: number | undefined },
 ): Promise<'queued'> {
   const earlierWaits = row.attempt - 1 - row.retry_count - row.lost_count;
-  await queueForSupply(trx, row, reason, supplyDelay(earlierWaits, retrySeconds));
-  const { operation_id: operationId, attempt } = row;
+  // The place that it wanted has become free before it could wait for it.
+  const isFreed = row.room === 'freed';
+  await queueForSupply(trx, row, reason, isFreed ? 0 : supplyDelay(earlierWaits, retrySeconds));
+  const { operation_id: operationId, agent_id: agentId, attempt } = row;
   await appendQueuedAgain(trx, { operationId, attempt }, { line: reason, error: reason });
+  if (isFreed) await queue.announce(trx, { operationId, agentId });
   // A hold may have waited for the end of this attempt.
   await followAfter(trx, queue, row);
   return 'queued';
