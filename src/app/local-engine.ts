@@ -46,8 +46,11 @@ export function openLocalEngine(
  * Opens what removes the slots that an earlier executor has left.
  * @throws Error if this process has no access to the clouds
  */
-export async function openRemover(deps: Deps, processTags: Record<string, string>): Promise<Remover> {
-  const { config, connections, database, log } = deps;
+export async function openRemover(
+  deps: Deps & Pick<ServiceDeps, 'queue'>,
+  processTags: Record<string, string>,
+): Promise<Remover> {
+  const { config, connections, database, queue, log } = deps;
   const { missingKeys } = connections;
   if (missingKeys.length > 0)
     throw new Error(`Slots are left, and ${missingKeys.join(', ')} is missing here`);
@@ -55,6 +58,7 @@ export async function openRemover(deps: Deps, processTags: Record<string, string
   const engine = await openLocalEngine(deps, pulumi, processTags, 1);
   return {
     database,
+    queue,
     log,
     parts: engine.parts,
     fence: pulumi.fence,

@@ -21,12 +21,11 @@ export function startPool(
   const { vault } = parts;
   const { leaseSeconds } = config;
   const pool = { ...config.pool, entries: config.pool.entries ?? defaultEntries(config.mode, connections) };
-  const shared = { database, log, workerId, leaseSeconds };
+  const shared = { database, queue, log, workerId, leaseSeconds };
   const keeper = startPoolKeeper({ ...shared, parts, fence, pool, canReach, clock });
   const paths = keepOpen && startOpenPaths({ database, vault, log }, { keepOpen });
   const lane = startHandOvers({
     ...shared,
-    queue,
     vault,
     health,
     handOver,

@@ -43,6 +43,7 @@ import * as adoptions from './migrations/0044-adoptions.ts';
 import * as poolMisses from './migrations/0045-pool-misses.ts';
 import * as recordFormats from './migrations/0047-record-formats.ts';
 import * as snapshotSeals from './migrations/0048-snapshot-seals.ts';
+import * as room from './migrations/0049-room.ts';
 import * as poolErrors from './migrations/0050-pool-errors.ts';
 import * as furtherOrders from './migrations/0055-further-orders.ts';
 
@@ -89,6 +90,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0045-pool-misses': poolMisses,
   '0047-record-formats': recordFormats,
   '0048-snapshot-seals': snapshotSeals,
+  '0049-room': room,
   '0050-pool-errors': poolErrors,
   '0055-further-orders': furtherOrders,
 };

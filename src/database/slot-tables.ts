@@ -86,6 +86,8 @@ export interface SlotTable {
   /** The provision that made its agent run, and when. */
   served_by: string | null;
   served_at: Timestamp | null;
+  /** When it became `removing`. */
+  removing_since: Timestamp | null;
   ended_at: Timestamp | null;
   updated_at: DefaultTimestamp;
 }

@@ -191,6 +191,11 @@ export interface OperationTable {
   error: string | null;
   /** Why no worker claims the queued operation: the problems with their configuration. */
   waits_for: string | null;
+  /**
+   * The attempt has found its Hetzner project full: it wants a slot's place, or one was freed for it. A
+   * trigger clears it when the next attempt begins, and at the end.
+   */
+  room: 'wanted' | 'freed' | null;
   failed_step: string | null;
   /** Names the failure behind `error` if the next attempt handles it specially. */
   failure_code: string | null;

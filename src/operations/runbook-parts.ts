@@ -84,7 +84,10 @@ export interface SlotParts {
   handOver: HandOver;
   /** Whether this process can reach servers at all. While it cannot, no slot is to blame. */
   canReach(): Promise<boolean>;
-  /** Removes a slot for an order in a full project. @returns whether a place is about to be free */
+  /**
+   * Removes slots for the operations that wait in a full project. @returns whether a place is or can be freed
+   * @throws LostError
+   */
   makeRoom(run: Attempt): Promise<boolean>;
 }
 

@@ -226,10 +226,13 @@ async function awaitSupply(
   { error, reason, retrySeconds }: { error: unknown; reason: string; retrySeconds: number | undefined },
 ): Promise<'queued'> {
   const earlierWaits = row.attempt - 1 - row.retry_count - row.lost_count;
-  const seconds = supplyDelay(earlierWaits, retrySeconds);
+  // The place that it wanted has become free before it could wait for it.
+  const isFreed = row.room === 'freed';
+  const seconds = isFreed ? 0 : supplyDelay(earlierWaits, retrySeconds);
   await queueForSupply(trx, row, { reason, code: waitCode(row, error), seconds });
-  const { operation_id: operationId, attempt } = row;
+  const { operation_id: operationId, agent_id: agentId, attempt } = row;
   await appendQueuedAgain(trx, { operationId, attempt }, { line: reason, error: reason });
+  if (isFreed) await queue.announce(trx, { operationId, agentId });
   // A hold may have waited for the end of this attempt.
   await followAfter(trx, queue, row);
   return 'queued';

@@ -5,6 +5,7 @@ import { makeRoom } from '../slots/make-room.ts';
 import type { HandOver } from '../tailnet/hand-over.ts';
 import type { Attempt } from './attempt.ts';
 import { whileHeld } from './claims.ts';
+import { wantRoom } from './room.ts';
 import type { SlotParts } from './runbook-parts.ts';
 
 /** The slots of agents in this database. Every write is that of an attempt that still holds its operation. */
@@ -23,6 +24,10 @@ export function createSlotParts(
     giveUp: (run, why) => held(run, (trx) => giveSlotUp(trx, run.agent.agent_id, why, NOT_HANDED_OVER)),
     handOver,
     canReach,
-    makeRoom: ({ agent }) => makeRoom(database, agent.project),
+    makeRoom: async (run) => {
+      // In a transaction of its own: the operation is not kept locked while others make room.
+      await held(run, (trx) => wantRoom(trx, run.operation));
+      return makeRoom(database, run.agent.project);
+    },
   };
 }

@@ -78,6 +78,8 @@ export function standInAgent(row: OwnedWork): AgentRow {
   };
 }
 
+const WAITS_FOR_NOTHING = { waits_for: null, room: null };
+
 /** The work as the steps see operations. */
 export function standInOperation(row: OwnedWork): OperationRow {
   return {
@@ -97,7 +99,7 @@ export function standInOperation(row: OwnedWork): OperationRow {
     stripe_event_id: null,
     workflow_run_id: null,
     error: row.error,
-    waits_for: null,
+    ...WAITS_FOR_NOTHING,
     failed_step: null,
     failure_code: row.failure_code,
     cancel_requested: false,

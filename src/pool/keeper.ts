@@ -4,6 +4,7 @@ import { isRecovering } from '../database/recovering.ts';
 import { errorMessage } from '../errors.ts';
 import { waitsForNews } from '../operations/claims.ts';
 import { isPassedBy } from '../operations/give-way.ts';
+import { createOneAtATime, type OneAtATime } from '../processes/one-at-a-time.ts';
 import { repeatEvery } from '../processes/repeat.ts';
 import { listOpenProjects, type PoolHome } from '../projects/projects.ts';
 import { wasJustClaimed } from '../slots/claim.ts';
@@ -29,7 +30,7 @@ const MOST_QUIET_MS = 5_000;
  */
 export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): { stop(): Promise<void> } {
   const stopping = new AbortController();
-  const underWay = new Set<Promise<void>>();
+  const underWay: UnderWay = { making: new Set(), removing: new Set(), beginning: createOneAtATime() };
   const beside = createBeside(deps, stopping.signal);
   let keptAt = Number.NEGATIVE_INFINITY;
   const look = async () => {
@@ -51,7 +52,9 @@ export function startPoolKeeper(deps: KeeperDeps, lookSeconds = LOOK_SECONDS): {
       await repeating.stop();
       await beside.stop();
       await withdrawDemands(deps.database, deps.workerId);
-      await Promise.all(underWay);
+      // What is just being taken is under way too.
+      await begin(deps, underWay, stopping.signal).catch(() => {});
+      await Promise.all([...underWay.making, ...underWay.removing]);
     },
   };
 }
@@ -120,35 +123,64 @@ async function hasAny({ database }: KeeperDeps): Promise<boolean> {
   return rows[0]?.found === true;
 }
 
-/** Begins as much work on slots as there are places for. */
-async function begin(deps: KeeperDeps, underWay: Set<Promise<void>>, signal: AbortSignal): Promise<void> {
-  while (underWay.size < deps.pool.refills && !signal.aborted) {
-    // Removals end what is billed: they wait for nothing.
-    const isHeldBack = await isAnyWaiting(deps);
-    const own = isHeldBack ? [] : (await readWanted(deps, new Date())).map(({ fingerprint }) => fingerprint);
-    const slot = await takeSlotWork(deps.database, deps.workerId, deps.leaseSeconds, {
-      fingerprints: own,
-      projects: deps.parts.ownProjects,
-    });
-    if (slot === undefined) return;
-    start(deps, slot, underWay, signal);
-  }
+/** The work on slots that is under way. Removals have places of their own: an order may wait for one. */
+interface UnderWay {
+  making: Set<Promise<void>>;
+  removing: Set<Promise<void>>;
+  /** Two that begin work at the same moment would both see the same free place. */
+  beginning: OneAtATime;
 }
 
-function start(deps: KeeperDeps, slot: SlotRow, underWay: Set<Promise<void>>, signal: AbortSignal): void {
+/** Begins as much work on slots as there are places for. */
+function begin(deps: KeeperDeps, underWay: UnderWay, signal: AbortSignal): Promise<void> {
+  return underWay.beginning(async () => {
+    // Removals end what is billed: they wait for nothing.
+    while (hasPlace(deps, underWay.removing, signal))
+      if (!(await beginNext(deps, underWay, signal, 'removing'))) break;
+    while (hasPlace(deps, underWay.making, signal) && !(await isAnyWaiting(deps)))
+      if (!(await beginNext(deps, underWay, signal, 'making'))) break;
+  });
+}
+
+const hasPlace = ({ pool }: KeeperDeps, taken: ReadonlySet<unknown>, { aborted }: AbortSignal) =>
+  taken.size < pool.refills && !aborted;
+
+/** @returns false if there is none */
+async function beginNext(
+  deps: KeeperDeps,
+  underWay: UnderWay,
+  signal: AbortSignal,
+  status: 'making' | 'removing',
+): Promise<boolean> {
+  const wanted = status === 'making' ? await readWanted(deps, new Date()) : [];
+  const slot = await takeSlotWork(deps.database, deps.workerId, deps.leaseSeconds, {
+    fingerprints: wanted.map(({ fingerprint }) => fingerprint),
+    projects: deps.parts.ownProjects,
+    status,
+  });
+  if (slot !== undefined) start(deps, slot, { underWay, status, signal });
+  return slot !== undefined;
+}
+
+function start(
+  deps: KeeperDeps,
+  slot: SlotRow,
+  { underWay, status, signal }: { underWay: UnderWay; status: 'making' | 'removing'; signal: AbortSignal },
+): void {
   const running = runSlotAttempt(deps, slot, deps.workerId, signal).finally(() => {
-    underWay.delete(running);
+    underWay[status].delete(running);
     // The next one need not wait for the next look.
     void begin(deps, underWay, signal).catch(() => {});
   });
-  underWay.add(running);
+  underWay[status].add(running);
 }
 
 /** Whether an operation could begin that no worker has taken, or a slot is being handed over. */
 async function isAnyWaiting({ database }: KeeperDeps): Promise<boolean> {
   const { rows } = await sql<{ waits: boolean }>`
     select exists (select 1 from operations o where o.status = 'queued' and o.executor = 'local'
-      and o.waits_for is null and o.run_after <= now() and o.priority >= 0 and not ${waitsForNews}
+      and (o.waits_for is null or o.room is not null) and o.run_after <= now() and o.priority >= 0
+      and not ${waitsForNews}
       and not exists (select 1 from operations p where p.agent_id = o.agent_id and (p.status = 'active'
         or (p.status = 'queued' and p.sequence < o.sequence and not ${isPassedBy('p')}))))
       or ${wasJustClaimed} as waits`.execute(database);

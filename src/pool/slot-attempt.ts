@@ -2,12 +2,15 @@ import type { Database } from '../database/connect.ts';
 import { errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { behindFence } from '../operations/behind-fence.ts';
+import { freeRoom } from '../operations/room.ts';
 import { inProject, type RunbookParts } from '../operations/runbook-parts.ts';
 import { underLease } from '../operations/under-lease.ts';
 import type { Lease } from '../processes/lease.ts';
 import type { Fence } from '../pulumi/fence.ts';
+import type { Queue } from '../queue/queue.ts';
 import { makeServer } from '../runbooks/provision.ts';
 import { removeEverything } from '../runbooks/steps/remove-everything.ts';
+import { releaseGivenUp } from '../slots/make-room.ts';
 import {
   markSlotReady,
   markSlotRemoved,
@@ -21,6 +24,7 @@ import {
 
 export interface SlotAttemptDeps {
   database: Database;
+  queue: Queue;
   parts: RunbookParts;
   fence: Fence;
   leaseSeconds: number;
@@ -56,6 +60,7 @@ export async function runSlotAttempt(
   log.warn({ event: 'slot.attempt_failed', ...ids, error: errorMessage(error) }, `${slot.slot_id} failed`);
   if (status === 'failed')
     await settleSlotFailure(database, work, slot, { error, counts: !stopping.aborted }).catch(() => {});
+  await releaseGivenUp(database, work).catch(() => {});
 }
 
 async function makeOrRemove(
@@ -78,7 +83,20 @@ async function makeOrRemove(
       return () => markSlotReady(database, work, outputs);
     }
     await removeEverything(parts, run);
-    return () => markSlotRemoved(database, work);
+    return () => recordRemoval(deps, slot, work);
+  });
+}
+
+/** A server's place is free now: the first order that waits for one gets it. */
+async function recordRemoval(
+  { database, queue }: SlotAttemptDeps,
+  { project, inputs, server_id: serverId }: SlotRow,
+  work: SlotWork,
+): Promise<void> {
+  const hadServer = inputs !== null || serverId !== null;
+  await database.transaction().execute(async (trx) => {
+    await markSlotRemoved(trx, work);
+    if (hadServer) await freeRoom(trx, queue, project);
   });
 }
 

@@ -10,6 +10,7 @@ import type { SlotTable } from '../database/slot-tables.ts';
 import { cutText, jsonText } from '../database/storable.ts';
 import { errorMessage, getFailureCode, LostError } from '../errors.ts';
 import { NOT_MADE, toFailure } from './failures.ts';
+import { givesWay } from './places.ts';
 
 /** A row of the table of slots. */
 export type SlotRow = Selectable<SlotTable>;
@@ -48,24 +49,34 @@ export async function insertSlots(
     .execute();
 }
 
+/** What a worker takes. */
+interface Takes {
+  /** What it makes servers by and from; one of another release would make something else. */
+  fingerprints: readonly string[];
+  /** The Hetzner projects that it has; default: all. */
+  projects?: readonly string[] | undefined;
+  /** Default: both, removals first. */
+  status?: 'making' | 'removing';
+}
+
 /**
- * Takes the next slot that is to be made or removed, removals first. An attempt whose lease has expired is
- * lost, and the next one begins. `fingerprints`: what this worker makes servers by and from; one of another
- * release would make something else. Without any it takes no slot that is to be made. `projects`: the Hetzner
- * projects that it has; default: all.
+ * Takes the next slot that is to be made or removed. An attempt whose lease has expired is lost, and the next
+ * one begins.
  */
 export async function takeSlotWork(
   database: Database,
   workerId: string,
   leaseSeconds: number,
-  { fingerprints, projects }: { fingerprints: readonly string[]; projects?: readonly string[] | undefined },
+  { fingerprints, projects, status }: Takes,
 ): Promise<SlotRow | undefined> {
   const { rows } = await sql<SlotRow>`
     update slots set attempt = attempt + 1, worker_id = ${workerId}, updated_at = now(),
       tries = tries + (case when lease_until is null then 0 else 1 end),
       lease_until = now() + make_interval(secs => ${leaseSeconds})
     where slot_id = (select slot_id from slots
-      where (status = 'removing' or (status = 'making' and fingerprint = any(${fingerprints}::text[])))
+      where (status = 'removing'
+          or (status = 'making' and fingerprint = any(${fingerprints}::text[]) and not ${givesWay}))
+        and status = coalesce(${status ?? null}, status)
         and run_after <= now() and not ${recovering}
         and (${projects === undefined} or project = any(${[...(projects ?? [])]}::text[]))
         and (lease_until is null or lease_until < now())

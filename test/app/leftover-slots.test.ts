@@ -17,7 +17,13 @@ test('an executor that hands no slots over removes those that are left, and open
   const looks = vi.spyOn(at.database, 'selectFrom');
   let opened = 0;
   let closed = 0;
-  const own = { database: at.database, log: at.log, workerId: 'w9', executor: 'github-actions' as const };
+  const own = {
+    database: at.database,
+    queue: at.queue,
+    log: at.log,
+    workerId: 'w9',
+    executor: 'github-actions' as const,
+  };
   const removing = startRemovingSlots(
     own,
     async () => {

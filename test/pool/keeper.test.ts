@@ -312,6 +312,7 @@ test('a worker says what it wants even while another one plans', async () => {
 function keeper(size: number): KeeperDeps {
   return {
     database: at.database,
+    queue: at.queue,
     parts: fixture.deps,
     fence: noFence(new Secret('postgres://state')),
     leaseSeconds: 30,

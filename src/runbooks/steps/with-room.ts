@@ -3,9 +3,9 @@ import type { Attempt } from '../../operations/attempt.ts';
 import type { RunbookParts } from '../../operations/runbook-parts.ts';
 
 /**
- * Runs what creates a server for a customer. Where the Hetzner project is full, a server that waits for
- * nobody yet is removed, and the operation waits for its place. Without one an agent that has nothing yet
- * waits for the next attempt, which begins in another project (`move-project.ts`).
+ * Runs what creates a server for a customer. Where the Hetzner project is full, a server of the pool is
+ * removed, and the operation waits for its place, as long as any of the pool may have one. Without one an
+ * agent that has nothing yet waits for the next attempt, which begins in another project (`move-project.ts`).
  * @throws ShortageError, and errors of `work`
  */
 export async function withRoom<T>(
