@@ -56,19 +56,23 @@ export async function openSdk(
   return {
     version: command.version?.version,
     run: async (task, tell, signal) => {
-      const counted = countingCommand(command);
       if (settings.workDir !== undefined) await mkdir(settings.workDir, { recursive: true, mode: 0o700 });
       const workDir = await mkdtemp(join(settings.workDir ?? tmpdir(), 'agent-stacks-'));
-      const host = await providers?.startProviderHost(providerOptions(task));
-      signal.addEventListener('abort', () => void host?.abort(), { once: true });
+      let host: ProviderHost | undefined;
       try {
+        host = await providers?.startProviderHost(providerOptions(task));
+        // A listener added now would not hear of an earlier abort.
+        signal.throwIfAborted();
+        signal.addEventListener('abort', () => void host?.abort(), { once: true });
         const debugProviders = host?.debugProviders;
+        const counted = countingCommand(command, signal);
         return await runTask(task, { command: counted, workDir, tell, signal, debugProviders });
       } catch (error) {
         throw pulumiError(error);
       } finally {
         await host?.stop();
-        await rm(workDir, { recursive: true, force: true });
+        // A folder that stays must not fail the run; it is removed with this process.
+        await rm(workDir, { recursive: true, force: true }).catch(() => {});
       }
     },
   };
@@ -112,6 +116,7 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   const resources = collectResources(task.verb);
   const isRepeated = createRepetitionCheck();
   const stack = await openStack(task, workspace);
+  context.signal.throwIfAborted();
   if (task.moveSecretsTo !== undefined) {
     context.tell({ kind: 'diagnostic', severity: 'info', message: MOVING });
     await moveSecrets(context, { ...task, provider: task.moveSecretsTo });
