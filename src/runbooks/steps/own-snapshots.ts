@@ -21,8 +21,8 @@ export async function recordedSnapshot(
 }
 
 /**
- * Lists the agent's own snapshots: the recorded one, and those with its name and labels. Asks for the recorded
- * snapshot by its id only if it has lost its label.
+ * Lists the agent's own snapshots: the recorded one, and those with its name and labels. Asks for the
+ * recorded snapshot by its id only if it has lost its label.
  */
 export async function listOwnSnapshots(
   { hetzner }: { hetzner: SnapshotLists },
