@@ -101,28 +101,34 @@ def _files() -> list[Path]:
 
 def _accept(listener: socket.socket, code_in_use: Installed) -> None:
     parent = os.getppid()
+    watched: list[int | socket.socket] = [0, listener]
     while os.getppid() == parent:
-        ready = select.select([0, listener], [], [], _LOOK_SECONDS)[0]
+        ready = select.select(watched, [], [], _LOOK_SECONDS)[0]
         if 0 in ready and not os.read(0, 512):
             return
         if listener in ready:
             connection = listener.accept()[0]
-            # The parent starts another, which loads what there is now; callers do their runs themselves.
             if code_in_use.change() is not None:
-                return
-            if os.fork() == 0:
+                # Callers do their runs themselves. Once those under way have ended, the parent starts another
+                # process, which loads what there is then.
+                listener.close()
+                watched = [0]
+            elif os.fork() == 0:
                 listener.close()
                 _serve_one(connection)
             connection.close()
-        _reap()
+        if not _reap() and listener not in watched:
+            return
 
 
-def _reap() -> None:
+def _reap() -> bool:
+    """Returns whether runs are under way."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
     except ChildProcessError:
-        pass
+        return False
+    return True
 
 
 def _serve_one(connection: socket.socket) -> None:

@@ -81,6 +81,18 @@ export async function listCompleteIds(database: Database, agentId: string): Prom
   return rows.map((row) => row.snapshot_id);
 }
 
+/** Hetzner's ids of an agent's snapshots that may be there. */
+export async function listHetznerIds(database: Database, agentId: string): Promise<string[]> {
+  const rows = await database
+    .selectFrom('agent_snapshots')
+    .select('hetzner_id')
+    .where('agent_id', '=', agentId)
+    .where('status', 'in', ['making', 'available', 'removing'])
+    .where('hetzner_id', 'is not', null)
+    .execute();
+  return rows.map((row) => row.hetzner_id!);
+}
+
 /** An agent's complete snapshot. */
 export function findCompleteSnapshot(
   database: Database,

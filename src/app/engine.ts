@@ -230,7 +230,7 @@ function createCheckedFile({ config, connections }: EngineParts, logDir: string)
 export const versionOf = ({ config, connections }: Pick<EngineParts, 'config' | 'connections'>): string =>
   configurationVersion(ANSIBLE_DIR, config.software, connections.pulumi.keyring.versions);
 
-function openPool({ config, connections, processTags, idle }: EngineParts): EnginePool {
+function openPool({ config, connections, processTags, idle, log }: EngineParts): EnginePool {
   return createEnginePool({
     settings: {
       ...(config.tools.pulumi === undefined ? {} : { pulumi: config.tools.pulumi }),
@@ -240,5 +240,6 @@ function openPool({ config, connections, processTags, idle }: EngineParts): Engi
     environment: config.childEnvironment,
     processTags,
     idle,
+    log,
   });
 }

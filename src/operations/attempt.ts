@@ -1,5 +1,5 @@
+import type { WorkedAgent } from '../agents/for-operation.ts';
 import type { AgentOutputs } from '../agents/outputs.ts';
-import type { AgentRow } from '../agents/store.ts';
 import type { Lease } from '../processes/lease.ts';
 import type { TellResources } from '../pulumi/engine/stack-engine.ts';
 import type { Secret } from '../secret.ts';
@@ -9,7 +9,7 @@ import type { OperationRow } from './rows.ts';
 /** One attempt at one operation, as its runbook sees it. */
 export interface Attempt {
   operation: OperationRow;
-  agent: AgentRow;
+  agent: WorkedAgent;
   /** Aborts when the attempt is cancelled, lost or over its time limit; the reason is one of our errors. */
   signal: AbortSignal;
   lease: Lease;

@@ -1,5 +1,14 @@
 import { RETRY_SECONDS } from '../config/timing.ts';
-import { CancelledError, LostError, PermanentError, RateLimitedError, ShortageError } from '../errors.ts';
+import {
+  CancelledError,
+  getFailureCode,
+  LostError,
+  PermanentError,
+  RateLimitedError,
+  ShortageError,
+  STATE_KEY_UNUSABLE,
+} from '../errors.ts';
+import type { OperationRow } from './claims.ts';
 import { MAX_LOST } from './states.ts';
 
 export interface Tries {
@@ -52,4 +61,13 @@ function patience(error: unknown): number {
 
 function delay(firstSeconds: number, count: number): number {
   return Math.min(firstSeconds * 4 ** count, LONGEST_DELAY_SECONDS);
+}
+
+/**
+ * What an earlier try has found is for the next one to handle; a wait for the state's key, which no runbook
+ * reads, gives way to it and ends with the key's next use.
+ */
+export function waitCode({ failure_code: before }: OperationRow, error: unknown): string | null {
+  if (before !== null && before !== STATE_KEY_UNUSABLE) return before;
+  return getFailureCode(error) === STATE_KEY_UNUSABLE ? STATE_KEY_UNUSABLE : null;
 }

@@ -1,13 +1,6 @@
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
-import {
-  CancelledError,
-  errorMessage,
-  getFailureCode,
-  LIMIT_REACHED,
-  LostError,
-  STATE_KEY_UNUSABLE,
-} from '../errors.ts';
+import { CancelledError, errorMessage, getFailureCode, LIMIT_REACHED, LostError } from '../errors.ts';
 import { markAgentsProjectFull } from '../projects/placement.ts';
 import type { Queue } from '../queue/queue.ts';
 import { afterCancel } from './after-cancel.ts';
@@ -19,7 +12,7 @@ import { endSucceeded, followAfter, tellStatus } from './end.ts';
 import { appendQueuedAgain } from './events/events.ts';
 import { LONGEST_ERROR, LONGEST_STEP } from './lengths.ts';
 import { findOperation } from './registry.ts';
-import { retryPolicy, supplyDelay } from './retry-policy.ts';
+import { retryPolicy, supplyDelay, waitCode } from './retry-policy.ts';
 import {
   type Failure,
   markCancelled,
@@ -236,15 +229,6 @@ async function awaitSupply(
   // A hold may have waited for the end of this attempt.
   await followAfter(trx, queue, row);
   return 'queued';
-}
-
-/**
- * What an earlier try has found is for the next one to handle; a wait for the state's key, which no runbook
- * reads, gives way to it and ends with the key's next use.
- */
-function waitCode({ failure_code: before }: OperationRow, error: unknown): string | null {
-  if (before !== null && before !== STATE_KEY_UNUSABLE) return before;
-  return getFailureCode(error) === STATE_KEY_UNUSABLE ? STATE_KEY_UNUSABLE : null;
 }
 
 /** Ends an operation that is queued again if the agent's holds no longer demand it. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { SLOT_ID } from '../../stacks/inputs.ts';
+import type { WorkedAgent } from '../agents/for-operation.ts';
 import { parseRecordedInputs } from '../agents/inputs.ts';
-import type { AgentRow } from '../agents/store.ts';
 import { type PlanServers, planServersSchema } from '../config/plans.ts';
 import { PermanentError } from '../errors.ts';
 import { openRecognized } from '../executors/github-actions/runner-keys.ts';
@@ -32,7 +32,7 @@ const claimSchema = z.object({
 /** The claimed work: the service's rows, and the attempt's own login to the Pulumi state. */
 export interface Claimed {
   operation: OperationRow;
-  agent: AgentRow;
+  agent: WorkedAgent;
   backendUrl: Secret;
   planServers: PlanServers;
   /** Whether the service collects traces. */
@@ -59,7 +59,7 @@ export function readClaim(answer: unknown, pulumi: { url: Secret; keyring: Keyri
   const secrets = inputs.sealedKeys === null ? null : Buffer.from(inputs.sealedKeys, 'base64');
   const known = parseRecordedInputs(inputs.agent.inputs);
   // Not validated either.
-  const agent = { ...withDates(inputs.agent), inputs: known, secrets } as unknown as AgentRow;
+  const agent = { ...withDates(inputs.agent), inputs: known, secrets } as unknown as WorkedAgent;
   const backendUrl = inputs.ownLogin ? attemptLogin(operation, pulumi) : pulumi.url;
   const { planServers, slotId, isTraced, movesProjects } = inputs;
   return {

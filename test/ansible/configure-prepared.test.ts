@@ -113,6 +113,36 @@ function tests(): void {
     expect(run.scratchFolders()).toEqual([]);
   });
 
+  /** A run that waits until its gate is opened, in a prepared process of which a loaded file has changed. */
+  async function runInOutdated() {
+    const copy = join(run.folder, 'ansible');
+    cpSync(dirname(script), copy, { recursive: true });
+    const other = await startPrepared(run.scratch, join(copy, 'configure'));
+    const gate = join(run.folder, 'gate');
+    execFileSync('mkfifo', [gate]);
+    const waits = { 'ansible.builtin.shell': `touch ${run.folder}/waits; cat ${gate}` };
+    const before = run.start({ ...playbook([waits]), AGENT_PREPARED: other.socket });
+    await until('the playbook waits', () => existsSync(join(run.folder, 'waits')));
+    appendFileSync(join(copy, 'callbacks', 'progress.py'), '# changed\n');
+    const next = { ...playbook(showEnvironment), AGENT_PREPARED: other.socket };
+    expect(await run.start(next).ended).toMatchObject({ code: 0 });
+    return { other, before, open: () => writeFileSync(gate, '') };
+  }
+
+  it('ends only after its runs, once a file that it has loaded has changed', async () => {
+    const { other, before, open } = await runInOutdated();
+    expect([before.process.exitCode, other.process.exitCode]).toEqual([null, null]);
+    open();
+    expect(await before.ended).toMatchObject({ code: 0 });
+    expect(await other.ended).toBe(0);
+  });
+
+  it('ends with its parent, although it waits for its runs', async () => {
+    const { other, before } = await runInOutdated();
+    expect(await other.stop()).toBe(0);
+    expect(await before.ended).toMatchObject({ code: 143 });
+  });
+
   it('is not asked where it is gone', async () => {
     const own = { ...playbook(showEnvironment), AGENT_PREPARED: join(run.folder, 'nothing') };
     expect(await run.start(own).ended).toMatchObject({ code: 0 });

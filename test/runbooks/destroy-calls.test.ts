@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { findReceipt } from '../../src/agents/receipts.ts';
@@ -158,6 +159,26 @@ const facts = { snapshotId: owner.operationId, why: 'manual', tailnetNodeId: nul
 const record = (columns: { server_id?: string | null; snapshot_id?: string }) =>
   at.database.updateTable('agents').set(columns).execute();
 
+const ownSnapshot = (id: string) =>
+  snapshot(id, agentSnapshotName('a1'), toAgentSnapshotLabels(owner, { ...facts, snapshotId: randomUUID() }));
+
+/** Records complete snapshots that are kept beside the server. */
+const recordSnapshots = (...ids: string[]) =>
+  at.database
+    .insertInto('agent_snapshots')
+    .values(
+      ids.map((id) => ({
+        ...{
+          snapshot_id: randomUUID(),
+          agent_id: 'a1',
+          why: 'by-hand' as const,
+          status: 'available' as const,
+        },
+        ...{ hetzner_id: id, size_gb: 1, server_id: '42' },
+      })),
+    )
+    .execute();
+
 interface Stray {
   what: string;
   id: string;
@@ -241,6 +262,23 @@ const STRAYS: Stray[] = [
     arrange: () =>
       fixture.snapshots.push(snapshot('9', agentSnapshotName('a1'), toAgentSnapshotLabels(owner, facts))),
   },
+  {
+    what: 'a recorded snapshot beside its server, renamed',
+    id: '9',
+    arrange: () => {
+      fixture.snapshots.push({ ...ownSnapshot('9'), ...renamed });
+      return recordSnapshots('9');
+    },
+  },
+  {
+    what: 'a recorded snapshot beside its server, with other labels',
+    id: '9',
+    arrange: () => {
+      fixture.snapshots.push({ ...ownSnapshot('9'), labels: {} });
+      return recordSnapshots('9');
+    },
+    byId: ['getServer 42', 'getSnapshot 9'],
+  },
 ];
 
 test.each(STRAYS)(
@@ -253,6 +291,29 @@ test.each(STRAYS)(
     expect(proof()).toEqual([...BY_LABEL, ...BY_NAME, ...byId].sort());
   },
 );
+
+test('recorded snapshots that the list shows cost no call', async () => {
+  fixture.snapshots.push(ownSnapshot('8'), ownSnapshot('9'));
+  await recordSnapshots('8', '9');
+  expect((await attempt()).error).toBeUndefined();
+  expect(questionsIn(trace).filter((one) => one.startsWith('getSnapshot'))).toEqual([]);
+  // As without any, and the look after their removal.
+  expect(questionsIn(trace)).toHaveLength(3 + EVERY_QUESTION.length * 2);
+  await expectGone();
+});
+
+test('a snapshot that only looks like the agent’s is named in the log and stays', async () => {
+  const lines: string[] = [];
+  const anothers = snapshot('8', agentSnapshotName('b2'), toLabels({ agentId: 'b2' }));
+  fixture.snapshots.push(anothers, snapshot('9', 'made-by-hand', toLabels(owner)));
+  await recordSnapshots('8');
+  const { error } = await attemptNext(at, fixture, { wrap: (parts) => traced(parts), lines });
+  expect(error).toBeUndefined();
+  expect(fixture.snapshots.map(({ id }) => id)).toEqual(['8', '9']);
+  expect((await evidence()).removed.map(({ id }) => id)).not.toContain('9');
+  for (const one of ['agent-b2 snapshot (8)', 'made-by-hand (9)'])
+    expect(lines.join('\n')).toContain(`${one} has this agent's name, labels or recorded id`);
+});
 
 test.each(['before', 'after'] as const)(
   'a kill %s any change ends in nothing left, with a receipt that rests on answers after the last change',

@@ -56,18 +56,21 @@ export interface AttemptOptions {
   abort?: Error;
   /** Its worker dies with this after all the work, before anything of its end is recorded. */
   lost?: Error;
+  /** Gets what it logs. */
+  lines?: string[];
 }
 
 /** Runs an attempt of the next operation as a worker does, and settles it. Waits are skipped. */
 export async function attemptNext(
   at: OperationsFixture,
   fixture: RunbookFixture,
-  { wrap = (parts) => parts, abort, lost }: AttemptOptions = {},
+  { wrap = (parts) => parts, abort, lost, lines }: AttemptOptions = {},
 ): Promise<Attempted> {
   await waitOver(at);
   const { row, claim: mine } = await claim(at);
   fixture.calls.length = 0;
   const { run, steps, controller } = await prepareAttempt(at, row, fixture);
+  if (lines !== undefined) run.log = (line) => lines.push(line);
   if (abort !== undefined) controller.abort(abort);
   const parts = wrap(fixture.deps, () => controller.abort(new CancelledError('Cancelled')));
   let error: unknown;

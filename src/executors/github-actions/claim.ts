@@ -1,6 +1,5 @@
-import { getAgentForOperation } from '../../agents/for-operation.ts';
+import { getAgentForOperation, type WorkedAgent } from '../../agents/for-operation.ts';
 import { createVault } from '../../agents/secrets.ts';
-import type { AgentRow } from '../../agents/store.ts';
 import { DEFAULT_PROJECT } from '../../config/hetzner-projects.ts';
 import type { PlanServers } from '../../config/plans.ts';
 import type { Transaction } from '../../database/connect.ts';
@@ -39,7 +38,7 @@ export interface RemoteClaim {
   plan: string;
   inputs: {
     operation: OperationRow;
-    agent: Omit<AgentRow, 'secrets'>;
+    agent: Omit<WorkedAgent, 'secrets'>;
     /** base64; null until the first provision has recorded them. */
     sealedKeys: string | null;
     /** The passphrase of the keys, of the login's password and of new stacks. */

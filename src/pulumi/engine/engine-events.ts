@@ -74,3 +74,14 @@ export function logLine(progress: Progress): string {
   const suffix = progress.phase === 'begins' ? '…' : progress.phase === 'done' ? ': done' : ': failed';
   return `${verb} ${what}${suffix}`;
 }
+
+/** Detects repeated errors: the official plugins report every error twice, in two frames. */
+export function createRepetitionCheck(): (progress: Progress) => boolean {
+  const errors = new Set<string>();
+  return (progress) => {
+    if (progress.kind !== 'diagnostic' || progress.severity !== 'error') return false;
+    const isKnown = errors.has(progress.message);
+    errors.add(progress.message);
+    return isKnown;
+  };
+}

@@ -1,3 +1,5 @@
+import { errorMessage } from '../../errors.ts';
+import type { Log } from '../../log.ts';
 import { EngineProcess, type RunOptions } from './engine-process.ts';
 import { EngineQueue } from './engine-queue.ts';
 import type { StackResult, StackTask } from './messages.ts';
@@ -7,6 +9,7 @@ import { RunTimes } from './run-times.ts';
 export interface EnginePool {
   /** Runs a task in a process of its own: idle, new, or the next to become free. @throws one of our errors */
   run(task: StackTask, options: RunOptions): Promise<StackResult>;
+  /** One that is being ended counts as busy. */
   count(): { busy: number; idle: number };
   /** Ends all processes and everything that they started. */
   stop(): Promise<void>;
@@ -24,6 +27,8 @@ export interface EnginePoolOptions {
   processors?: number;
   /** How long a run waits at most for one that was no longer the last time. Default {@link PATIENCE_MS}. */
   patienceMs?: number;
+  /** Gets a warning for each process that could not be ended. */
+  log?: Pick<Log, 'warn'> | undefined;
 }
 
 /** Longer than the pauses within a burst of orders; each waiting process holds about 50 MiB. */
@@ -49,6 +54,7 @@ class Pool implements EnginePool {
   readonly #queue: EngineQueue<EngineProcess>;
   readonly #times: RunTimes;
   readonly #retirements = new Map<EngineProcess, NodeJS.Timeout>();
+  readonly #endings = new Map<EngineProcess, Promise<void>>();
   #pulumiVersion: string | undefined;
   #stopped = false;
 
@@ -72,7 +78,7 @@ class Pool implements EnginePool {
       await this.#end(engine);
       throw error;
     }
-    await this.#release(engine);
+    this.#release(engine);
     return result;
   }
 
@@ -87,11 +93,12 @@ class Pool implements EnginePool {
     await Promise.all([...this.#all].map((engine) => this.#end(engine)));
   }
 
-  async #release(engine: EngineProcess): Promise<void> {
-    if (this.#stopped || !engine.isAlive) await this.#end(engine);
+  /** The end of a surplus process is not the run's concern; `stop` waits for it. */
+  #release(engine: EngineProcess): void {
+    if (this.#stopped || !engine.isAlive) void this.#end(engine);
     else if (this.#queue.give(engine)) return;
     else if (this.#idle.length < this.#options.idle) this.#keep(engine);
-    else await this.#end(engine);
+    else void this.#end(engine);
   }
 
   #keep(engine: EngineProcess): void {
@@ -132,10 +139,28 @@ class Pool implements EnginePool {
     return made;
   }
 
-  async #end(engine: EngineProcess): Promise<void> {
+  /** Never rejects: a process that cannot be ended must neither end the service nor fail a run. */
+  #end(engine: EngineProcess): Promise<void> {
     clearTimeout(this.#retirements.get(engine));
-    await engine.end();
-    this.#all.delete(engine);
-    this.#queue.check();
+    const ending =
+      this.#endings.get(engine) ??
+      engine
+        .end()
+        .catch((error: unknown) => this.#warn(engine, error))
+        .finally(() => {
+          this.#all.delete(engine);
+          this.#endings.delete(engine);
+          this.#queue.check();
+        });
+    this.#endings.set(engine, ending);
+    return ending;
+  }
+
+  #warn({ pid }: EngineProcess, error: unknown): void {
+    this.#options.log?.warn(
+      { event: 'engine.end_failed', pid, error: errorMessage(error) },
+      `Engine process ${pid} could not be ended, or its work folder not removed. ` +
+        'The next start of the service tries both again; a process that survives SIGKILL needs a restart of the host',
+    );
   }
 }

@@ -70,6 +70,10 @@ export class EngineProcess {
     this.ready.catch(() => {});
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   get isAlive(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null && this.#child.connected;
   }
@@ -151,7 +155,10 @@ export class EngineProcess {
     if (this.#child.pid !== undefined) signal(-this.#child.pid, 'SIGKILL');
   }
 
-  /** Ends the process and all its descendants, and waits until they are gone. */
+  /**
+   * Ends the process and all its descendants, and waits until they are gone.
+   * @throws if one of them survives, or its work folder cannot be removed
+   */
   async end(): Promise<void> {
     this.#kill();
     await killProcesses((environment) => environment.get(ENGINE_TAG) === this.#id);

@@ -38,9 +38,9 @@ export function prepareAnsible(options: PreparedAnsibleOptions): PreparedAnsible
   const keeping = (async () => {
     let pause = options.pauseMs ?? PAUSE_MS;
     while (!stopping.signal.aborted) {
-      current = start(options);
-      const ended = once(current, 'exit').catch(() => {});
-      socket = await readSocket(current);
+      current = startSafely(options);
+      const ended = current && once(current, 'exit').catch(() => {});
+      socket = current && (await readSocket(current));
       if (socket !== undefined) pause = options.pauseMs ?? PAUSE_MS;
       else if (!stopping.signal.aborted) tellUnprepared(options.log, pause);
       await ended;
@@ -59,6 +59,15 @@ export function prepareAnsible(options: PreparedAnsibleOptions): PreparedAnsible
       clearTimeout(killer);
     },
   };
+}
+
+/** Node throws some errors, such as a lack of memory, instead of reporting them as an event. */
+function startSafely(options: PreparedAnsibleOptions): ChildProcess | undefined {
+  try {
+    return start(options);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Its standard input is a pipe that ends with this process, however that ends; and so does it. */

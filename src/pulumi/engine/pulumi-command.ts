@@ -29,10 +29,14 @@ export type CountingCommand = RunnableCommand & { count(): number };
  * Wraps the command to count its processes. A destroy also removes the emptied stack in the same process. A
  * new stack is not selected: for each temporary work folder, the CLI would leave a file with the backend's
  * address and password in its home folder.
+ *
+ * No process starts after the abort: the SDK only listens for a later one, so that the CLI would run on until
+ * it is killed in the middle of a create.
  */
-export function countingCommand(command: PulumiCommand): CountingCommand {
+export function countingCommand(command: PulumiCommand, signal: AbortSignal): CountingCommand {
   let count = 0;
-  const run: RunCommand = (args, cwd, ...rest) => {
+  const run: RunCommand = async (args, cwd, ...rest) => {
+    signal.throwIfAborted();
     count += 1;
     return (command as RunnableCommand).run([...args, ...extraOptions(args)], cwd, ...rest);
   };

@@ -8,7 +8,7 @@ import { createProgram, type StackProgram } from '../../../stacks/program.ts';
 import { moveError, pulumiError, StackExistsError, StackNotFoundError } from '../errors.ts';
 import { StateKeyError } from '../state-key-error.ts';
 import { assertOnlyImports } from './assert-only-imports.ts';
-import { toProgress } from './engine-events.ts';
+import { createRepetitionCheck, toProgress } from './engine-events.ts';
 import { collectResources } from './found-resources.ts';
 import type { Progress, StackResult, StackTask } from './messages.ts';
 import { moveSecrets } from './move-secrets.ts';
@@ -57,19 +57,23 @@ export async function openSdk(
   return {
     version: command.version?.version,
     run: async (task, tell, signal) => {
-      const counted = countingCommand(command);
       if (settings.workDir !== undefined) await mkdir(settings.workDir, { recursive: true, mode: 0o700 });
       const workDir = await mkdtemp(join(settings.workDir ?? tmpdir(), 'agent-stacks-'));
-      const host = await providers?.startProviderHost(providerOptions(task));
-      signal.addEventListener('abort', () => void host?.abort(), { once: true });
+      let host: ProviderHost | undefined;
       try {
+        host = await providers?.startProviderHost(providerOptions(task));
+        // A listener added now would not hear of an earlier abort.
+        signal.throwIfAborted();
+        signal.addEventListener('abort', () => void host?.abort(), { once: true });
         const debugProviders = host?.debugProviders;
+        const counted = countingCommand(command, signal);
         return await runTask(task, { command: counted, workDir, tell, signal, debugProviders });
       } catch (error) {
         throw pulumiError(error);
       } finally {
         await host?.stop();
-        await rm(workDir, { recursive: true, force: true });
+        // A folder that stays must not fail the run; it is removed with this process.
+        await rm(workDir, { recursive: true, force: true }).catch(() => {});
       }
     },
   };
@@ -114,6 +118,7 @@ async function runTask(task: StackTask, context: RunContext): Promise<StackResul
   const resources = collectResources(task.verb);
   const isRepeated = createRepetitionCheck();
   const stack = await openStack(task, workspace);
+  context.signal.throwIfAborted();
   if (task.moveSecretsTo !== undefined) await moveOrStay(task, task.moveSecretsTo, context);
   const options = {
     signal: context.signal,
@@ -144,17 +149,6 @@ async function moveOrStay(task: StackTask, provider: string, context: RunContext
   }
   // The SDK does not notice a signal that has aborted before.
   context.signal.throwIfAborted();
-}
-
-/** Detects repeated errors: the official plugins report every error twice, in two frames. */
-function createRepetitionCheck(): (progress: Progress) => boolean {
-  const errors = new Set<string>();
-  return (progress) => {
-    if (progress.kind !== 'diagnostic' || progress.severity !== 'error') return false;
-    const isKnown = errors.has(progress.message);
-    errors.add(progress.message);
-    return isKnown;
-  };
 }
 
 type Captured = Pick<StackResult, 'outputs' | 'userData'>;

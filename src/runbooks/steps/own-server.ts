@@ -1,4 +1,4 @@
-import { agentName, type FoundResources, toServerName } from '../../../stacks/inputs.ts';
+import { agentName, agentSnapshotName, type FoundResources, toServerName } from '../../../stacks/inputs.ts';
 import { readLabels, toLabels } from '../../../stacks/labels.ts';
 import { SERVER_NAME } from '../../agents/server-names.ts';
 import type { AgentRow } from '../../agents/store.ts';
@@ -44,11 +44,11 @@ export async function recordedServer(
   return server;
 }
 
-/** Whether a server's name and labels are another agent's. */
+/** Whether a server's or snapshot's name and labels are another agent's. */
 export function isAnothers({ name, labels }: Pick<Server, 'name' | 'labels'>, agent: Owner): boolean {
   const { agentId: other } = readLabels(labels);
   if (other === null || other === agent.agent_id || name === ownName(agent)) return false;
-  return name === agentName(other) || SERVER_NAME.test(name);
+  return [agentName(other), agentSnapshotName(other)].includes(name) || SERVER_NAME.test(name);
 }
 
 /** The name of the agent's server and of its keys. */

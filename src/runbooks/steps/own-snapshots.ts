@@ -1,5 +1,6 @@
 import { agentSnapshotName } from '../../../stacks/inputs.ts';
 import { readAgentSnapshot } from '../../../stacks/labels.ts';
+import type { WorkedAgent } from '../../agents/for-operation.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import type { HetznerClient, Snapshot } from '../../hetzner/hetzner.ts';
 import { hasOwnLabels, isAnothers, isLabelled, type Owner } from './own-server.ts';
@@ -19,33 +20,60 @@ export async function recordedSnapshot(
   return found !== undefined && isAnothers(found, agent) ? undefined : found;
 }
 
-/** Lists the agent's own snapshots: the recorded one, and those with its name and labels. */
-export const listOwnSnapshots = (
-  { hetzner }: { hetzner: SnapshotLists },
-  agent: SnapshotOwner,
-): Promise<Snapshot[]> => listRecordedAnd(hetzner, agent, (one) => hasOwnLabels(one, agent));
-
 /**
- * Lists all that exists of an agent's disk, by one list: the recorded snapshot, those of its hibernations and
- * those that are kept beside its server.
+ * Lists the agent's own snapshots: the recorded one, and those with its name and labels. Asks for the
+ * recorded snapshot by its id only if it has lost its label.
  */
-export const listEverySnapshot = (
+export async function listOwnSnapshots(
   { hetzner }: { hetzner: SnapshotLists },
   agent: SnapshotOwner,
-): Promise<Snapshot[]> =>
-  listRecordedAnd(hetzner, agent, (one) => hasOwnLabels(one, agent) || isAgentSnapshot(one, agent.agent_id));
-
-/** Asks for the recorded snapshot by its id only if it has lost its label. */
-async function listRecordedAnd(
-  hetzner: SnapshotLists,
-  agent: SnapshotOwner,
-  isOwn: (one: Snapshot) => boolean,
 ): Promise<Snapshot[]> {
   const labelled = await hetzner.listSnapshots(agent.agent_id);
   const listed = labelled.find(({ id }) => id === agent.snapshot_id);
   const recorded = listed ?? (await recordedSnapshot(hetzner, agent));
-  const others = labelled.filter((one) => one !== listed && isOwn(one));
+  const others = labelled.filter((one) => one !== listed && hasOwnLabels(one, agent));
   return recorded === undefined ? others : [recorded, ...others];
+}
+
+/**
+ * Lists all that exists of an agent's disk: the recorded snapshot, those of its hibernations and those that
+ * are kept beside its server, of whatever name. Asks by id for those recorded that the list by label lacks,
+ * but for `kept`, which is to stay.
+ */
+export async function listEverySnapshot(
+  hetzner: SnapshotLists,
+  agent: SnapshotOwner & Pick<WorkedAgent, 'recorded_snapshot_ids'>,
+  kept?: string,
+): Promise<{ own: Snapshot[]; strange: Snapshot[] }> {
+  const { agent_id: agentId, snapshot_id: snapshotId, recorded_snapshot_ids: beside = [] } = agent;
+  const recorded = new Set(snapshotId === null ? beside : [snapshotId, ...beside]);
+  const labelled = await hetzner.listSnapshots(agentId);
+  const known = new Set(labelled.map(({ id }) => id)).add(kept ?? '');
+  const unlisted: Snapshot[] = [];
+  // One after the other: there may be many.
+  for (const id of recorded) {
+    const found = known.has(id) ? undefined : await hetzner.getSnapshot(id);
+    if (found !== undefined) unlisted.push(found);
+  }
+  const isOwn = (one: Snapshot) =>
+    hasOwnLabels(one, agent) ||
+    isAgentSnapshot(one, agentId) ||
+    // A runner may have reported a wrong id.
+    (recorded.has(one.id) && !isAnothers(one, agent));
+  const all = [...unlisted, ...labelled].filter(({ id }) => id !== kept);
+  return { own: all.filter(isOwn), strange: all.filter((one) => !isOwn(one)) };
+}
+
+/**
+ * Hetzner has answered the delete of this snapshot. If it has the labels by which lists find it, the next
+ * list shows whether it is gone, and it need not be asked for by its id too.
+ */
+export function leaveToList(
+  { agent_id: agentId, recorded_snapshot_ids: recorded = [] }: WorkedAgent,
+  { id, labels }: Pick<Snapshot, 'id' | 'labels'>,
+): void {
+  const index = recorded.indexOf(id);
+  if (index !== -1 && isLabelled({ labels }, agentId)) recorded.splice(index, 1);
 }
 
 /**

@@ -12,8 +12,8 @@ export interface Owned {
   servers: Server[];
   sshKeys: SshKey[];
   snapshots: Snapshot[];
-  /** Servers and keys that have its name or labels but are not its own. */
-  strange: (Server | SshKey)[];
+  /** What has its name or labels, or a recorded id, but is not its own. */
+  strange: (Server | SshKey | Snapshot)[];
 }
 
 /**
@@ -22,7 +22,7 @@ export interface Owned {
  * The lists by label are asked first. What they show needs no second question: ids are unique, and so are
  * names in a project. What they do not show is asked for by recorded id and by name, so an answer that finds
  * nothing of a kind has asked every question about it: three calls where the labels show everything, at most
- * seven where nothing is left.
+ * seven where nothing is left, and one for each recorded snapshot that has lost its labels.
  */
 export async function findOwned(
   hetzner: ServerLists & SshKeyLists & SnapshotLists,
@@ -32,13 +32,13 @@ export async function findOwned(
   const [servers, sshKeys, snapshots] = await Promise.all([
     findServers(hetzner, agent),
     findSshKeys(hetzner, agent),
-    listEverySnapshot({ hetzner }, agent),
+    listEverySnapshot(hetzner, agent, kept),
   ]);
   return {
     servers: servers.own,
     sshKeys: sshKeys.own,
-    snapshots: snapshots.filter(({ id }) => id !== kept),
-    strange: [...servers.strange, ...sshKeys.strange],
+    snapshots: snapshots.own,
+    strange: [...servers.strange, ...sshKeys.strange, ...snapshots.strange],
   };
 }
 

@@ -7,6 +7,7 @@ import { StackLockedError, StackNotFoundError } from '../../pulumi/errors.ts';
 import type { TailnetDevice, TailscaleClient } from '../../tailscale/tailscale.ts';
 import { isAgentDevice, isRecordedDevice } from './device.ts';
 import { ownName } from './own-server.ts';
+import { leaveToList } from './own-snapshots.ts';
 import { findOwned } from './owned.ts';
 
 /**
@@ -149,12 +150,14 @@ export async function removeFromHetzner(
     await hetzner.deleteSshKey(key.id);
     run.log(`deleted SSH key ${key.name} (${key.id})`);
   }
-  for (const { name, id } of snapshots) {
+  for (const one of snapshots) {
+    const { name, id } = one;
     assertHeld(run);
     await hetzner.deleteSnapshot(id);
     run.log(`deleted snapshot ${id} of ${name}`);
+    leaveToList(run.agent, one);
   }
   for (const { name, id } of strange)
-    run.log(`${name} (${id}) has this agent's name or labels, but is not its own: left alone`);
+    run.log(`${name} (${id}) has this agent's name, labels or recorded id, but is not its own: left alone`);
   return servers.length + sshKeys.length + snapshots.length === 0 ? answeredAt : undefined;
 }

@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { CancelledError, LostError, PermanentError } from '../../../src/errors.ts';
+import { createLog } from '../../../src/log.ts';
 import { processIdentity } from '../../../src/processes/alive.mjs';
 import { findProcesses } from '../../../src/processes/find.ts';
 import { Lease } from '../../../src/processes/lease.ts';
@@ -22,6 +23,7 @@ import {
   type EnginePoolOptions,
 } from '../../../src/pulumi/engine/engine-pool.ts';
 import { ENGINE_TAG, removeOrphanedWork } from '../../../src/pulumi/engine/engine-process.ts';
+import type { EngineSettings } from '../../../src/pulumi/engine/run-stack.ts';
 import { compileCache } from '../../support/commands.ts';
 
 /** Real runner processes. A script whose behaviour the test chooses stands in for the Pulumi CLI. */
@@ -38,9 +40,12 @@ beforeEach(() => {
   pool = openPool({ idle: 1 });
 });
 
-const openPool = (waiting: Partial<EnginePoolOptions> & { idle: number }) =>
+const openPool = (
+  waiting: Partial<EnginePoolOptions> & { idle: number },
+  settings: Partial<EngineSettings> = {},
+) =>
   createEnginePool({
-    settings: { pulumi: join(folder, 'bin', 'pulumi'), workDir: join(folder, 'runs') },
+    settings: { pulumi: join(folder, 'bin', 'pulumi'), workDir: join(folder, 'runs'), ...settings },
     environment: { PATH: process.env.PATH!, HOME: folder, ...compileCache },
     processTags: { POOL_TEST: mark },
     ...waiting,
@@ -136,6 +141,54 @@ test('a runner that dies during a run is a lost try, and its processes are kille
   expect(await run('succeed')).toMatchObject({ processes: 1 });
 });
 
+const warnings = () => readFileSync(join(folder, 'log'), 'utf8').trim().split('\n');
+
+test('a surplus runner whose end fails costs its run nothing, and is said', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
+  await pool.stop();
+  pool = openPool({ idle: 0, log: createLog(join(folder, 'log')) });
+  expect(await run('block')).toMatchObject({ processes: 1 });
+  await until(() => pool.count().busy === 0);
+  expect(warnings()).toEqual([
+    expect.stringMatching(/"event":"engine.end_failed","pid":\d+,"error":".*ENOTDIR/),
+  ]);
+  rmSync(join(folder, 'runs'));
+  // The pool still works.
+  expect(await run('succeed')).toMatchObject({ processes: 1 });
+});
+
+test('the service survives a runner that retires and cannot be ended', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
+  await pool.stop();
+  pool = openPool({ idle: 2, idleMs: 1, processors: 2, log: createLog(join(folder, 'log')) });
+  await Promise.all([run('succeed'), run('block')]);
+  await until(() => pool.count().busy === 0 && pool.count().idle === 1);
+  rmSync(join(folder, 'runs'));
+  expect(warnings()).toEqual([expect.stringContaining('engine.end_failed')]);
+});
+
+test('the error of a run stays, even if its runner cannot be ended', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
+  await expect(run('block fail')).rejects.toBeInstanceOf(PermanentError);
+  rmSync(join(folder, 'runs'));
+  expect(pool.count()).toEqual({ busy: 0, idle: 0 });
+});
+
+test('a cancellation before the CLI has started keeps it from starting', async ({ skip }) => {
+  skip(process.platform !== 'linux', 'processes can only be found on Linux');
+  await pool.stop();
+  pool = openPool({ idle: 0 }, { providerHost: new URL('processes/slow-host.ts', import.meta.url).href });
+  const controller = new AbortController();
+  const running = run('hang', { signal: controller.signal });
+  running.catch(() => {});
+  await until(() => existsSync(join(folder, 'host-starting')));
+  const reason = new CancelledError('Cancelled');
+  controller.abort(reason);
+  await expect(running).rejects.toBe(reason);
+  expect(pids()).toEqual([]);
+  expect(existsSync(join(folder, 'host-stopped'))).toBe(true);
+});
+
 test('of the runners of a burst one stays, and it serves the next run', async ({ skip }) => {
   skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await pool.stop();
@@ -155,6 +208,7 @@ test('on a busy machine a run takes the runner that another has finished with', 
   await run('succeed');
   const first = runners();
   await Promise.all([run('succeed'), run('succeed'), run('succeed')]);
+  await until(() => pool.count().busy === 0);
   expect(runners()).toEqual(first);
   expect(pool.count()).toEqual({ busy: 0, idle: 1 });
 });

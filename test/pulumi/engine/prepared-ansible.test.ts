@@ -86,3 +86,14 @@ it('where its program is missing, too', async () => {
   expect(environment()).toEqual({});
   await stop();
 });
+
+it('tries again if the process cannot even be started', async () => {
+  prepared = prepareAnsible({
+    // Node throws at once.
+    path: 'configure\0',
+    ...{ ansibleBin: undefined, environment: {}, processTags: {}, pauseMs: 1 },
+    log: createLog(join(folder, 'log')),
+  });
+  await expect.poll(() => told().match(/ansible.not_prepared/g)?.length).toBeGreaterThan(1);
+  expect(prepared.environment()).toEqual({});
+});

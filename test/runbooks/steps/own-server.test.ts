@@ -99,7 +99,7 @@ describe('a server that is not the agent’s', () => {
     await expect(refused).rejects.not.toThrow('rebuild');
     await destroy.run(fixture.deps)(made.run);
     expect(fixture.servers).toHaveLength(1);
-    expect(made.lines.join()).toContain("agent-a1 (4711) has this agent's name or labels");
+    expect(made.lines.join()).toContain("agent-a1 (4711) has this agent's name, labels or recorded id");
   });
 
   test('but has its labels survives the agent’s destroy', async () => {
