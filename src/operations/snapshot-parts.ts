@@ -24,7 +24,10 @@ export async function beginLast(
   return { isWanted: true, keptId: await beginLastSnapshot(trx, { agentId, operationId }) };
 }
 
-/** @throws ConflictError if the plan has none, or it was given up meanwhile */
+/**
+ * @throws ConflictError if the plan has none, or it was given up meanwhile
+ * @throws InvalidInputError for another agent's snapshot
+ */
 export async function keepLast(
   trx: Transaction,
   policy: SnapshotPolicy,
@@ -32,7 +35,7 @@ export async function keepLast(
 ): Promise<void> {
   const keptMs = await keptMsOf(trx, policy, agentId);
   if (keptMs === undefined) throw new ConflictError(`The plan of agent ${agentId} has no last snapshot`);
-  await keepLastSnapshot(trx, operationId, { ...made, keptMs });
+  await keepLastSnapshot(trx, { operationId, agentId }, { ...made, keptMs });
 }
 
 async function keptMsOf(trx: Transaction, policy: SnapshotPolicy, agentId: string) {

@@ -3,7 +3,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { listSnapshots, requestSnapshotRemoval } from '../../src/agents/snapshots.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import type { SnapshotPolicy } from '../../src/config/snapshots.ts';
-import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
+import {
+  CancelledError,
+  ConflictError,
+  InvalidInputError,
+  LostError,
+  PermanentError,
+  RetryableError,
+} from '../../src/errors.ts';
 import { recordForRunner, recordSchema } from '../../src/executors/github-actions/record.ts';
 import { createLastSnapshots } from '../../src/operations/snapshot-parts.ts';
 import { listAttention } from '../../src/reconcile/attention.ts';
@@ -389,6 +396,41 @@ describe('a destroy', () => {
     await destroy.run(fixture.deps)(run);
     expect(fixture.snapshots).toHaveLength(1);
     expect(await rows()).toMatchObject([{ why: 'before-destroy', status: 'available' }]);
+  });
+});
+
+describe('what a runner tells of a last snapshot', () => {
+  /** A destroy of a1 on a runner, whose last snapshot has begun. */
+  async function destroyed() {
+    const { operation_id: jobId } = await ask(at, 'a1', 'destroy');
+    await claim(at);
+    await sql`update operations set executor = 'github-actions'`.execute(at.database);
+    const deps = {
+      ...{ database: at.database, callbackSecret: new Secret('secret'), snapshots: LAST },
+      foundations: createFoundationStore(at.database, { evict: async () => {} }),
+    };
+    const send = (record: object) => recordForRunner(deps, { jobId }, recordSchema.parse(record));
+    await send({ kind: 'last-snapshot' });
+    return { jobId, tell: (made: object) => send({ kind: 'last-snapshot', made }) };
+  }
+
+  test('changes nothing of another agent’s: its id is refused', async () => {
+    await made();
+    await running('a2', 43);
+    await sql`update agent_snapshots set agent_id = 'a2'`.execute(at.database);
+    const { jobId, tell } = await destroyed();
+    await expect(tell({ hetznerId: '9001', sizeGb: 1, serverId: '42' })).rejects.toThrow(InvalidInputError);
+    expect(await listSnapshots(at.database, 'a2')).toMatchObject([
+      { why: 'by-hand', status: 'available', delete_after: null },
+    ]);
+    expect(await rows()).toMatchObject([{ snapshot_id: jobId, status: 'making', hetzner_id: null }]);
+  });
+
+  test('is refused for one of its own that is being removed', async () => {
+    await made();
+    await sql`update agent_snapshots set status = 'removing'`.execute(at.database);
+    const { tell } = await destroyed();
+    await expect(tell({ hetznerId: '9001', sizeGb: 1, serverId: '42' })).rejects.toThrow(ConflictError);
   });
 });
 
