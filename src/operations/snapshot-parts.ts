@@ -1,3 +1,4 @@
+import { endDrill } from '../agents/drills.ts';
 import {
   beginLastSnapshot,
   findCompleteSnapshot,
@@ -55,6 +56,7 @@ export function createLastSnapshots(database: Database, policy: SnapshotPolicy):
     },
     keep: ({ operation }, made) =>
       whileHeld(database, operation, (trx) => keepLast(trx, policy, { ...operation, made })),
+    endDrill: ({ operation }) => endDrill(database, operation.agent_id),
   };
 }
 

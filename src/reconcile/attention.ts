@@ -196,7 +196,7 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
   sql`select 'mismatch', finished_at, agent_id, drill_id,
       'The last restore drill, with a snapshot of ' || agent_id || ', failed: ' || error, ${sql.lit(DRILL_CURE)}
     from snapshot_drills where status = 'failed'
-      and finished_at = (select max(finished_at) from snapshot_drills)`,
+      and finished_at = (select max(finished_at) from snapshot_drills where status <> 'cancelled')`,
   sql`select 'configuration', finished_at, null, 'canary', 'The last canary, ' || agent_id || ', failed: ' || error,
       ${sql.lit(CANARY_CURE)}
     from canary_runs where status = 'failed'

@@ -59,7 +59,10 @@ export const recordSchema = z.discriminatedUnion('kind', [
   }),
   /** Sent before a server is deleted in whose place the snapshot is kept. Null forgets the recorded one. */
   z.object({ kind: z.literal('snapshot'), snapshotId: serverIdSchema.nullable() }),
-  /** Asks whether a last snapshot is wanted before the destroy, then tells it before anything is deleted. */
+  /**
+   * Asks whether a last snapshot is wanted before the destroy, and ends a restore drill; then tells the
+   * snapshot before anything is deleted.
+   */
   z.object({ kind: z.literal('last-snapshot'), made: madeSnapshotSchema.optional() }),
   /** Asks for the snapshot to which the agent is to be put back. */
   z.object({ kind: z.literal('find-snapshot'), snapshotId: z.guid() }),

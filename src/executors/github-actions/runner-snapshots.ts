@@ -1,3 +1,4 @@
+import { endDrill } from '../../agents/drills.ts';
 import { recordSnapshot } from '../../agents/hibernation.ts';
 import { findCompleteSnapshot, type MadeSnapshot } from '../../agents/snapshots.ts';
 import type { SnapshotPolicy } from '../../config/snapshots.ts';
@@ -8,7 +9,8 @@ import type { KnownSnapshot, LastSnapshot } from '../../operations/runbook-parts
 import { beginLast, keepLast } from '../../operations/snapshot-parts.ts';
 
 /**
- * Answers a runner's destroy whether a last snapshot is wanted, or records the complete one.
+ * Answers a runner's destroy whether a last snapshot is wanted, and ends the agent's restore drill; or records
+ * the complete one.
  * @throws InvalidInputError for any other operation, or another agent's snapshot; ConflictError
  */
 export async function recordLastSnapshot(
@@ -18,8 +20,10 @@ export async function recordLastSnapshot(
   made: MadeSnapshot | undefined,
 ): Promise<LastSnapshot> {
   if (row.kind !== 'destroy') throw new InvalidInputError('only a destroy keeps a last snapshot');
-  if (policy === undefined) return { isWanted: false };
-  if (made === undefined) return beginLast(trx, policy, row);
+  const drillId = made === undefined ? await endDrill(trx, row.agent_id) : undefined;
+  const ended = drillId !== undefined && { drillId };
+  if (policy === undefined) return { isWanted: false, ...ended };
+  if (made === undefined) return { ...(await beginLast(trx, policy, row)), ...ended };
   await keepLast(trx, policy, { ...row, made });
   return { isWanted: true, keptId: made.hetznerId };
 }
