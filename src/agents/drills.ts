@@ -4,8 +4,8 @@ import type { Database } from '../database/connect.ts';
 const WHY = 'Its agent is being destroyed';
 
 /**
- * Ends the restore drill with a snapshot of this agent, whose server the workers then delete. One that a worker
- * has in hand at the moment is ended by a later call.
+ * Ends the restore drill with a snapshot of this agent, whose server the workers then delete. One that a
+ * worker has in hand at the moment is ended by a later call.
  * @returns the drill's id until its server is gone; undefined if there is none
  */
 export async function endDrill(database: Database, agentId: string): Promise<string | undefined> {

@@ -31,8 +31,8 @@ export async function recordSnapshot(
 }
 
 /**
- * Locks the snapshot's row until the record is committed: what removes snapshots holds the same lock, and sees
- * afterwards whose place it has taken.
+ * Locks the snapshot's row until the record is committed: what removes snapshots holds the same lock, and
+ * sees afterwards whose place it has taken.
  * @throws PermanentError
  */
 async function assertAvailable(trx: Transaction, agentId: string, snapshotId: string | null): Promise<void> {

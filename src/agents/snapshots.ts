@@ -162,8 +162,8 @@ export async function requestSnapshotRemoval(
 }
 
 /**
- * Whether an operation that is queued or under way needs snapshot `s`, in SQL: one that puts its agent back to
- * it. Its server is switched off before the snapshot is in its place.
+ * Whether an operation that is queued or under way needs snapshot `s`, in SQL: one that puts its agent back
+ * to it. Its server is switched off before the snapshot is in its place.
  */
 export const isWanted = sql<boolean>`exists (select from operations o where o.agent_id = s.agent_id
   and o.status in ('queued', 'active') and o.parameters->>'snapshot' = s.snapshot_id::text)`;

@@ -56,7 +56,7 @@ export function isForPrograms({
   return !takesFromCustomer && !changesPrice;
 }
 
-/** Whether a program may propose it: it loses something, and a proposal, which has no parameters, can say it. */
+/** Whether a program may propose it: it loses something, and takes no parameters, as a proposal has none. */
 export function isProposable({
   takesFromCustomer = false,
   parameters,

@@ -9,8 +9,8 @@ import type { KnownSnapshot, LastSnapshot } from '../../operations/runbook-parts
 import { beginLast, keepLast } from '../../operations/snapshot-parts.ts';
 
 /**
- * Answers a runner's destroy whether a last snapshot is wanted, and ends the agent's restore drill; or records
- * the complete one.
+ * Answers a runner's destroy whether a last snapshot is wanted, and ends the agent's restore drill; or
+ * records the complete one.
  * @throws InvalidInputError for any other operation, or another agent's snapshot; ConflictError
  */
 export async function recordLastSnapshot(

@@ -7,8 +7,9 @@ const GONE_WITHIN_SECONDS = 60;
 const INTERVAL_MS = 1_000;
 
 /**
- * Ends a restore drill with the agent's snapshot, and waits until its server, which has a copy of the agent's
- * disk, is gone: only then can a receipt say that nothing is left. Any worker deletes it, whoever is killed here.
+ * Ends a restore drill with the agent's snapshot, and waits until its server, which has a copy of the
+ * agent's disk, is gone: only then can a receipt say that nothing is left. Any worker deletes it, whoever
+ * is killed here.
  * @throws RetryableError if it is still there; nothing of the agent is deleted then
  */
 export async function endDrill(parts: RunbookParts, attempt: Attempt): Promise<void> {
