@@ -1840,7 +1840,7 @@ export interface components {
             /** Format: date-time */
             startedAt: string;
             /** @enum {string} */
-            status: "running" | "succeeded" | "failed";
+            status: "running" | "succeeded" | "failed" | "cancelled";
         };
         Token: {
             /** Format: date-time */
@@ -2969,7 +2969,7 @@ export interface operations {
             403: components["responses"]["ForbiddenOrApprovalRequired"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
-            /** @description The agent has no complete snapshot, or another drill is under way */
+            /** @description The agent has no complete snapshot or is destroyed, or another drill is under way */
             409: {
                 headers: {
                     [name: string]: unknown;

@@ -2,7 +2,7 @@ import type { Transaction } from '../database/connect.ts';
 import { jsonText } from '../database/storable.ts';
 
 export interface AuditEntry {
-  /** `operator`, `program`, `operator via mcp` (a program that acts for them), `stripe` or `service`. */
+  /** A person, or one of `ACTORS`; `ada via mcp`: a program that acts for her. */
   actor: string;
   /** As noun.verb. */
   action: string;

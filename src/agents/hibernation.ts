@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
-import type { Database, Transaction } from '../database/connect.ts';
-import { ConflictError } from '../errors.ts';
+import type { Transaction } from '../database/connect.ts';
+import { ConflictError, PermanentError } from '../errors.ts';
 import { recordFailure } from './lifecycle.ts';
 import { move } from './move.ts';
 import { type AgentOutputs, outputColumns } from './outputs.ts';
@@ -11,21 +11,42 @@ import { getAgent } from './store.ts';
  * server is deleted. From then on a hibernate can only end in `hibernated`, however it ends: the server may
  * be gone. Null forgets the recorded one.
  * @throws ConflictError if the agent is in another state, so that no server is deleted without the record
+ * @throws PermanentError if the snapshot to revert to was given up meanwhile
  */
 export async function recordSnapshot(
-  database: Database,
+  trx: Transaction,
   agentId: string,
   snapshotId: string | null,
   kind = 'hibernate',
 ): Promise<void> {
   const reverted = kind === 'revert' ? (['running', 'stopped'] as const) : [];
-  const { numUpdatedRows } = await database
+  const { numUpdatedRows } = await trx
     .updateTable('agents')
     .set({ snapshot_id: snapshotId, updated_at: sql`now()` })
     .where('agent_id', '=', agentId)
     .where('status', 'in', ['suspended', 'hibernated', ...reverted])
     .executeTakeFirst();
   if (numUpdatedRows === 0n) throw new ConflictError(`Agent ${agentId} can no longer be hibernated`);
+  if (kind === 'revert') await assertAvailable(trx, agentId, snapshotId);
+}
+
+/**
+ * Locks the snapshot's row until the record is committed: what removes snapshots holds the same lock, and
+ * sees afterwards whose place it has taken.
+ * @throws PermanentError
+ */
+async function assertAvailable(trx: Transaction, agentId: string, snapshotId: string | null): Promise<void> {
+  const row = await trx
+    .selectFrom('agent_snapshots')
+    .select('status')
+    .where('agent_id', '=', agentId)
+    .where('hetzner_id', '=', snapshotId)
+    .forUpdate()
+    .executeTakeFirst();
+  if (row?.status === 'available') return;
+  throw new PermanentError(
+    `Snapshot ${snapshotId} of agent ${agentId} is ${row?.status ?? 'not known'} by now: its server was not deleted`,
+  );
 }
 
 interface Hibernated {

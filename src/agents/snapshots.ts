@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely';
 import type { AgentSnapshotReason, AgentSnapshotTable } from '../database/agent-snapshot-tables.ts';
 import type { Database, Transaction } from '../database/connect.ts';
-import { ConflictError, NotFoundError } from '../errors.ts';
+import { ConflictError, InvalidInputError, NotFoundError } from '../errors.ts';
 
 /** A row of the table of agents' snapshots. */
 export type AgentSnapshotRow = Selectable<AgentSnapshotTable>;
@@ -108,18 +108,24 @@ export function findCompleteSnapshot(
 /**
  * making → available, until so long after now. Of an agent that was being put back to a snapshot, that one is
  * kept in its place: it has a row already.
- * @throws ConflictError
+ * @throws InvalidInputError for another agent's snapshot: a runner may have reported a wrong id
+ * @throws ConflictError if it was given up meanwhile
  */
 export async function keepLastSnapshot(
   trx: Transaction,
-  operationId: string,
+  { operationId, agentId }: { operationId: string; agentId: string },
   { keptMs, ...made }: MadeSnapshot & { keptMs: number },
 ): Promise<void> {
   const known = await trx
     .selectFrom('agent_snapshots')
-    .select('snapshot_id')
-    .where((row) => row.and({ hetzner_id: made.hetznerId, status: 'available' }))
+    .select(['snapshot_id', 'agent_id', 'status'])
+    .where('hetzner_id', '=', made.hetznerId)
+    .forUpdate()
     .executeTakeFirst();
+  if (known !== undefined && known.agent_id !== agentId)
+    throw new InvalidInputError(`Snapshot ${made.hetznerId} is not one of agent ${agentId}`);
+  if (known !== undefined && known.status !== 'available')
+    throw new ConflictError(`Snapshot ${made.hetznerId} is ${known.status}`);
   if (known === undefined) await completeSnapshot(trx, operationId, made);
   await trx
     .updateTable('agent_snapshots')
@@ -167,14 +173,28 @@ export async function requestSnapshotRemoval(
     .executeTakeFirstOrThrow();
 }
 
+/**
+ * Whether an operation that is queued or under way needs snapshot `s`, in SQL: one that puts its agent back
+ * to it. Its server is switched off before the snapshot is in its place.
+ */
+export const isWanted = sql<boolean>`exists (select from operations o where o.agent_id = s.agent_id
+  and o.status in ('queued', 'active') and o.parameters->>'snapshot' = s.snapshot_id::text)`;
+
 /** An agent that is being put back to it needs it. */
-async function refuseInUse(trx: Transaction, { hetzner_id: hetznerId, agent_id }: AgentSnapshotRow) {
+async function refuseInUse(trx: Transaction, row: AgentSnapshotRow): Promise<void> {
+  const { hetzner_id: hetznerId, agent_id, snapshot_id: snapshotId } = row;
+  const wanted = await trx
+    .selectFrom('agent_snapshots as s')
+    .select('s.snapshot_id')
+    .where('s.snapshot_id', '=', snapshotId)
+    .where(isWanted)
+    .executeTakeFirst();
   const { snapshot_id: inUse } = await trx
     .selectFrom('agents')
     .select('snapshot_id')
     .where('agent_id', '=', agent_id)
     .executeTakeFirstOrThrow();
-  if (inUse !== null && inUse === hetznerId)
+  if (wanted !== undefined || (inUse !== null && inUse === hetznerId))
     throw new ConflictError(`Agent ${agent_id} is being put back to this snapshot`);
 }
 

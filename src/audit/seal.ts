@@ -14,14 +14,20 @@ import {
   SEALED_COLUMNS,
   type SealedRow,
 } from './chain.ts';
+import { mustHaveChain } from './history.ts';
 
 const LOOK_SECONDS = 1;
 const MOST_AT_ONCE = 500;
 const CHAIN_LOCK = sql<number>`hashtext('audit chain')`;
 
-/** The end of the chain is not what its signature says. Sealing on would hide that. */
+/** The chain is not what its signature says, or what this process has seen. Sealing on would hide that. */
 export class BrokenChainError extends Error {
   override name = 'BrokenChainError';
+}
+
+/** The end of the chain that a process has seen last. The database cannot change it; a restart forgets it. */
+export interface SealerMemory {
+  end?: { position: number; hash: Buffer };
 }
 
 /** Seals the audit log's new rows until stopped. Every worker does this, one at a time. */
@@ -30,9 +36,10 @@ export function startSealing(
   { lookSeconds = LOOK_SECONDS, isDue }: { lookSeconds?: number; isDue?: IsDue | undefined } = {},
 ): Repeating {
   let told: string | undefined;
+  const memory: SealerMemory = {};
   const seal = async () => {
     try {
-      await sealAudit(database, keyring);
+      await sealAudit(database, keyring, memory);
       told = undefined;
     } catch (error) {
       const message = errorMessage(error);
@@ -46,21 +53,28 @@ export function startSealing(
 
 /**
  * Appends committed rows of the audit log to the chain, in the order of their ids as far as they are known.
+ * @param memory of the earlier calls of this process; it changes once the rows are committed
  * @returns how many; 0 too while another process does it
  * @throws BrokenChainError
  */
-export async function sealAudit(database: Database, keyring: Keyring): Promise<number> {
-  return database.transaction().execute(async (trx) => {
+export async function sealAudit(
+  database: Database,
+  keyring: Keyring,
+  memory: SealerMemory = {},
+): Promise<number> {
+  const { count, end } = await database.transaction().execute(async (trx) => {
     const { rows: locks } = await sql<{ locked: boolean }>`
       select pg_try_advisory_xact_lock(${CHAIN_LOCK}, 0) as locked`.execute(trx);
-    if (locks[0]?.locked !== true) return 0;
+    if (locks[0]?.locked !== true) return { count: 0, end: undefined };
     const { rows } = await sql<SealedRow>`select ${SEALED_COLUMNS} from audit_log a
       where not a.sealed and not exists (select 1 from audit_chain c where c.audit_id = a.id)
       order by a.id limit ${MOST_AT_ONCE}`.execute(trx);
-    if (rows.length === 0) return 0;
-    await append(trx, (await readChainKeys(trx, keyring)).present, rows);
-    return rows.length;
+    const key = (await readChainKeys(trx, keyring)).present;
+    const before = await readHead(trx, key, memory);
+    return { count: rows.length, end: rows.length === 0 ? before : await append(trx, { key, before, rows }) };
   });
+  if (end !== undefined) memory.end = end;
+  return count;
 }
 
 /**
@@ -82,8 +96,17 @@ export async function signWithNext(
   return position + 1;
 }
 
-async function append(trx: Transaction, key: AuditKey, rows: readonly SealedRow[]): Promise<void> {
-  let { position, hash } = await readHead(trx, key);
+interface ChainPosition {
+  position: number;
+  hash: Buffer;
+}
+
+/** @returns where the chain ends then */
+async function append(
+  trx: Transaction,
+  { key, before, rows }: { key: AuditKey; before: ChainPosition; rows: readonly SealedRow[] },
+): Promise<ChainPosition> {
+  let { position, hash } = before;
   const links = rows.map((row) => {
     position += 1;
     hash = linkHash(key, hash, position, row);
@@ -99,20 +122,39 @@ async function append(trx: Transaction, key: AuditKey, rows: readonly SealedRow[
     .values({ position, signature })
     .onConflict((conflict) => conflict.column('singleton').doUpdateSet({ position, signature }))
     .execute();
+  return { position, hash };
 }
 
-async function readHead(trx: Transaction, key: AuditKey): Promise<{ position: number; hash: Buffer }> {
-  const end = await readEnd(trx, key);
-  if (!end.isWhole)
+/** @throws BrokenChainError */
+async function readHead(trx: Transaction, key: AuditKey, memory: SealerMemory): Promise<ChainPosition> {
+  await assertContinues(trx, memory);
+  const { isWhole, ...end } = await readEnd(trx, key);
+  if (!isWhole)
     throw new BrokenChainError(
       'The end of the audit chain does not match its signature: run npm run agents -- audit verify',
+    );
+  if (end.position === 0 && (await mustHaveChain(trx)))
+    throw new BrokenChainError(
+      'The audit chain is empty, and this installation is not new: run npm run agents -- audit verify',
     );
   return end;
 }
 
-interface ChainEnd {
-  position: number;
-  hash: Buffer;
+/** An old end has an old signature, which is as good as the last one: only who has seen more knows. */
+async function assertContinues(trx: Transaction, { end }: SealerMemory): Promise<void> {
+  if (end === undefined || end.position === 0) return;
+  const link = await trx
+    .selectFrom('audit_chain')
+    .select('hash')
+    .where('position', '=', end.position)
+    .executeTakeFirst();
+  if (link !== undefined && isSame(link.hash, end.hash)) return;
+  throw new BrokenChainError(
+    `The audit chain no longer has the link ${end.position}:${end.hash.toString('hex')}, which this process has seen: run npm run agents -- audit verify --head with it`,
+  );
+}
+
+interface ChainEnd extends ChainPosition {
   /** Whether it is what its signature says. */
   isWhole: boolean;
 }

@@ -11,6 +11,7 @@ import {
   SEALED_COLUMNS,
   type SealedRow,
 } from './chain.ts';
+import { mustHaveChain } from './history.ts';
 
 /**
  * The first thing that is wrong; a `date` comes after all others, because the database's clock alone can
@@ -153,6 +154,8 @@ async function checkHead(
       kind: 'head',
       detail: `The chain ends at ${walk.position}, which its signature does not say`,
     };
+  if (walk.position === 0 && (await mustHaveChain(trx)))
+    return { ...at, kind: 'head', detail: 'The chain is empty, and this installation is not new' };
   if (noted !== undefined && !walk.sawNoted)
     return { ...at, kind: 'head', detail: `The chain does not contain the noted end at ${noted.position}` };
   return undefined;

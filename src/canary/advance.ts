@@ -4,6 +4,7 @@ import { newAgent } from '../agents/new-agent.ts';
 import { findAgent, insertAgent, NoProjectError } from '../agents/store.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
+import type { Actor } from '../database/vocabulary.ts';
 import { ConflictError } from '../errors.ts';
 import type { HetznerClient } from '../hetzner/hetzner.ts';
 import { refreshPrices } from '../limits/prices.ts';
@@ -23,7 +24,7 @@ export interface CanaryDeps {
   now(): Date;
 }
 
-const ACTOR = 'canary';
+const ACTOR = 'canary' satisfies Actor;
 /** Without a claim of a slot: a server that waits is for customers. */
 const NO_SLOT_SECONDS = 1;
 /** Longer than all its acts take together; then it is destroyed. */

@@ -1,9 +1,10 @@
 import type { CanaryConfig } from '../config/canary.ts';
+import type { Actor } from '../database/vocabulary.ts';
 import { ConflictError, errorMessage } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type IsDue, type Repeating, repeatEvery } from '../processes/repeat.ts';
 import { advanceCanary, type CanaryDeps } from './advance.ts';
-import { insertRun } from './runs.ts';
+import { startRun } from './runs.ts';
 
 const LOOK_SECONDS = 2;
 
@@ -36,7 +37,9 @@ async function startDue({ database, canary }: CanaryDeps & { canary: CanaryConfi
     .select(({ fn }) => fn.max('started_at').as('last'))
     .executeTakeFirstOrThrow();
   if (last !== null && Date.now() - new Date(last).getTime() < everyMs) return;
-  await insertRun(database, { cause: 'schedule', maxEuros, region }).catch((error: unknown) => {
+  const wanted = { cause: 'schedule', maxEuros, region, actor: 'canary' satisfies Actor } as const;
+  const starting = database.transaction().execute((trx) => startRun(trx, wanted));
+  await starting.catch((error: unknown) => {
     if (!(error instanceof ConflictError)) throw error;
   });
 }

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { type Selectable, sql } from 'kysely';
+import { audit } from '../agents/audit.ts';
 import { DEFAULT_PLAN } from '../agents/plans.ts';
 import type { CanaryRunTable } from '../database/canary-tables.ts';
-import { type Database, violatedConstraint } from '../database/connect.ts';
+import { type Database, type Transaction, violatedConstraint } from '../database/connect.ts';
 import { ConflictError } from '../errors.ts';
 import { ACTS, type Act } from './acts.ts';
 
@@ -13,15 +14,25 @@ export interface NewRun {
   maxEuros: number;
   region: string;
   plan?: string | undefined;
+  /** Who begins it, as the audit log names them. */
+  actor: string;
 }
 
-/** @throws ConflictError while another one runs */
-export async function insertRun(
-  database: Database,
-  { cause, maxEuros, region, plan }: NewRun,
+/** Begins a canary, and records who did. @throws ConflictError while another one runs */
+export async function startRun(trx: Transaction, { actor, ...wanted }: NewRun): Promise<CanaryRun> {
+  const run = await insertRun(trx, wanted);
+  const { agent_id: agentId, run_id: runId, region, plan } = run;
+  const details = { runId, agentId, maxEuros: wanted.maxEuros, region, plan };
+  await audit(trx, { actor, action: 'canary.start', details });
+  return run;
+}
+
+async function insertRun(
+  trx: Transaction,
+  { cause, maxEuros, region, plan }: Omit<NewRun, 'actor'>,
 ): Promise<CanaryRun> {
   try {
-    return await database
+    return await trx
       .insertInto('canary_runs')
       .values({
         agent_id: `canary-${randomBytes(4).toString('hex')}`,

@@ -49,7 +49,7 @@ export interface SnapshotDrillTable {
   agent_id: string;
   snapshot_id: string;
   cause: 'person' | 'schedule';
-  status: Defaulted<'running' | 'succeeded' | 'failed'>;
+  status: Defaulted<'running' | 'succeeded' | 'failed' | 'cancelled'>;
   server_id: string | null;
   /** The firewall that closes it. */
   firewall_id: number | null;
@@ -57,6 +57,8 @@ export interface SnapshotDrillTable {
   ran_at: Timestamp | null;
   /** What it has shown; from then on the server is removed. */
   passed: boolean | null;
+  /** It was ended before it had shown anything. */
+  cancelled: Defaulted<boolean>;
   error: string | null;
   started_at: DefaultTimestamp;
   finished_at: Timestamp | null;

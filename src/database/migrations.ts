@@ -45,6 +45,7 @@ import * as recordFormats from './migrations/0047-record-formats.ts';
 import * as snapshotSeals from './migrations/0048-snapshot-seals.ts';
 import * as room from './migrations/0049-room.ts';
 import * as poolErrors from './migrations/0050-pool-errors.ts';
+import * as namesAndDrills from './migrations/0052-names-and-drills.ts';
 import * as furtherOrders from './migrations/0055-further-orders.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
@@ -92,6 +93,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0048-snapshot-seals': snapshotSeals,
   '0049-room': room,
   '0050-pool-errors': poolErrors,
+  '0052-names-and-drills': namesAndDrills,
   '0055-further-orders': furtherOrders,
 };
 

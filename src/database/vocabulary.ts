@@ -87,3 +87,10 @@ export { ROLES, type Role } from '../config/roles.ts';
 /** How a session was opened. */
 export const SIGN_IN_METHODS = ['token', 'oidc', 'tailscale'] as const;
 export type SignInMethod = (typeof SIGN_IN_METHODS)[number];
+
+/**
+ * Whom the audit log names besides people: the holders of the installation's tokens, and parts of the
+ * service. Nobody may be called so (migrations 0031 and 0052).
+ */
+export const ACTORS = ['operator', 'viewer', 'program', 'service', 'stripe', 'billing', 'canary'] as const;
+export type Actor = (typeof ACTORS)[number];

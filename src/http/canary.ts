@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { planSchema, regionSchema } from '../agents/new-agent.ts';
-import { insertRun, listRuns } from '../canary/runs.ts';
+import { listRuns, startRun } from '../canary/runs.ts';
+import { actorOf } from './actor.ts';
 import { canaryJson, presentCanary } from './canary-json.ts';
 import { endpoint } from './endpoint.ts';
 
@@ -31,8 +32,9 @@ export const startCanary = endpoint({
     202: { description: 'It begins, unless it would cost more', schema: canaryJson },
     409: { description: 'Another one is under way' },
   },
-  handle: async ({ body: wanted, response, deps: { database } }) => {
-    const run = await insertRun(database, { ...wanted, cause: 'person' });
+  handle: async ({ body, request, response, deps: { database } }) => {
+    const wanted = { ...body, cause: 'person', actor: actorOf(request, response) } as const;
+    const run = await database.transaction().execute((trx) => startRun(trx, wanted));
     response.status(202).json(presentCanary({ ...run, steps: [] }));
   },
 });

@@ -5,7 +5,7 @@ import type { Database, Transaction } from '../database/connect.ts';
 import type { ProposalTable } from '../database/proposal-table.ts';
 import { ConflictError, NotFoundError } from '../errors.ts';
 import type { Queue } from '../queue/queue.ts';
-import { requestableOperations } from './registry.ts';
+import { isProposable, requestableOperations } from './registry.ts';
 import { refuseImpossible, requestOperation } from './requests.ts';
 import type { OperationRow } from './rows.ts';
 
@@ -19,12 +19,9 @@ const MOST_OPEN = 100;
 
 /** Kinds that lose data or take the agent from its customer: programs only propose them. */
 export function proposableKinds(): string[] {
-  return (
-    requestableOperations()
-      // A proposal has no parameters.
-      .filter(({ takesFromCustomer, parameters }) => takesFromCustomer === true && parameters === undefined)
-      .map(({ kind }) => kind)
-  );
+  return requestableOperations()
+    .filter(isProposable)
+    .map(({ kind }) => kind);
 }
 
 export interface NewProposal {

@@ -56,6 +56,14 @@ export function isForPrograms({
   return !takesFromCustomer && !changesPrice;
 }
 
+/** Whether a program may propose it: it loses something, and takes no parameters, as a proposal has none. */
+export function isProposable({
+  takesFromCustomer = false,
+  parameters,
+}: Pick<OperationDefinition, 'takesFromCustomer' | 'parameters'>): boolean {
+  return takesFromCustomer && parameters === undefined;
+}
+
 /** Returns undefined for an unknown kind: another version may have written the row. */
 export function findOperation(kind: OperationKind): OperationDefinition | undefined {
   return operationDefinitions().find((definition) => definition.kind === kind);

@@ -47,11 +47,15 @@ export interface LastSnapshotParts {
   begin(run: Attempt): Promise<LastSnapshot>;
   /** Records the complete one, before anything of the agent is deleted. @throws LostError */
   keep(run: Attempt, made: MadeSnapshot): Promise<void>;
+  /** Ends the restore drill with a snapshot of the agent. @returns its id until its server is gone */
+  endDrill(run: Attempt): Promise<string | undefined>;
 }
 
 export interface LastSnapshot {
   isWanted: boolean;
   keptId?: string | undefined;
+  /** Of the restore drill that was ended, until its server is gone; told to runners. */
+  drillId?: string | undefined;
 }
 
 /** The snapshots of agents, beside the database. */

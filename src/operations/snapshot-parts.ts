@@ -1,3 +1,4 @@
+import { endDrill } from '../agents/drills.ts';
 import {
   beginLastSnapshot,
   findCompleteSnapshot,
@@ -24,7 +25,10 @@ export async function beginLast(
   return { isWanted: true, keptId: await beginLastSnapshot(trx, { agentId, operationId }) };
 }
 
-/** @throws ConflictError if the plan has none, or it was given up meanwhile */
+/**
+ * @throws ConflictError if the plan has none, or it was given up meanwhile
+ * @throws InvalidInputError for another agent's snapshot
+ */
 export async function keepLast(
   trx: Transaction,
   policy: SnapshotPolicy,
@@ -32,7 +36,7 @@ export async function keepLast(
 ): Promise<void> {
   const keptMs = await keptMsOf(trx, policy, agentId);
   if (keptMs === undefined) throw new ConflictError(`The plan of agent ${agentId} has no last snapshot`);
-  await keepLastSnapshot(trx, operationId, { ...made, keptMs });
+  await keepLastSnapshot(trx, { operationId, agentId }, { ...made, keptMs });
 }
 
 async function keptMsOf(trx: Transaction, policy: SnapshotPolicy, agentId: string) {
@@ -52,6 +56,7 @@ export function createLastSnapshots(database: Database, policy: SnapshotPolicy):
     },
     keep: ({ operation }, made) =>
       whileHeld(database, operation, (trx) => keepLast(trx, policy, { ...operation, made })),
+    endDrill: ({ operation }) => endDrill(database, operation.agent_id),
   };
 }
 

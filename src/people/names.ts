@@ -1,11 +1,11 @@
 import { z } from 'zod';
+import { ACTORS } from '../database/vocabulary.ts';
 
-/** Whom the audit log names besides people. */
-const OTHERS = ['operator', 'viewer', 'program', 'service', 'stripe'];
+const OTHERS: readonly string[] = ACTORS;
 
 /**
- * What people are called: also a mail address. Migration 0031 checks the same. Blanks would let a name pass
- * for "… via …"; capitals and other scripts would let two look alike.
+ * What people are called: also a mail address. Migrations 0031 and 0052 check the same. Blanks would let a
+ * name pass for "… via …"; capitals and other scripts would let two look alike.
  */
 const FORM = /^[a-z0-9][a-z0-9._+@-]{0,99}$/;
 const PROBLEM = 'must be 1 to 100 lower-case letters, digits and . _ + @ -, a letter or digit first';

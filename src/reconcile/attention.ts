@@ -97,6 +97,8 @@ const CANARY_CURE =
   'Read the log of its last operation (npm run agents -- logs), mend the cause, and try another: npm run agents -- canary --max-cost 0.05.';
 const BACKUP_CURE =
   'It is tried again every quarter of an hour. Mend the cause, and make one at once: npm run agents -- backup.';
+const AUDIT_CURE =
+  'The log of the workers says why (audit.seal_failed), and `npm run agents -- audit verify` what is wrong: docs/operating.md.';
 const RECOVERY_CURE =
   'Restore the newest backup (npm run agents -- restore), then rebuild the rest: npm run agents -- rebuild-state. Without a backup the second alone. Where only GitHub’s runners have the keys: docs/github-actions.md.';
 const CONFIGURATION_CURE = 'See the configuration of the workers.';
@@ -202,7 +204,7 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
   sql`select 'mismatch', finished_at, agent_id, drill_id,
       'The last restore drill, with a snapshot of ' || agent_id || ', failed: ' || error, ${sql.lit(DRILL_CURE)}
     from snapshot_drills where status = 'failed'
-      and finished_at = (select max(finished_at) from snapshot_drills)`,
+      and finished_at = (select max(finished_at) from snapshot_drills where status <> 'cancelled')`,
   sql`select 'configuration', finished_at, null, 'canary', 'The last canary, ' || agent_id || ', failed: ' || error,
       ${sql.lit(CANARY_CURE)}
     from canary_runs where status = 'failed'
@@ -211,6 +213,12 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
       'This database is new, and the Hetzner project has servers that an earlier one has made. Nothing is made or removed, and orders are not accepted, until they are known again.',
       ${sql.lit(RECOVERY_CURE)}
     from installation where recovery = 'needed'`,
+  // Sealed within seconds, unless the chain is damaged.
+  sql`select 'configuration', min(at), null, 'audit', 'The audit log has not been sealed for ten minutes.',
+      ${sql.lit(AUDIT_CURE)}
+    from audit_log where not sealed and at < now() - interval '10 minutes'
+      and exists (select 1 from workers where seen_at > now() - interval '10 seconds')
+    having count(*) > 0`,
   sql`select 'configuration', b.started_at, null, 'backup', 'The last backup failed: ' || b.error, ${sql.lit(BACKUP_CURE)}
     from backups b where b.error is not null and not exists (
       select 1 from backups l where l.backup_id > b.backup_id and (l.error is not null or l.location is not null))`,

@@ -8,6 +8,7 @@ import type { Ending } from '../operations/definition.ts';
 import { endUnfinished } from '../operations/endings.ts';
 import { defineOperation } from '../operations/registry.ts';
 import { giveSlotUp, markAdopted } from '../slots/claimed.ts';
+import { endDrill } from './steps/end-drill.ts';
 import { keepLastSnapshot } from './steps/last-snapshot.ts';
 import { removeEverything } from './steps/remove-everything.ts';
 
@@ -62,6 +63,7 @@ export const destroy = defineOperation<z.infer<typeof effect>>({
   run: (parts) => async (attempt) => {
     const isForeign = attempt.agent.inputs?.adopting !== undefined;
     const kept = isForeign ? undefined : await keepLastSnapshot(parts, attempt);
+    await endDrill(parts, attempt);
     return { kind: 'destroyed', evidence: await removeEverything(parts, attempt, kept) };
   },
 });

@@ -3,14 +3,14 @@ import type { AgentInputs } from '../../stacks/inputs.ts';
 import { serverIdSchema } from '../../stacks/outputs.ts';
 import { endReversion, markReverted } from '../agents/hibernation.ts';
 import type { AgentKeys } from '../agents/secrets.ts';
-import { PermanentError } from '../errors.ts';
+import { errorMessage, PermanentError } from '../errors.ts';
 import type { Server } from '../hetzner/hetzner.ts';
 import type { Attempt } from '../operations/attempt.ts';
 import { defineOperation } from '../operations/registry.ts';
 import type { RunbookParts } from '../operations/runbook-parts.ts';
 import { recorded } from './steps/agent-program.ts';
 import { lookUpServer } from './steps/own-server.ts';
-import { switchOff } from './steps/power.ts';
+import { switchOff, switchOn } from './steps/power.ts';
 import { assertHeld, clearPending, removeFromTailnet } from './steps/recovery.ts';
 import { removeServer } from './steps/remove-server.ts';
 import { noServer, soldOut } from './steps/server-choice.ts';
@@ -65,7 +65,7 @@ export const revert = defineOperation<z.infer<typeof effect>>({
       await switchOff(parts, attempt, server);
     }
     assertHeld(attempt);
-    await parts.recordSnapshot(attempt, target.snapshotId);
+    await recordTarget(parts, attempt, { target, server });
     const { inputs, keys } = await takeIdentity(parts, attempt, target);
     attempt.step('deleting_server');
     const hibernated: AgentInputs = { ...inputs, hibernated: { snapshotId: target.snapshotId } };
@@ -125,6 +125,28 @@ async function findServer({ hetzner }: RunbookParts, { agent }: Attempt): Promis
   if (offers.some((offer) => offer.location === location && !offer.isAvailable))
     throw noServer({ plan, location }, [soldOut(serverType)]);
   return server;
+}
+
+/**
+ * From here on the snapshot is in the server's place. If it was given up meanwhile, nothing is deleted and an
+ * agent that was running runs on.
+ * @throws PermanentError
+ */
+async function recordTarget(
+  parts: RunbookParts,
+  attempt: Attempt,
+  { target, server }: { target: Target; server: Server | undefined },
+): Promise<void> {
+  try {
+    await parts.recordSnapshot(attempt, target.snapshotId);
+  } catch (error) {
+    if (!(error instanceof PermanentError) || server === undefined || attempt.agent.status !== 'running')
+      throw error;
+    await switchOn(parts, attempt, server).catch((failure: unknown) =>
+      attempt.log(`${server.name} could not be switched on again: ${errorMessage(failure)}`),
+    );
+    throw error;
+  }
 }
 
 /**

@@ -22,7 +22,7 @@ export async function readSnapshotAges(database: Database): Promise<SnapshotAges
         group by agent_id having bool_or(why = 'scheduled')) each) as oldest,
       (select extract(epoch from now() - max(finished_at))::float8 from snapshot_drills
         where status = 'succeeded') as drill,
-      (select status = 'succeeded' from snapshot_drills where finished_at is not null
+      (select status = 'succeeded' from snapshot_drills where status in ('succeeded', 'failed')
         order by finished_at desc limit 1) as "hasPassed"`.execute(database);
   return rows[0]!;
 }

@@ -11,7 +11,7 @@ const LONGEST_ERROR = 8_000;
 
 /**
  * Begins a drill with the agent's newest snapshot.
- * @throws ConflictError if it has none, or another drill is under way
+ * @throws ConflictError if it has none or is being destroyed, or another drill is under way
  */
 export async function startDrill(
   database: Database,
@@ -22,9 +22,10 @@ export async function startDrill(
     const { rows } = await sql<DrillRow>`
       insert into snapshot_drills (drill_id, agent_id, snapshot_id, cause)
       select ${drillId}, agent_id, s.snapshot_id, ${cause} from agent_snapshots s join agents a using (agent_id)
-      where agent_id = ${agentId} and s.status = 'available' and a.status <> 'destroyed'
-      order by made_at desc limit 1 returning *`.execute(database);
-    if (rows[0] === undefined) throw new ConflictError(`Agent ${agentId} has no complete snapshot`);
+      where agent_id = ${agentId} and s.status = 'available' and a.status not in ('destroying', 'destroyed')
+      order by made_at desc limit 1 for share of a returning *`.execute(database);
+    if (rows[0] === undefined)
+      throw new ConflictError(`Agent ${agentId} has no complete snapshot, or is destroyed`);
     return rows[0];
   } catch (error) {
     if (violatedConstraint(error) !== 'snapshot_drills_running') throw error;
@@ -74,10 +75,12 @@ export async function changeDrill(
 }
 
 /** Its server is gone. */
-export async function finishDrill(trx: Transaction, { drill_id: drillId, passed }: DrillRow): Promise<void> {
+export async function finishDrill(trx: Transaction, drill: DrillRow): Promise<void> {
+  const { drill_id: drillId, passed, cancelled } = drill;
+  const verdict = passed === true ? 'succeeded' : 'failed';
   await trx
     .updateTable('snapshot_drills')
-    .set({ status: passed === true ? 'succeeded' : 'failed', finished_at: sql`now()` })
+    .set({ status: cancelled ? 'cancelled' : verdict, finished_at: sql`now()` })
     .where('drill_id', '=', drillId)
     .execute();
 }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { readAgentSnapshot } from '../../stacks/labels.ts';
 import { audit } from '../agents/audit.ts';
-import type { AgentSnapshotRow } from '../agents/snapshots.ts';
+import { type AgentSnapshotRow, isWanted } from '../agents/snapshots.ts';
 import type { SnapshotPolicy } from '../config/snapshots.ts';
 import type { Database, Transaction } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
@@ -26,7 +26,7 @@ const LONGEST_RETRY_SECONDS = 3600;
 /**
  * Decides what is to be removed: a snapshot whose operation ended without it, one whose time is over, and
  * those of the schedule beyond the number that is kept. Only complete ones count, so a failure never costs an
- * older one. Repeating it changes nothing.
+ * older one. What an agent is being put back to stays. Repeating it changes nothing.
  */
 export async function expireSnapshots(database: Database, policy: SnapshotPolicy): Promise<void> {
   await sql`
@@ -34,9 +34,9 @@ export async function expireSnapshots(database: Database, policy: SnapshotPolicy
     from operations o where o.operation_id = s.snapshot_id and s.status = 'making'
       and o.status not in ('queued', 'active')`.execute(database);
   await sql`
-    update agent_snapshots set status = 'removing', run_after = now()
+    update agent_snapshots s set status = 'removing', run_after = now()
     where status = 'available' and delete_after <= business_now()
-      and not exists (select from agents a where a.snapshot_id = agent_snapshots.hetzner_id)`.execute(
+      and not exists (select from agents a where a.snapshot_id = s.hetzner_id) and not ${isWanted}`.execute(
     database,
   );
   await sql`
@@ -46,7 +46,7 @@ export async function expireSnapshots(database: Database, policy: SnapshotPolicy
     update agent_snapshots s set status = 'removing', run_after = now()
     from ranked join agents a using (agent_id) join ${rulesTable(policy)} on rules.plan = a.plan
     where s.snapshot_id = ranked.snapshot_id and ranked.position > rules.keep and s.status = 'available'
-      and a.snapshot_id is distinct from s.hetzner_id`.execute(database);
+      and a.snapshot_id is distinct from s.hetzner_id and not ${isWanted}`.execute(database);
 }
 
 /**
@@ -67,6 +67,7 @@ export async function removeNext({ database, openProject }: KeeperDeps): Promise
       .skipLocked()
       .executeTakeFirst();
     if (row === undefined) return false;
+    if (await putBack(trx, row)) return true;
     try {
       await settleRemoved(trx, row, await removeAtHetzner(openProject(await projectOf(trx, row)), row));
     } catch (error) {
@@ -74,6 +75,20 @@ export async function removeNext({ database, openProject }: KeeperDeps): Promise
     }
     return true;
   });
+}
+
+/**
+ * Looks again under the row's lock: a revert records its snapshot under the same one, and may have done so
+ * since it was decided to remove it. @returns whether it stays
+ */
+async function putBack(trx: Transaction, { snapshot_id: snapshotId }: AgentSnapshotRow): Promise<boolean> {
+  const { numUpdatedRows } = await trx
+    .updateTable('agent_snapshots as s')
+    .set({ status: 'available', tries: 0, error: null })
+    .where('s.snapshot_id', '=', snapshotId)
+    .where(sql<boolean>`exists (select from agents a where a.snapshot_id = s.hetzner_id)`)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
 }
 
 async function projectOf(trx: Transaction, { agent_id: agentId }: AgentSnapshotRow): Promise<string> {

@@ -243,7 +243,7 @@ test('a hibernate that ends without success leaves the agent hibernated once a s
   await agentIn('suspended');
   expect(await end()).toBe(false);
   expect(await getAgent(at.database, 'a1')).toMatchObject({ status: 'suspended', error: 'why not' });
-  await recordSnapshot(at.database, 'a1', '9');
+  await inTransaction((trx) => recordSnapshot(trx, 'a1', '9'));
   expect(await end()).toBe(true);
   expect(await getAgent(at.database, 'a1')).toMatchObject({
     status: 'hibernated',
@@ -253,7 +253,9 @@ test('a hibernate that ends without success leaves the agent hibernated once a s
   });
   for (const status of ['running', 'destroying'] as const) {
     await agentIn(status);
-    await expect(recordSnapshot(at.database, 'a1', '9')).rejects.toThrow('can no longer be hibernated');
+    await expect(inTransaction((trx) => recordSnapshot(trx, 'a1', '9'))).rejects.toThrow(
+      'can no longer be hibernated',
+    );
     expect(await end()).toBe(false);
     expect(await getAgent(at.database, 'a1')).toMatchObject({ status, snapshot_id: null, error: 'why' });
   }

@@ -1,9 +1,10 @@
 import { type RawBuilder, sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { audit } from '../../src/agents/audit.ts';
-import { BrokenChainError, sealAudit } from '../../src/audit/seal.ts';
+import { BrokenChainError, type SealerMemory, sealAudit } from '../../src/audit/seal.ts';
 import { verifyAudit } from '../../src/audit/verify.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
+import { listAttention } from '../../src/reconcile/attention.ts';
 import { Secret } from '../../src/secret.ts';
 import { type OperationsFixture, openOperations, order } from '../support/operations-fixture.ts';
 
@@ -223,6 +224,123 @@ test('a cut chain is not continued', async () => {
   await seal(1, 2);
   await run(sql`delete from audit_chain where position = 2`);
   await expect(seal(3)).rejects.toThrow(BrokenChainError);
+});
+
+describe('a chain that somebody takes back, to have another one sealed', () => {
+  /** Whoever writes to the database gives row 3 another actor, to be sealed as if it were new. */
+  const rewrite = async (before: RawBuilder<unknown>[]) => {
+    for (const statement of before) await run(statement);
+    await run(sql`update audit_log a set sealed = false, actor = case details->>'number' when '3' then 'somebody' else actor end
+      where not exists (select from audit_chain c where c.audit_id = a.id)`);
+  };
+  const resealed = () =>
+    at.database
+      .selectFrom('audit_log')
+      .select('id')
+      .where('actor', '=', 'somebody')
+      .where('sealed', '=', true)
+      .execute();
+  const EMPTIED = [sql`delete from audit_chain`, sql`delete from audit_head`];
+
+  test.each([
+    ['to nothing', async () => EMPTIED],
+    [
+      'to an old end with its old signature',
+      async () => {
+        const { position, signature } = await at.database
+          .selectFrom('audit_head')
+          .selectAll()
+          .executeTakeFirstOrThrow();
+        return [
+          sql`delete from audit_chain where position > ${position}`,
+          sql`update audit_head set position = ${position}, signature = ${signature}`,
+        ];
+      },
+    ],
+  ] as const)(
+    '%s: a sealer that has seen more seals nothing, until it is whole again',
+    async (_what, plan) => {
+      const memory: SealerMemory = {};
+      const again = () => sealAudit(at.database, keyring, memory);
+      await seal(1, 2);
+      const back = await plan();
+      await seal(3);
+      await again();
+      const kept = await sql<object>`select position, audit_id, hash from audit_chain`.execute(at.database);
+      const head = await at.database.selectFrom('audit_head').selectAll().executeTakeFirstOrThrow();
+      await rewrite([...back]);
+      await expect(again()).rejects.toThrow(BrokenChainError);
+      await expect(again()).rejects.toThrow(/which this process has seen/);
+      expect(await resealed()).toEqual([]);
+      // The operator has put it right.
+      await run(sql`delete from audit_chain`);
+      await run(sql`delete from audit_head`);
+      await run(sql`update audit_log set sealed = true, actor = 'test'`);
+      await at.database
+        .insertInto('audit_chain')
+        .values(kept.rows as never)
+        .execute();
+      await at.database.insertInto('audit_head').values(head).execute();
+      await at.database.transaction().execute((trx) => audit(trx, { actor: 'test', action: 'test.done' }));
+      expect(await again()).toBe(1);
+      expect((await verify()).flaw).toBeNull();
+    },
+  );
+
+  test('a sealer remembers no rows that were not committed', async () => {
+    const memory: SealerMemory = {};
+    await seal(1);
+    await sealAudit(at.database, keyring, memory);
+    await at.database.transaction().execute((trx) => audit(trx, { actor: 'test', action: 'test.done' }));
+    await run(sql`alter table audit_head add constraint full_disk check (position < 2) not valid`);
+    await expect(sealAudit(at.database, keyring, memory)).rejects.toThrow('full_disk');
+    await run(sql`alter table audit_head drop constraint full_disk`);
+    expect(memory.end?.position).toBe(1);
+    expect(await sealAudit(at.database, keyring, memory)).toBe(1);
+  });
+
+  test.each([
+    ['a row is marked as sealed', sql`update audit_log set sealed = true where details->>'number' = '1'`],
+    [
+      'a worker has begun something long ago',
+      sql`update operations set started_at = now() - interval '11 minutes'`,
+    ],
+  ])('a sealer that has just begun seals no empty chain if %s', async (_what, trace) => {
+    await run(sql`update kysely_migration set timestamp = '2026-01-01T00:00:00.000Z'`);
+    await order(at, 'a1');
+    await seal(1, 2, 3);
+    await rewrite(EMPTIED);
+    await run(trace);
+    await expect(sealAudit(at.database, keyring)).rejects.toThrow(
+      'is empty, and this installation is not new',
+    );
+    expect(await resealed()).toEqual([]);
+    expect((await verify()).flaw).toMatchObject({ kind: 'head' });
+  });
+
+  test('one of an installation is begun: an API alone took orders, or a backup had no chain', async () => {
+    await order(at, 'a1');
+    await run(sql`update audit_log set at = now() - interval '1 day'`);
+    expect((await verify()).flaw).toBeNull();
+    expect(await sealAudit(at.database, keyring)).toBeGreaterThan(0);
+    for (const statement of EMPTIED) await run(statement);
+    await run(sql`update audit_log set sealed = false`);
+    await run(sql`update operations set started_at = now() - interval '1 day'`);
+    await run(sql`update kysely_migration set timestamp = ${new Date().toISOString()}`);
+    expect(await sealAudit(at.database, keyring)).toBeGreaterThan(0);
+  });
+});
+
+test('what is not sealed is told while a worker runs', async () => {
+  await run(
+    sql`insert into audit_log (at, actor, action) values (now() - interval '11 minutes', 'x', 'y.z')`,
+  );
+  const told = async () => (await listAttention(at.database, { limit: 9 })).map(({ cause }) => cause);
+  expect(await told()).toEqual([]);
+  await run(sql`insert into workers (worker_id, host, process, concurrency) values ('w', 'h', 'p', 1)`);
+  expect(await told()).toEqual(['The audit log has not been sealed for ten minutes.']);
+  await sealAudit(at.database, keyring);
+  expect(await told()).toEqual([]);
 });
 
 test('who has the database alone cannot write a chain of his own', async () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ACTS } from '../../src/canary/acts.ts';
 import { advanceCanary } from '../../src/canary/advance.ts';
 import { startCanaries } from '../../src/canary/loop.ts';
-import { insertRun, listRuns } from '../../src/canary/runs.ts';
+import { listRuns, startRun } from '../../src/canary/runs.ts';
 import { PermanentError } from '../../src/errors.ts';
 import type { AgentEffect } from '../../src/operations/attempt.ts';
 import { readProvisionFigures } from '../../src/operations/figures.ts';
@@ -35,7 +35,9 @@ const deps = () => ({
 });
 const advance = () => advanceCanary(deps());
 const begin = (maxEuros = 0.05) =>
-  insertRun(at.database, { cause: 'person', maxEuros, region: 'eu-central' });
+  at.database
+    .transaction()
+    .execute((trx) => startRun(trx, { cause: 'person', maxEuros, region: 'eu-central', actor: 'ada' }));
 const newest = async () => (await listRuns(at.database, 1))[0]!;
 
 const GONE = { removed: [], gone: { hetzner: new Date().toISOString() } };

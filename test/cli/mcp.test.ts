@@ -1,6 +1,8 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import '../../src/runbooks/all.ts';
+import { proposableKinds } from '../../src/operations/proposals.ts';
 import { Secret } from '../../src/secret.ts';
 import { compileCache } from '../support/commands.ts';
 import { API_TOKEN, startService, type TestService } from '../support/http-service.ts';
@@ -111,6 +113,9 @@ test('what loses something is proposed, and happens once a person approves it', 
   const names = (await client.listTools()).tools.map(({ name }) => name);
   for (const kind of ['destroy', 'rebuild', 'hibernate', 'stop', 'hold', 'resize'])
     expect(names).not.toContain(`${kind}_agent`);
+  const tool = (await client.listTools()).tools.find(({ name }) => name === 'propose')!;
+  // A revert takes a snapshot, and a proposal has no parameters: the service takes none.
+  expect(tool.inputSchema.properties).toMatchObject({ kind: { enum: proposableKinds() } });
   const reason = 'it mines <coins>';
   const proposed = await call(client, 'propose', { agentId: 'mcp-proposes', kind: 'destroy', reason });
   const { proposalId } = proposed.value;

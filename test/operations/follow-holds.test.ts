@@ -379,7 +379,7 @@ describe('a hibernate', () => {
 
   test('with a recorded snapshot leads to a wake instead, even if it only waits for its next try', async () => {
     const { claim: mine } = await claim(at);
-    await recordSnapshot(at.database, 'a1', '9');
+    await at.database.transaction().execute((trx) => recordSnapshot(trx, 'a1', '9'));
     expect(await settleFailure(at, mine, { error, step: 'deleting_server' })).toBe('queued');
     expect(await agent()).toMatchObject({ status: 'suspended' });
     expect(await release(at, 'a1')).toMatchObject({ kind: 'wake' });

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { endDrill } from '../../src/agents/drills.ts';
 import { createVault, generateAgentKeys } from '../../src/agents/secrets.ts';
 import { jsonText } from '../../src/database/storable.ts';
 import { createDrillCalls } from '../../src/hetzner/drill-calls.ts';
@@ -220,6 +221,17 @@ test('a server whose order was answered to a killed worker is found by its name'
   await age();
   await ended();
   expect(await servers()).toHaveLength(1);
+});
+
+test('one whose agent is destroyed is ended, and its server deleted', async () => {
+  const { drill_id: drillId } = await start();
+  await advanceUntil(async () => (await newest()).ran_at !== null);
+  const end = () => endDrill(fixture.database, 'a1');
+  expect(await end()).toBe(drillId);
+  await ended();
+  expect(await newest()).toMatchObject({ status: 'cancelled', passed: false });
+  expect(await copy()).toBeUndefined();
+  expect(await end()).toBeUndefined();
 });
 
 test('one runs at a time, none without a snapshot, and the schedule takes the agent that waited longest', async () => {

@@ -4,14 +4,18 @@ import { recordInputs } from '../../src/agents/record-inputs.ts';
 import { type AgentKeys, generateAgentKeys } from '../../src/agents/secrets.ts';
 import { listSnapshots, requestSnapshotRemoval } from '../../src/agents/snapshots.ts';
 import { getAgent } from '../../src/agents/store.ts';
-import { PermanentError, ShortageError } from '../../src/errors.ts';
+import { InvalidInputError, PermanentError, ShortageError } from '../../src/errors.ts';
+import { recordForRunner } from '../../src/executors/github-actions/record.ts';
 import { requestOperation } from '../../src/operations/requests.ts';
 import { createAgentSnapshots } from '../../src/operations/snapshot-parts.ts';
+import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
+import { Secret } from '../../src/secret.ts';
 import { lookAfterSnapshots } from '../../src/snapshots/loop.ts';
 import { agentInputs } from '../support/inputs.ts';
 import { drain, interrupting, lose, nothingIsLost } from '../support/interrupted-attempts.ts';
 import {
   ask,
+  claim,
   listOperations,
   type OperationsFixture,
   openOperations,
@@ -52,8 +56,8 @@ const request = (wanted = id) =>
 
 const attempt = () => attemptNext(at, fixture);
 
-const look = () => {
-  const rules = { everyMs: undefined, keep: 1, lastMs: undefined };
+const look = (keep = 1) => {
+  const rules = { everyMs: undefined, keep, lastMs: undefined };
   const policy = { starter: rules, pro: rules, max: rules };
   return lookAfterSnapshots({ database: at.database, openProject: () => fixture.deps.hetzner, policy });
 };
@@ -166,6 +170,59 @@ test('the snapshot in place of the server is not removed, whoever wants it', asy
   await sql`update agent_snapshots set delete_after = now() - interval '1 day'`.execute(at.database);
   await look();
   expect(fixture.snapshots.map((one) => one.id)).toEqual(['9001']);
+});
+
+test('one that is given up while the server is switched off for it: the server stays, and runs again', async () => {
+  await request();
+  const { shutDown } = fixture.deps.hetzner;
+  fixture.deps.hetzner.shutDown = async (...given) => {
+    await shutDown(...given);
+    await sql`update agent_snapshots set status = 'removing'`.execute(at.database);
+    await look();
+  };
+  expect((await attempt()).error).toMatchObject({
+    name: 'PermanentError',
+    message: expect.stringContaining('its server was not deleted'),
+  });
+  expect(fixture.servers).toMatchObject([{ id: '42', status: 'running' }]);
+  expect(await agent()).toMatchObject({ status: 'running', server_id: '42', snapshot_id: null });
+});
+
+test('one that was given up as it took the server’s place is kept', async () => {
+  await request();
+  await attempt();
+  await sql`update agent_snapshots set status = 'removing', run_after = now()`.execute(at.database);
+  await look();
+  expect(fixture.snapshots.map((one) => one.id)).toEqual(['9001']);
+  expect(await listSnapshots(at.database, 'a1')).toMatchObject([{ status: 'available' }]);
+  expect(await attempt()).toMatchObject({ kind: 'wake', error: undefined });
+});
+
+test('one that a revert waits for is not given up: not by its time, the schedule or a person', async () => {
+  await request();
+  await sql`update agent_snapshots set delete_after = now() - interval '1 day', why = 'scheduled'`.execute(
+    at.database,
+  );
+  await look(0);
+  expect(await listSnapshots(at.database, 'a1')).toMatchObject([{ status: 'available' }]);
+  const removing = at.database.transaction().execute((trx) => requestSnapshotRemoval(trx, id));
+  await expect(removing).rejects.toThrow('being put back to this snapshot');
+  expect(await attempt()).toMatchObject({ kind: 'revert', error: undefined });
+});
+
+test('a runner is refused one that was given up, before it deletes the server', async () => {
+  const { operation_id: jobId } = await request();
+  await claim(at);
+  await sql`update operations set executor = 'github-actions'`.execute(at.database);
+  await sql`update agent_snapshots set status = 'removing'`.execute(at.database);
+  const deps = {
+    ...{ database: at.database, callbackSecret: new Secret('secret') },
+    foundations: createFoundationStore(at.database, { evict: async () => {} }),
+  };
+  const recording = recordForRunner(deps, { jobId }, { kind: 'snapshot', snapshotId: '9001' });
+  // 400: on the runner a permanent error.
+  await expect(recording).rejects.toThrow(InvalidInputError);
+  expect(await agent()).toMatchObject({ status: 'running', snapshot_id: null });
 });
 
 describe.each([

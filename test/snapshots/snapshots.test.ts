@@ -3,13 +3,23 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { listSnapshots, requestSnapshotRemoval } from '../../src/agents/snapshots.ts';
 import { getAgent } from '../../src/agents/store.ts';
 import type { SnapshotPolicy } from '../../src/config/snapshots.ts';
-import { CancelledError, LostError, PermanentError, RetryableError } from '../../src/errors.ts';
+import type { Transaction } from '../../src/database/connect.ts';
+import {
+  CancelledError,
+  ConflictError,
+  InvalidInputError,
+  LostError,
+  PermanentError,
+  RetryableError,
+} from '../../src/errors.ts';
 import { recordForRunner, recordSchema } from '../../src/executors/github-actions/record.ts';
 import { createLastSnapshots } from '../../src/operations/snapshot-parts.ts';
 import { listAttention } from '../../src/reconcile/attention.ts';
 import { destroy } from '../../src/runbooks/destroy.ts';
 import { createFoundationStore } from '../../src/runbooks/steps/foundation-store.ts';
 import { Secret } from '../../src/secret.ts';
+import { readSnapshotAges } from '../../src/snapshots/ages.ts';
+import { finishDrill, listDrills, startDrill, takeRunning } from '../../src/snapshots/drills.ts';
 import { lookAfterSnapshots } from '../../src/snapshots/loop.ts';
 import {
   ask,
@@ -385,10 +395,105 @@ describe('a destroy', () => {
     fixture.deps.lastSnapshots = {
       begin: async () => (await send({ kind: 'last-snapshot' })).last!,
       keep: async (_run, made) => void (await send({ kind: 'last-snapshot', made })),
+      endDrill: async () => (await send({ kind: 'last-snapshot' })).last!.drillId,
     };
     await destroy.run(fixture.deps)(run);
     expect(fixture.snapshots).toHaveLength(1);
     expect(await rows()).toMatchObject([{ why: 'before-destroy', status: 'available' }]);
+  });
+});
+
+/** A restore drill with a1's snapshot, whose server a worker looks after. */
+async function drilling(): Promise<string> {
+  await made();
+  return (await startDrill(at.database, { agentId: 'a1', cause: 'schedule' })).drill_id;
+}
+/** The worker has found the drill's server gone. */
+async function drillGone(): Promise<void> {
+  const finish = async (trx: Transaction) => finishDrill(trx, (await takeRunning(trx))!);
+  await at.database.transaction().execute(finish);
+}
+const toldOfDrills = async () =>
+  (await listAttention(at.database, { limit: 9 })).filter(({ cause }) => cause.includes('drill'));
+
+describe('a destroy during a restore drill', () => {
+  test('ends it, deletes nothing before its server is gone, and nobody is told of a failure', async () => {
+    lastKept(toPolicy());
+    const drillId = await drilling();
+    await ask(at, 'a1', 'destroy');
+    expect((await attempt()).error).toMatchObject({ message: expect.stringContaining(drillId) });
+    expect(fixture.servers).toHaveLength(1);
+    expect(await listDrills(at.database, 9)).toMatchObject([
+      { status: 'running', passed: false, error: 'Its agent is being destroyed' },
+    ]);
+    await expect(startDrill(at.database, { agentId: 'a1', cause: 'person' })).rejects.toThrow(ConflictError);
+    await drillGone();
+    expect((await attempt()).error).toBeUndefined();
+    expect(await getAgent(at.database, 'a1')).toMatchObject({ status: 'destroyed' });
+    expect(await listDrills(at.database, 9)).toMatchObject([{ status: 'cancelled' }]);
+    expect(await toldOfDrills()).toEqual([]);
+    expect(await readSnapshotAges(at.database)).toMatchObject({ hasPassed: null });
+  });
+
+  test('that a worker has in hand ends it as soon as it may, and waits no longer than it must', async () => {
+    lastKept(toPolicy());
+    const drillId = await drilling();
+    await ask(at, 'a1', 'destroy');
+    await at.database.transaction().execute(async (trx) => {
+      await takeRunning(trx);
+      expect((await attempt()).error).toMatchObject({ message: expect.stringContaining(drillId) });
+    });
+    expect(await listDrills(at.database, 9)).toMatchObject([{ passed: null }]);
+    await attempt();
+    expect(await listDrills(at.database, 9)).toMatchObject([{ passed: false }]);
+  });
+
+  test('starts none: neither a person nor the schedule', async () => {
+    await made();
+    await ask(at, 'a1', 'destroy');
+    await expect(startDrill(at.database, { agentId: 'a1', cause: 'person' })).rejects.toThrow(ConflictError);
+  });
+
+  test('by a runner ends it too, and the runner is told', async () => {
+    const drillId = await drilling();
+    const { asked } = await destroyedByRunner();
+    expect(asked).toMatchObject({ last: { isWanted: true, drillId } });
+    expect(await listDrills(at.database, 9)).toMatchObject([{ passed: false }]);
+  });
+});
+
+/** A destroy of a1 on a runner, whose last snapshot has begun. */
+async function destroyedByRunner() {
+  const { operation_id: jobId } = await ask(at, 'a1', 'destroy');
+  await claim(at);
+  await sql`update operations set executor = 'github-actions'`.execute(at.database);
+  const deps = {
+    ...{ database: at.database, callbackSecret: new Secret('secret'), snapshots: LAST },
+    foundations: createFoundationStore(at.database, { evict: async () => {} }),
+  };
+  const send = (record: object) => recordForRunner(deps, { jobId }, recordSchema.parse(record));
+  const asked = await send({ kind: 'last-snapshot' });
+  return { jobId, asked, tell: (made: object) => send({ kind: 'last-snapshot', made }) };
+}
+
+describe('what a runner tells of a last snapshot', () => {
+  test('changes nothing of another agent’s: its id is refused', async () => {
+    await made();
+    await running('a2', 43);
+    await sql`update agent_snapshots set agent_id = 'a2'`.execute(at.database);
+    const { jobId, tell } = await destroyedByRunner();
+    await expect(tell({ hetznerId: '9001', sizeGb: 1, serverId: '42' })).rejects.toThrow(InvalidInputError);
+    expect(await listSnapshots(at.database, 'a2')).toMatchObject([
+      { why: 'by-hand', status: 'available', delete_after: null },
+    ]);
+    expect(await rows()).toMatchObject([{ snapshot_id: jobId, status: 'making', hetzner_id: null }]);
+  });
+
+  test('is refused for one of its own that is being removed', async () => {
+    await made();
+    await sql`update agent_snapshots set status = 'removing'`.execute(at.database);
+    const { tell } = await destroyedByRunner();
+    await expect(tell({ hetznerId: '9001', sizeGb: 1, serverId: '42' })).rejects.toThrow(ConflictError);
   });
 });
 

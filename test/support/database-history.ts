@@ -187,7 +187,7 @@ function completing({ database }: FollowDeps): Runbooks {
     resume: async () => ({ kind: 'resumed' }),
     hibernate: async ({ agent }) => {
       const snapshotId = String(900_000 + servers);
-      await recordSnapshot(database, agent.agent_id, snapshotId);
+      await database.transaction().execute((trx) => recordSnapshot(trx, agent.agent_id, snapshotId));
       return { kind: 'hibernated', snapshotId };
     },
     wake: async () => ({ kind: 'woken', outputs: outputs() }),

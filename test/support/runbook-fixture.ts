@@ -187,7 +187,9 @@ export function createRunbookFixture(at: OperationsFixture) {
       at.database.transaction().execute((trx) => recordInputs(trx, run.agent.agent_id, { inputs, secrets })),
     recordSnapshot: async (run, snapshotId) => {
       await reach(`record snapshot ${snapshotId}`);
-      await recordSnapshot(at.database, run.agent.agent_id, snapshotId, run.operation.kind);
+      await at.database
+        .transaction()
+        .execute((trx) => recordSnapshot(trx, run.agent.agent_id, snapshotId, run.operation.kind));
     },
     vault,
     snapshotSeal,

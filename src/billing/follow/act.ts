@@ -1,6 +1,7 @@
 import { placeHold, releaseHold } from '../../agents/holds.ts';
 import type { AgentRow } from '../../agents/store.ts';
 import type { Transaction } from '../../database/connect.ts';
+import type { Actor } from '../../database/vocabulary.ts';
 import { ConflictError } from '../../errors.ts';
 import { changeRequestedPlan } from '../../limits/change-plan.ts';
 import { requestChange, withdrawChange } from '../../limits/request-change.ts';
@@ -17,7 +18,7 @@ import type { Judged, JudgedAgent } from './judge.ts';
 import type { Act } from './plan-acts.ts';
 
 /** The name under which the audit log and the holds have what follows from a payment. */
-const ACTOR = 'billing';
+const ACTOR = 'billing' satisfies Actor;
 
 interface Work {
   state: AgentState;

@@ -92,7 +92,7 @@ async function drill(
   }
   if (asJson) printJson(terminal, now);
   else if (wait) terminal.print(now.error === null ? 'It succeeded.' : `It failed: ${now.error}`);
-  return now.status !== 'failed';
+  return now.status !== 'failed' && now.status !== 'cancelled';
 }
 
 /** The agent is named too, so that a wrong id does not delete another one's. */

@@ -1,11 +1,20 @@
 import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { z } from 'zod';
 import '../../runbooks/all.ts';
+import type { components } from '../../../client/api.d.ts';
 import { type ApiClient, answer } from '../../../client/client.ts';
 import { agentIdSchema } from '../../agents/new-agent.ts';
-import { isForPrograms, type Requestable, requestableOperations } from '../../operations/registry.ts';
+import {
+  isForPrograms,
+  isProposable,
+  type Requestable,
+  requestableOperations,
+} from '../../operations/registry.ts';
+import { CommandError } from '../connection.ts';
 import { postOperation } from '../operations.ts';
 import { addTool } from './tool.ts';
+
+type NewProposal = components['schemas']['NewProposal'];
 
 const agentId = agentIdSchema.describe('The agent’s id');
 
@@ -14,7 +23,7 @@ const agentId = agentIdSchema.describe('The agent’s id');
  * act, the others are proposed. The service refuses a program whatever else it asks for.
  */
 export function addActingTools(server: McpServer, api: ApiClient): void {
-  const proposed = requestableOperations().filter(({ takesFromCustomer }) => takesFromCustomer === true);
+  const proposed = requestableOperations().filter(isProposable);
   for (const { kind, cli, parameters } of requestableOperations().filter(isForPrograms))
     addTool(server, {
       name: `${kind}_agent`,
@@ -35,6 +44,8 @@ export function addActingTools(server: McpServer, api: ApiClient): void {
 }
 
 function addProposing(server: McpServer, api: ApiClient, proposed: readonly Requestable[]): void {
+  // The generated client names the same kinds, by the same filter.
+  const isProposed = (kind: string): kind is NewProposal['kind'] => proposed.some((one) => one.kind === kind);
   const words = proposed.map(({ kind, cli }) => `${kind} (${cli})`).join('; ');
   addTool(server, {
     name: 'propose',
@@ -45,6 +56,9 @@ function addProposing(server: McpServer, api: ApiClient, proposed: readonly Requ
       reason: z.string().trim().min(1).max(1000).describe('Why, for the person who decides'),
     },
     reads: false,
-    run: (body) => answer(api.POST('/api/proposals', { body: body as typeof body & { kind: 'stop' } })),
+    run: ({ kind, ...rest }) => {
+      if (!isProposed(kind)) throw new CommandError(`${kind} cannot be proposed`);
+      return answer(api.POST('/api/proposals', { body: { ...rest, kind } }));
+    },
   });
 }

@@ -1,7 +1,6 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { serverIdSchema } from '../../../stacks/outputs.ts';
-import { recordSnapshot } from '../../agents/hibernation.ts';
 import { recordInputs } from '../../agents/record-inputs.ts';
 import { createVault } from '../../agents/secrets.ts';
 import { foundResourcesSchema, recordResources } from '../../agents/stack-resources.ts';
@@ -26,7 +25,7 @@ import { check } from './callback.ts';
 import { refuseForeignInputs, reportedInputsSchema } from './inputs.ts';
 import { resultSchema, resultSchemaFor } from './result.ts';
 import { findProjectForRunner, moveForRunner } from './runner-projects.ts';
-import { findForRunner, recordLastSnapshot } from './runner-snapshots.ts';
+import { findForRunner, recordInPlace, recordLastSnapshot } from './runner-snapshots.ts';
 import { fromSent, MAX_SPANS, sentSpanSchema } from './sent-spans.ts';
 
 const MAX_LINES = 500;
@@ -60,7 +59,10 @@ export const recordSchema = z.discriminatedUnion('kind', [
   }),
   /** Sent before a server is deleted in whose place the snapshot is kept. Null forgets the recorded one. */
   z.object({ kind: z.literal('snapshot'), snapshotId: serverIdSchema.nullable() }),
-  /** Asks whether a last snapshot is wanted before the destroy, then tells it before anything is deleted. */
+  /**
+   * Asks whether a last snapshot is wanted before the destroy, and ends a restore drill; then tells the
+   * snapshot before anything is deleted.
+   */
   z.object({ kind: z.literal('last-snapshot'), made: madeSnapshotSchema.optional() }),
   /** Asks for the snapshot to which the agent is to be put back. */
   z.object({ kind: z.literal('find-snapshot'), snapshotId: z.guid() }),
@@ -158,16 +160,6 @@ function withOwnKey({ keyring }: RecordDeps, row: OperationRow, record: RunnerRe
   return { ...record, sealedKeys: own.toString('base64') };
 }
 
-/** A wake that must replace its server records the new snapshot, and never forgets one. */
-function refuseForeignSnapshot({ kind }: OperationRow, snapshotId: string | null): void {
-  if (kind === 'hibernate' || ((kind === 'wake' || kind === 'revert') && snapshotId !== null)) return;
-  throw new InvalidInputError(
-    kind === 'wake' || kind === 'revert'
-      ? `a ${kind} forgets no snapshot`
-      : 'only a hibernate or a wake records a snapshot',
-  );
-}
-
 /** An event is one line: none of a text's others must pass for ours, in the file or on a terminal. */
 function toLines(texts: readonly string[]): string[] {
   const all = texts.flatMap((text) => text.split(/\r?\n/));
@@ -195,8 +187,7 @@ async function write(trx: Transaction, row: OperationRow, record: RunnerRecord):
         secrets: Buffer.from(record.sealedKeys, 'base64'),
       });
     case 'snapshot':
-      refuseForeignSnapshot(row, record.snapshotId);
-      return recordSnapshot(trx, row.agent_id, record.snapshotId, row.kind);
+      return recordInPlace(trx, row, record.snapshotId);
     case 'project-full':
       return markAgentsProjectFull(trx, row.agent_id);
     case 'resources':

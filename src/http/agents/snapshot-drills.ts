@@ -17,7 +17,7 @@ export const drillSnapshot = endpoint({
   params: agentParams,
   answers: {
     202: { description: 'It begins', schema: drillJson },
-    409: { description: 'The agent has no complete snapshot, or another drill is under way' },
+    409: { description: 'The agent has no complete snapshot or is destroyed, or another drill is under way' },
   },
   handle: async ({ params: { agentId }, request, response, deps: { database } }) => {
     const drillId = await database.transaction().execute(async (trx) => {

@@ -43,7 +43,7 @@ export const drillJson = z
     snapshotId: z.uuid(),
     snapshotMadeAt: z.iso.datetime(),
     cause: z.enum(['person', 'schedule']),
-    status: z.enum(['running', 'succeeded', 'failed']),
+    status: z.enum(['running', 'succeeded', 'failed', 'cancelled']),
     error: z.string().nullable(),
     startedAt: z.iso.datetime(),
     finishedAt: z.iso.datetime().nullable().meta({ description: 'When its server was gone' }),

@@ -1,0 +1,24 @@
+import { sql } from 'kysely';
+import type { Database } from '../database/connect.ts';
+
+const WHY = 'Its agent is being destroyed';
+
+/**
+ * Ends the restore drill with a snapshot of this agent, whose server the workers then delete. One that a
+ * worker has in hand at the moment is ended by a later call.
+ * @returns the drill's id until its server is gone; undefined if there is none
+ */
+export async function endDrill(database: Database, agentId: string): Promise<string | undefined> {
+  await sql`
+    update snapshot_drills set passed = false, cancelled = true, error = ${WHY}
+    where drill_id in (select drill_id from snapshot_drills
+      where agent_id = ${agentId} and status = 'running' and passed is null for update skip locked)`.execute(
+    database,
+  );
+  const running = await database
+    .selectFrom('snapshot_drills')
+    .select('drill_id')
+    .where((row) => row.and({ agent_id: agentId, status: 'running' }))
+    .executeTakeFirst();
+  return running?.drill_id;
+}
