@@ -39,7 +39,7 @@ export function decide(
 
 function decideKnown(known: Omit<Situation, 'staysOff'>): Decision {
   const { subscription, agent, policy, now } = known;
-  const { debt, collectedUntil } = findDebt(subscription, agent, policy, now);
+  const { debt, collectedUntil } = findDebt(subscription, policy, now);
   const owed = debt && debtCourse(debt, policy);
   const end = endCourse(subscription, debt !== undefined, policy, now);
   const courses = [owed, end].filter((course) => course !== undefined);

@@ -373,11 +373,15 @@ describe('what says nothing certain harms nobody', () => {
     expect(now(61, failing)).toMatchObject({ unpaidSince: day(60), suspendAt: day(74) });
   });
 
-  it('keeps the stored date where Stripe no longer lists the earliest invoice', () => {
+  it('lets no stored date outlive the invoice that it came from', () => {
     const agent = agentView({ unpaidSince: day(0) });
-    const long = pastDueView([10], { invoicesComplete: false });
-    expect(now(12, long, agent).unpaidSince).toEqual(day(0));
-    expect(now(12, pastDueView([10]), agent).unpaidSince).toEqual(day(10));
+    const long = pastDueView([10], {
+      invoices: [
+        invoiceView(10, { status: 'open' }),
+        ...Array.from({ length: 23 }, (_, month) => invoiceView(-20 - 30 * month)),
+      ],
+    });
+    expect(now(12, long, agent).unpaidSince).toEqual(day(10));
   });
 
   it('does not delete a protected agent, and says so', () => {
@@ -398,6 +402,42 @@ describe('what says nothing certain harms nobody', () => {
     expect(now(15, unpaid, suspended())).toMatchObject({ demand: 'suspend', deleteAt: day(44) });
     const paid = subscriptionView({ ...canceled, canceledAt: day(15) });
     expect(now(20, paid, suspended())).toMatchObject({ demand: 'run', state: 'ending', cancelAt: day(30) });
+  });
+
+  it.each([
+    ['voided', { status: 'void' }],
+    ['credited in full', { status: 'paid', credited: true }],
+    ['credited in full and left open', { status: 'open', amountRemaining: 0 }],
+  ] as const)('serves no period after Stripe had cancelled whose invoice was %s', (_, changes) => {
+    const canceled = { status: 'canceled', cancelReason: 'payment_failed', endedAt: day(15) } as const;
+    const invoices = [invoiceView(0, changes), invoiceView(-30)];
+    const waived = subscriptionView({ ...canceled, canceledAt: day(15), invoices });
+    const looks = follow([...on(pastDueView([0]), 0, 7, 14), ...on(waived, 20, 38, 41, 43, 44, 45)]);
+    // Nobody has paid, so it stays off; and it keeps the time to the deletion that it had.
+    expect(tell(looks.slice(3))).toEqual([
+      'day 20: suspend',
+      'day 38: suspend +will_delete',
+      'day 41: hibernate',
+      'day 43: hibernate +will_delete',
+      'day 44: hibernate +will_delete',
+      'day 45: destroy',
+    ]);
+    expect(looks[3]!.decision).toMatchObject({ state: 'ended', cancelAt: day(15), deleteAt: day(45) });
+    expect(looks[3]!.decision.attention).toEqual([]);
+  });
+
+  it.each([
+    ['paid out of band', [invoiceView(0, { status: 'uncollectible', paid: true })]],
+    [
+      'paid, and an upgrade was not',
+      [invoiceView(5, { status: 'void', billingReason: 'subscription_update' }), invoiceView(0)],
+    ],
+    ['one that cannot be read', [invoiceView(0, { status: 'unrecognized' })]],
+    ['not listed', []],
+  ] as const)('serves the period after Stripe had cancelled whose invoice is %s', (_, invoices) => {
+    const canceled = { status: 'canceled', cancelReason: 'payment_failed', endedAt: day(15) } as const;
+    const subscription = subscriptionView({ ...canceled, canceledAt: day(15), invoices: [...invoices] });
+    expect(now(20, subscription, suspended())).toMatchObject({ demand: 'run', cancelAt: day(30) });
   });
 
   it('treats the end of a trial without a card as unpaid', () => {
