@@ -1,10 +1,8 @@
 import { latestInvoice } from '../stripe/latest-invoice.ts';
 import type { Invoice, Subscription } from '../stripe/subscription-view.ts';
+import { PERIOD_REASONS } from './course.ts';
 import type { AgentView, Attention, Decision } from './decision.ts';
 import type { BillingPolicy } from './policy.ts';
-
-/** Invoices that begin a period. A downgrade waits for one, because the larger plan is paid until then. */
-const PERIOD_REASONS: readonly (string | null)[] = ['subscription_create', 'subscription_cycle'];
 
 /**
  * Says which plan the agent should have: that of the subscription's price, once the latest invoice that bills
