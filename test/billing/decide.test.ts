@@ -475,6 +475,46 @@ describe('plans', () => {
     expect(planOf({ invoices: [invoiceView(4), credited, bought] }, 'pro')).toEqual({ resizeTo: 'starter' });
   });
 
+  it.each([
+    ['the price’s id', { price_starter: 'starter', price_pro: 'pro' }],
+    ['its lookup key', { price_starter: 'starter', pro_monthly: 'pro' }],
+  ] as const)(
+    'downgrades after an upgrade of the same period when that is over, known by %s',
+    (_, ofPrice) => {
+      const known = createPolicy(undefined, { ofPrice });
+      const invoices = [...upgrade('paid')];
+      const plan = (days: number, bills: typeof invoices) =>
+        decide(subscriptionView({ invoices: bills }), agentView({ plan: 'pro' }), known, day(days)).plan;
+      expect(plan(10, invoices)).toBe('keep');
+      const credit = invoiceView(10, { billingReason: 'subscription_update', priceIds: ['price_starter'] });
+      expect(plan(10, [credit, ...invoices])).toBe('keep');
+      expect(plan(30, [invoiceView(30, { status: 'open' }), credit, ...invoices])).toBe('keep');
+      expect(plan(30, [invoiceView(30), credit, ...invoices])).toEqual({ resizeTo: 'starter' });
+    },
+  );
+
+  it('downgrades at once where the upgrade was never paid', () => {
+    const plan = decide(
+      subscriptionView({
+        invoices: [invoiceView(4, { status: 'void', priceIds: ['price_pro'] }), invoiceView(0)],
+      }),
+      agentView({ plan: 'pro' }),
+      policy,
+      day(10),
+    ).plan;
+    expect(plan).toEqual({ resizeTo: 'starter' });
+  });
+
+  it('does not let what is billed beside the plan keep a downgrade back', () => {
+    const storage = { priceId: 'price_storage', lookupKey: null, productId: 'prod_2', quantity: 1 };
+    const beside = invoiceView(31, { billingReason: 'manual', priceIds: ['price_storage'] });
+    const both = subscriptionView({
+      items: [...subscriptionView().items, storage],
+      invoices: [beside, invoiceView(30), invoiceView(0, { priceIds: ['price_pro'] })],
+    });
+    expect(decide(both, agentView({ plan: 'pro' }), policy, day(32)).plan).toEqual({ resizeTo: 'starter' });
+  });
+
   it('keeps the plan where the prices do not say one, and asks for a person', () => {
     const unknown = [{ priceId: 'price_new', lookupKey: null, productId: 'prod_1', quantity: 1 }];
     const decision = decide(subscriptionView({ items: unknown }), agentView(), policy, day(5));
