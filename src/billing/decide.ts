@@ -5,6 +5,7 @@ import { findDebt, listDueDates } from './debt.ts';
 import { type AgentView, type Attention, type BillingState, DEMANDS, type Decision } from './decision.ts';
 import { planAttention, planChange } from './plan-change.ts';
 import type { BillingPolicy } from './policy.ts';
+import { quantityAttention } from './quantity.ts';
 import { applyCourse, type Situation, type Timetable } from './timetable.ts';
 
 const HOUR = 3600 * 1000;
@@ -61,6 +62,7 @@ function decideKnown(known: Omit<Situation, 'staysOff'>): Decision {
     attention: [
       ...listAttention(subscription, agent, { demand, hasDebt, deletionDue }),
       ...planAttention(subscription, policy),
+      ...quantityAttention(subscription, policy),
     ],
     nextAt: first(
       [

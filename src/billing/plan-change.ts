@@ -81,14 +81,15 @@ export function awaitsPlan(
   return first !== undefined && first !== agent.plan && others.every((plan) => plan === first);
 }
 
-function findPlans(
+/** The items of a subscription whose price names a plan. */
+export function findPlans(
   { items }: Subscription,
   { planOfPrice }: Pick<BillingPolicy, 'planOfPrice'>,
-): { priceId: string; plan: string }[] {
-  return items.flatMap(({ priceId, lookupKey }) => {
+): { priceId: string; plan: string; quantity: number }[] {
+  return items.flatMap(({ priceId, lookupKey, quantity }) => {
     const plan =
       lookUp(planOfPrice, priceId) ?? (lookupKey === null ? undefined : lookUp(planOfPrice, lookupKey));
-    return plan === undefined ? [] : [{ priceId, plan }];
+    return plan === undefined ? [] : [{ priceId, plan, quantity }];
   });
 }
 

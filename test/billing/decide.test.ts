@@ -450,6 +450,37 @@ describe('what says nothing certain harms nobody', () => {
   });
 });
 
+describe('a subscription that bills for several agents', () => {
+  const ofPrice = { price_starter: 'starter', price_yearly: 'starter', price_pro: 'pro' } as const;
+  const policy = createPolicy(undefined, { ofPrice });
+  const item = (priceId: string, quantity: number) => ({
+    priceId,
+    lookupKey: null,
+    productId: 'prod_1',
+    quantity,
+  });
+  const told = (items: Subscription['items'], used = policy, changes: Partial<Subscription> = {}) =>
+    decide(subscriptionView({ items, ...changes }), agentView(), used, day(5))
+      .attention.filter(({ class: kind }) => kind === 'mismatch')
+      .map(({ cause }) => cause);
+  const billedFor = (count: number) => [`The subscription bills for ${count} agents, and one belongs to it`];
+
+  it('needs a person, and the agent runs', () => {
+    expect(told([item('price_starter', 3)])).toEqual(billedFor(3));
+    expect(told([item('price_starter', 1), item('price_yearly', 1)])).toEqual(billedFor(2));
+    expect(told([item('price_starter', 3)], testPolicy)).toEqual(billedFor(3));
+    expect(now(5, subscriptionView({ items: [item('price_starter', 3)] })).demand).toBe('run');
+  });
+
+  it('does not where something else is billed beside the agent, or nothing any more', () => {
+    expect(told([item('price_starter', 1), item('price_storage', 5)])).toEqual([]);
+    expect(told([item('price_starter', 1), item('price_storage', 1)], testPolicy)).toEqual([]);
+    expect(told([item('price_starter', 1), item('price_pro', 1)])).toEqual([]);
+    const ended = { status: 'canceled', endedAt: day(1), cancelReason: 'requested' } as const;
+    expect(told([item('price_starter', 3)], policy, ended)).toEqual([]);
+  });
+});
+
 describe('plans', () => {
   const policy = createPolicy(undefined, { ofPrice: { price_starter: 'starter', pro_monthly: 'pro' } });
   const planOf = (changes: Partial<Subscription>, plan = 'starter') =>

@@ -60,6 +60,25 @@ test('one that ended before payments were followed does not shield one that is n
   expect(await at.status('a1')).toBe('running');
 });
 
+test('one that bills for three agents needs a person until its quantity is one', async () => {
+  const items = (quantity: number) => ({
+    items: {
+      object: 'list',
+      data: [{ id: 'si_1', price: { id: 'price_starter', product: 'prod_1' }, quantity }],
+      has_more: false,
+    },
+  });
+  await at.buy('a1', 'sub_1', items(3));
+  const cause = expect.stringContaining('bills for 3 agents');
+  expect(await at.findings()).toMatchObject([{ class: 'mismatch', agent_id: 'a1', cause }]);
+  expect(await (await at.service.ask('/api/attention')).json()).toMatchObject({ items: [{ agentId: 'a1' }] });
+  at.stripe.subscribe('sub_1', items(1));
+  await at.tell('customer.subscription.updated', { id: 'sub_1' });
+  await at.settle();
+  expect(await at.findings()).toEqual([]);
+  expect(await at.status('a1')).toBe('running');
+});
+
 test('one that ended long ago announces nothing while another is owed for', async () => {
   await at.buy('a1', 'sub_1');
   await buyAgain();
