@@ -11,8 +11,9 @@ export type { Invoice, Subscription, SubscriptionSummary } from './subscription-
 const PAGE = 100;
 
 /**
- * Reads a subscription's present state with its invoices and their disputes: two calls, or three where something was
- * paid, and one more for open invoices that are older than the latest 24. All of it comes from list and retrieve calls made now, nothing from an event.
+ * Reads a subscription's present state with its invoices and their disputes: two calls, or three where
+ * something was paid, and one more for open invoices that are older than the latest 24. All of it comes from
+ * list and retrieve calls made now, nothing from an event.
  * @returns undefined if Stripe does not know the subscription
  * @throws RetryableError for an answer that is unusable, PermanentError if the key may not read it
  * @see https://docs.stripe.com/api/subscriptions/retrieve https://docs.stripe.com/api/invoices/list

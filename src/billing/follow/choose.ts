@@ -14,7 +14,8 @@ const LIVE_STATES: readonly Decision['state'][] = ['trial', 'paid', 'paused', 'p
 /**
  * Chooses the subscription that counts for an agent with several: the mildest one, so that nobody who has
  * paid is harmed. One that is over does not compete with one that goes on: what it demands has no
- * announcement, so it would let the agent run whatever the other one owes. Of equal ones, the one that runs on, then the one that counted before.
+ * announcement, so it would let the agent run whatever the other one owes. Of equal ones, the one that runs
+ * on, then the one that counted before.
  */
 export function chooseGoverning<T extends Decided>(
   decided: readonly T[],
