@@ -1,5 +1,5 @@
 import type { Subscription } from '../stripe/subscription-view.ts';
-import { hasEnded } from './course.ts';
+import { hasEnded, servesPaidPeriod } from './course.ts';
 import type { AgentView, Attention, Demand } from './decision.ts';
 
 const mismatch = (cause: string, cure: string): Attention => ({ class: 'mismatch', cause, cure });
@@ -37,7 +37,7 @@ export function listAttention(
         'The agent runs. Mark the subscription as paid at Stripe, or cancel it',
       ),
     );
-  if (status === 'canceled' && demand === 'run' && !hasDebt && subscription.cancelReason === 'payment_failed')
+  if (status === 'canceled' && demand === 'run' && !hasDebt && servesPaidPeriod(subscription))
     found.push(
       mismatch(
         'The customer paid after Stripe had cancelled the subscription: it will not renew',

@@ -1,6 +1,10 @@
+import { latestInvoice } from '../stripe/latest-invoice.ts';
 import type { Subscription } from '../stripe/subscription-view.ts';
 import { type Debt, endedForPayment } from './debt.ts';
 import type { BillingPolicy } from './policy.ts';
+
+/** Why invoices are made that begin a period. */
+export const PERIOD_REASONS: readonly (string | null)[] = ['subscription_create', 'subscription_cycle'];
 
 /** Why an agent is to stop, and when by the timetable alone; announcements may postpone every date. */
 export interface Course {
@@ -48,7 +52,11 @@ export function endCourse(
     stopAt: end,
     stops: hasEnded(subscription) && end <= now,
     countsFrom: end,
-    deleteAt: () => later(end, policy.cancelGraceMs),
+    // Stripe's cancellation for want of payment keeps the long time, also if its debt is waived.
+    deleteAt: (suspendedAt) =>
+      subscription.cancelReason === 'payment_failed' && !servesPaidPeriod(subscription)
+        ? later(latest(suspendedAt, end), policy.deleteAfterMs)
+        : later(end, policy.cancelGraceMs),
   };
 }
 
@@ -64,9 +72,24 @@ function findEnd(subscription: Subscription, hasDebt: boolean): Date | undefined
   const ended = endedAt ?? canceledAt ?? cancelAt ?? invoices[0]?.createdAt ?? periodEnd ?? undefined;
   if (!endedForPayment(subscription)) return ended;
   if (hasDebt) return undefined;
-  // Paid after Stripe had given up: the period that was paid for is served to its end.
-  const isPaid = subscription.cancelReason === 'payment_failed' && periodEnd !== null;
-  return isPaid && ended !== undefined ? latest(ended, periodEnd) : ended;
+  const isServed = periodEnd !== null && servesPaidPeriod(subscription);
+  return isServed && ended !== undefined ? latest(ended, periodEnd) : ended;
+}
+
+/**
+ * Whether Stripe cancelled a subscription for want of payment and its last period was paid for all the same:
+ * it is served to its end. An invoice that was voided or credited in full was paid by nobody; of one that
+ * cannot be read nobody knows, so it counts as paid.
+ */
+export function servesPaidPeriod({ cancelReason, invoices }: Subscription): boolean {
+  if (cancelReason !== 'payment_failed') return false;
+  const bill = latestInvoice(
+    invoices.filter(
+      ({ status, billingReason }) => status !== 'draft' && PERIOD_REASONS.includes(billingReason),
+    ),
+  );
+  if (bill === undefined || bill.status === 'unrecognized') return true;
+  return bill.paid && !bill.credited;
 }
 
 export function later(date: Date, milliseconds: number): Date {

@@ -1,6 +1,5 @@
 import { latestInvoice } from '../stripe/latest-invoice.ts';
 import type { Invoice, Subscription, SubscriptionStatus } from '../stripe/subscription-view.ts';
-import type { AgentView } from './decision.ts';
 import type { BillingPolicy } from './policy.ts';
 
 /** What is owed at present, by its earliest due date. */
@@ -28,7 +27,6 @@ export function endedForPayment(subscription: Subscription): boolean {
  */
 export function findDebt(
   subscription: Subscription,
-  agent: AgentView,
   policy: BillingPolicy,
   now: Date,
 ): { debt?: Debt; collectedUntil?: Date } {
@@ -44,7 +42,6 @@ export function findDebt(
     ...owed.map(({ dueAt }) => dueAt),
     ...(lost ? [subscription.lostDisputeAt] : []),
     ...(status === 'paused' ? [subscription.trialEnd ?? subscription.periodEnd] : []),
-    ...(missesOldest(subscription) ? [agent.unpaidSince] : []),
   ]);
   if (since === undefined || since > now) return {};
   const warnedBy = new Date(since.getTime() + policy.warnAgainAfterMs);
@@ -75,11 +72,6 @@ function isOwed(invoice: Invoice, { status, invoices }: Subscription): boolean {
   return !invoices.some(
     (other) => (other.paid || other.status === 'void') && other.createdAt >= invoice.createdAt,
   );
-}
-
-/** Whether the earliest unpaid invoice may be too old to be listed. */
-function missesOldest({ status, invoicesComplete }: Subscription): boolean {
-  return !invoicesComplete && (status === 'past_due' || status === 'unpaid');
 }
 
 function newest(invoices: readonly Invoice[]): Invoice | undefined {

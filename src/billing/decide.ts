@@ -5,6 +5,7 @@ import { findDebt, listDueDates } from './debt.ts';
 import { type AgentView, type Attention, type BillingState, DEMANDS, type Decision } from './decision.ts';
 import { planAttention, planChange } from './plan-change.ts';
 import type { BillingPolicy } from './policy.ts';
+import { quantityAttention } from './quantity.ts';
 import { applyCourse, type Situation, type Timetable } from './timetable.ts';
 
 const HOUR = 3600 * 1000;
@@ -39,7 +40,7 @@ export function decide(
 
 function decideKnown(known: Omit<Situation, 'staysOff'>): Decision {
   const { subscription, agent, policy, now } = known;
-  const { debt, collectedUntil } = findDebt(subscription, agent, policy, now);
+  const { debt, collectedUntil } = findDebt(subscription, policy, now);
   const owed = debt && debtCourse(debt, policy);
   const end = endCourse(subscription, debt !== undefined, policy, now);
   const courses = [owed, end].filter((course) => course !== undefined);
@@ -61,6 +62,7 @@ function decideKnown(known: Omit<Situation, 'staysOff'>): Decision {
     attention: [
       ...listAttention(subscription, agent, { demand, hasDebt, deletionDue }),
       ...planAttention(subscription, policy),
+      ...quantityAttention(subscription, policy),
     ],
     nextAt: first(
       [

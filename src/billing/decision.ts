@@ -39,7 +39,7 @@ export interface AgentView {
   plan: string;
   /** A person has chosen its plan, whatever the price says; default: no. */
   keepsPlan?: boolean;
-  /** What was stored after the last decision; used where Stripe no longer lists the earliest invoice. */
+  /** What was stored after the last decision; shown while Stripe does not know the subscription. */
   unpaidSince: Date | null;
   /** When the `payment` hold was placed; null without one. */
   suspendedAt: Date | null;

@@ -1,15 +1,13 @@
 import { latestInvoice } from '../stripe/latest-invoice.ts';
 import type { Invoice, Subscription } from '../stripe/subscription-view.ts';
+import { PERIOD_REASONS } from './course.ts';
 import type { AgentView, Attention, Decision } from './decision.ts';
 import type { BillingPolicy } from './policy.ts';
-
-/** Invoices that begin a period. A downgrade waits for one, because the larger plan is paid until then. */
-const PERIOD_REASONS: readonly (string | null)[] = ['subscription_create', 'subscription_cycle'];
 
 /**
  * Says which plan the agent should have: that of the subscription's price, once the latest invoice that bills
  * this price is paid. A plan that a person has chosen stays. An upgrade whose payment fails changes nothing;
- * a downgrade comes with the next period.
+ * a downgrade comes with the period after the last one for which the larger plan was paid.
  */
 export function planChange(
   subscription: Subscription,
@@ -23,7 +21,27 @@ export function planChange(
   if (first.plan === agent.plan || !['active', 'trialing'].includes(subscription.status)) return 'keep';
   const isUpgrade = policy.planOrder.indexOf(first.plan) > policy.planOrder.indexOf(agent.plan);
   const bill = latestBill(subscription.invoices, isUpgrade);
-  return bill?.paid && bill.priceIds.includes(first.priceId) ? { resizeTo: first.plan } : 'keep';
+  if (!bill?.paid || !bill.priceIds.includes(first.priceId)) return 'keep';
+  return isUpgrade || !wasPaidLater(bill, subscription, agent, policy) ? { resizeTo: first.plan } : 'keep';
+}
+
+/**
+ * Whether the present plan was paid after this invoice: by an upgrade in the period that the invoice began. A
+ * price that the file knows by its lookup key alone cannot be told from an invoice, so one that is neither
+ * known nor an item of the subscription counts as well; the downgrade then comes a period later at most.
+ */
+function wasPaidLater(
+  bill: Invoice,
+  { items, invoices }: Subscription,
+  agent: AgentView,
+  { planOfPrice }: BillingPolicy,
+): boolean {
+  const isPresent = (id: string) =>
+    (lookUp(planOfPrice, id) ?? (items.some(({ priceId }) => priceId === id) ? undefined : agent.plan)) ===
+    agent.plan;
+  return invoices.some(
+    (one) => one !== bill && one.paid && one.priceIds.some(isPresent) && latestInvoice([bill, one]) === one,
+  );
 }
 
 /** What is wrong with the prices of a subscription, if plans come from prices. */
@@ -63,14 +81,15 @@ export function awaitsPlan(
   return first !== undefined && first !== agent.plan && others.every((plan) => plan === first);
 }
 
-function findPlans(
+/** The items of a subscription whose price names a plan. */
+export function findPlans(
   { items }: Subscription,
   { planOfPrice }: Pick<BillingPolicy, 'planOfPrice'>,
-): { priceId: string; plan: string }[] {
-  return items.flatMap(({ priceId, lookupKey }) => {
+): { priceId: string; plan: string; quantity: number }[] {
+  return items.flatMap(({ priceId, lookupKey, quantity }) => {
     const plan =
       lookUp(planOfPrice, priceId) ?? (lookupKey === null ? undefined : lookUp(planOfPrice, lookupKey));
-    return plan === undefined ? [] : [{ priceId, plan }];
+    return plan === undefined ? [] : [{ priceId, plan, quantity }];
   });
 }
 

@@ -5,11 +5,21 @@ import { INVOICE_STATUSES, type Invoice } from './subscription-view.ts';
 
 const status = z.enum(INVOICE_STATUSES).exclude(['unrecognized']);
 
+const UNREADABLE_ID = 'unknown';
+
 /** An invoice with the ids of the payments that were made for it: payment intents and charges. */
 export interface ListedInvoice extends Invoice {
   paymentIds: string[];
   /** Whether these are all of them. */
   namesAllPayments: boolean;
+}
+
+export interface InvoicePage {
+  invoices: ListedInvoice[];
+  /** Whether there are older ones. */
+  hasMore: boolean;
+  /** The cursor of the next page; undefined also where the last invoice cannot be read. */
+  next: string | undefined;
 }
 
 /**
@@ -20,12 +30,14 @@ export interface ListedInvoice extends Invoice {
 export function readInvoices(
   answer: unknown,
   { oddities, apiUrl }: { oddities: string[]; apiUrl?: string | undefined },
-): { invoices: ListedInvoice[]; complete: boolean } {
+): InvoicePage {
   const list = new AnswerFields('invoices', { answer }, oddities).require('answer', listOf);
-  return {
-    invoices: list.data.map((invoice) => readInvoice(new AnswerFields('invoice', invoice, oddities), apiUrl)),
-    complete: list.has_more !== true,
-  };
+  const invoices = list.data.map((invoice) =>
+    readInvoice(new AnswerFields('invoice', invoice, oddities), apiUrl),
+  );
+  const hasMore = list.has_more === true;
+  const last = invoices.at(-1)?.invoiceId;
+  return { invoices, hasMore, next: hasMore && last !== UNREADABLE_ID ? last : undefined };
 }
 
 function readInvoice(fields: AnswerFields, apiUrl: string | undefined): ListedInvoice {
@@ -37,7 +49,7 @@ function readInvoice(fields: AnswerFields, apiUrl: string | undefined): ListedIn
   const paid = fields.read('paid', z.boolean().nullish(), null);
   const stated = fields.read<Invoice['status']>('status', status, 'unrecognized');
   const invoice: ListedInvoice = {
-    invoiceId: fields.read('id', stripeId, 'unknown'),
+    invoiceId: fields.read('id', stripeId, UNREADABLE_ID),
     status: fields.oddities.length > odd ? 'unrecognized' : stated,
     dueAt: dueAt ?? finalizedAt ?? createdAt,
     createdAt,
@@ -45,6 +57,7 @@ function readInvoice(fields: AnswerFields, apiUrl: string | undefined): ListedIn
     amountRemaining,
     // Older API versions say `paid` besides, also of an invoice that was paid after it was written off.
     paid: stated === 'paid' || paid === true,
+    credited: isCredited(fields),
     attempted: fields.read('attempted', z.boolean().nullish(), null) === true,
     billingReason: fields.read('billing_reason', z.string().nullish(), null) ?? null,
     periodEnd: fields.read('period_end', optionalTime, null),
@@ -54,6 +67,12 @@ function readInvoice(fields: AnswerFields, apiUrl: string | undefined): ListedIn
     namesAllPayments: fields.read('payments.has_more', z.boolean().nullish(), null) !== true,
   };
   return invoice;
+}
+
+/** A credit note first takes away what is owed, and an invoice of which nothing is left counts as paid. */
+function isCredited(fields: AnswerFields): boolean {
+  const total = fields.read('total', amount.nullish(), null) ?? 0;
+  return total > 0 && (fields.read('pre_payment_credit_notes_amount', amount.nullish(), null) ?? 0) >= total;
 }
 
 /** A line's price is an id since API version 2025-03-31, and was an object before. */

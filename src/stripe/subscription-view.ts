@@ -58,6 +58,8 @@ export interface Invoice {
   amountRemaining: number;
   /** Whether it counts as paid at Stripe: by a charge, by credit or out of band. */
   paid: boolean;
+  /** Whether a credit note took all of it away, so that nobody had to pay it. */
+  credited: boolean;
   /** Whether collecting it was ever tried: not while the operator has paused collecting money. */
   attempted: boolean;
   billingReason: string | null;
@@ -70,10 +72,8 @@ export interface Invoice {
 
 /** A subscription's present state at Stripe. */
 export interface Subscription extends SubscriptionSummary {
-  /** The latest 24, newest first. */
+  /** The latest 24 and all older ones that are open, newest first. */
   invoices: Invoice[];
-  /** False if there are older invoices than these. */
-  invoicesComplete: boolean;
   /** Whether any payment of these invoices is disputed and the dispute is not decided. */
   hasOpenDispute: boolean;
   /** How many disputes of these invoices have been decided. */

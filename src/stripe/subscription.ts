@@ -1,19 +1,19 @@
 import { AnswerFields, listOf } from './answer-fields.ts';
+import { listInvoices } from './list-invoices.ts';
 import { readDisputes } from './read-disputes.ts';
-import { type ListedInvoice, readInvoices } from './read-invoices.ts';
+import type { ListedInvoice } from './read-invoices.ts';
 import { readSummary } from './read-summary.ts';
 import { askStripe, createStripe, type StripeAccount, StripeMissingError } from './stripe.ts';
 import type { Invoice, Subscription, SubscriptionSummary } from './subscription-view.ts';
 
 export type { Invoice, Subscription, SubscriptionSummary } from './subscription-view.ts';
 
-const LATEST_INVOICES = 24;
 const PAGE = 100;
 
 /**
- * Reads a subscription's present state with its latest invoices and their disputes: two calls, or three where
- * something was paid, and more for a customer with many charges or a dispute. All of it comes from list and
- * retrieve calls made now, nothing from an event.
+ * Reads a subscription's present state with its invoices and their disputes: two calls, or three where
+ * something was paid, and more for a customer with many charges or a dispute, or with more than 24 invoices.
+ * All of it comes from list and retrieve calls made now, nothing from an event.
  * @returns undefined if Stripe does not know the subscription
  * @throws RetryableError for an answer that is unusable, PermanentError if the key may not read it
  * @see https://docs.stripe.com/api/subscriptions/retrieve https://docs.stripe.com/api/invoices/list
@@ -28,19 +28,11 @@ export async function readSubscription(
   );
   if (summary === undefined) return undefined;
   const { oddities } = summary;
-  const list = await askStripe(
-    stripe.invoices.list({
-      subscription: subscriptionId,
-      limit: LATEST_INVOICES,
-      expand: ['data.payments'],
-    }),
-  );
-  const { invoices, complete } = readInvoices(list, { oddities, apiUrl: account.apiUrl });
+  const invoices = await listInvoices(stripe, subscriptionId, { oddities, apiUrl: account.apiUrl });
   const disputes = await readDisputes(stripe, summary.customerId, invoices, oddities);
   return {
     ...summary,
     invoices: invoices.map(toInvoice).sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime()),
-    invoicesComplete: complete,
     ...disputes,
   };
 }

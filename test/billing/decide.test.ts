@@ -373,11 +373,15 @@ describe('what says nothing certain harms nobody', () => {
     expect(now(61, failing)).toMatchObject({ unpaidSince: day(60), suspendAt: day(74) });
   });
 
-  it('keeps the stored date where Stripe no longer lists the earliest invoice', () => {
+  it('lets no stored date outlive the invoice that it came from', () => {
     const agent = agentView({ unpaidSince: day(0) });
-    const long = pastDueView([10], { invoicesComplete: false });
-    expect(now(12, long, agent).unpaidSince).toEqual(day(0));
-    expect(now(12, pastDueView([10]), agent).unpaidSince).toEqual(day(10));
+    const long = pastDueView([10], {
+      invoices: [
+        invoiceView(10, { status: 'open' }),
+        ...Array.from({ length: 23 }, (_, month) => invoiceView(-20 - 30 * month)),
+      ],
+    });
+    expect(now(12, long, agent).unpaidSince).toEqual(day(10));
   });
 
   it('does not delete a protected agent, and says so', () => {
@@ -400,6 +404,42 @@ describe('what says nothing certain harms nobody', () => {
     expect(now(20, paid, suspended())).toMatchObject({ demand: 'run', state: 'ending', cancelAt: day(30) });
   });
 
+  it.each([
+    ['voided', { status: 'void' }],
+    ['credited in full', { status: 'paid', credited: true }],
+    ['credited in full and left open', { status: 'open', amountRemaining: 0 }],
+  ] as const)('serves no period after Stripe had cancelled whose invoice was %s', (_, changes) => {
+    const canceled = { status: 'canceled', cancelReason: 'payment_failed', endedAt: day(15) } as const;
+    const invoices = [invoiceView(0, changes), invoiceView(-30)];
+    const waived = subscriptionView({ ...canceled, canceledAt: day(15), invoices });
+    const looks = follow([...on(pastDueView([0]), 0, 7, 14), ...on(waived, 20, 38, 41, 43, 44, 45)]);
+    // Nobody has paid, so it stays off; and it keeps the time to the deletion that it had.
+    expect(tell(looks.slice(3))).toEqual([
+      'day 20: suspend',
+      'day 38: suspend +will_delete',
+      'day 41: hibernate',
+      'day 43: hibernate +will_delete',
+      'day 44: hibernate +will_delete',
+      'day 45: destroy',
+    ]);
+    expect(looks[3]!.decision).toMatchObject({ state: 'ended', cancelAt: day(15), deleteAt: day(45) });
+    expect(looks[3]!.decision.attention).toEqual([]);
+  });
+
+  it.each([
+    ['paid out of band', [invoiceView(0, { status: 'uncollectible', paid: true })]],
+    [
+      'paid, and an upgrade was not',
+      [invoiceView(5, { status: 'void', billingReason: 'subscription_update' }), invoiceView(0)],
+    ],
+    ['one that cannot be read', [invoiceView(0, { status: 'unrecognized' })]],
+    ['not listed', []],
+  ] as const)('serves the period after Stripe had cancelled whose invoice is %s', (_, invoices) => {
+    const canceled = { status: 'canceled', cancelReason: 'payment_failed', endedAt: day(15) } as const;
+    const subscription = subscriptionView({ ...canceled, canceledAt: day(15), invoices: [...invoices] });
+    expect(now(20, subscription, suspended())).toMatchObject({ demand: 'run', cancelAt: day(30) });
+  });
+
   it('treats the end of a trial without a card as unpaid', () => {
     const paused = subscriptionView({ status: 'paused', trialEnd: day(0), invoices: [] });
     expect(tell(follow(on(paused, 0, 7, 14)))).toEqual([
@@ -407,6 +447,37 @@ describe('what says nothing certain harms nobody', () => {
       'day 7: run +will_suspend',
       'day 14: suspend',
     ]);
+  });
+});
+
+describe('a subscription that bills for several agents', () => {
+  const ofPrice = { price_starter: 'starter', price_yearly: 'starter', price_pro: 'pro' } as const;
+  const policy = createPolicy(undefined, { ofPrice });
+  const item = (priceId: string, quantity: number) => ({
+    priceId,
+    lookupKey: null,
+    productId: 'prod_1',
+    quantity,
+  });
+  const told = (items: Subscription['items'], used = policy, changes: Partial<Subscription> = {}) =>
+    decide(subscriptionView({ items, ...changes }), agentView(), used, day(5))
+      .attention.filter(({ class: kind }) => kind === 'mismatch')
+      .map(({ cause }) => cause);
+  const billedFor = (count: number) => [`The subscription bills for ${count} agents, and one belongs to it`];
+
+  it('needs a person, and the agent runs', () => {
+    expect(told([item('price_starter', 3)])).toEqual(billedFor(3));
+    expect(told([item('price_starter', 1), item('price_yearly', 1)])).toEqual(billedFor(2));
+    expect(told([item('price_starter', 3)], testPolicy)).toEqual(billedFor(3));
+    expect(now(5, subscriptionView({ items: [item('price_starter', 3)] })).demand).toBe('run');
+  });
+
+  it('does not where something else is billed beside the agent, or nothing any more', () => {
+    expect(told([item('price_starter', 1), item('price_storage', 5)])).toEqual([]);
+    expect(told([item('price_starter', 1), item('price_storage', 1)], testPolicy)).toEqual([]);
+    expect(told([item('price_starter', 1), item('price_pro', 1)])).toEqual([]);
+    const ended = { status: 'canceled', endedAt: day(1), cancelReason: 'requested' } as const;
+    expect(told([item('price_starter', 3)], policy, ended)).toEqual([]);
   });
 });
 
@@ -433,6 +504,46 @@ describe('plans', () => {
     const bought = invoiceView(0, { priceIds: ['price_pro'] });
     expect(planOf({ invoices: [credited, bought] }, 'pro')).toBe('keep');
     expect(planOf({ invoices: [invoiceView(4), credited, bought] }, 'pro')).toEqual({ resizeTo: 'starter' });
+  });
+
+  it.each([
+    ['the price’s id', { price_starter: 'starter', price_pro: 'pro' }],
+    ['its lookup key', { price_starter: 'starter', pro_monthly: 'pro' }],
+  ] as const)(
+    'downgrades after an upgrade of the same period when that is over, known by %s',
+    (_, ofPrice) => {
+      const known = createPolicy(undefined, { ofPrice });
+      const invoices = [...upgrade('paid')];
+      const plan = (days: number, bills: typeof invoices) =>
+        decide(subscriptionView({ invoices: bills }), agentView({ plan: 'pro' }), known, day(days)).plan;
+      expect(plan(10, invoices)).toBe('keep');
+      const credit = invoiceView(10, { billingReason: 'subscription_update', priceIds: ['price_starter'] });
+      expect(plan(10, [credit, ...invoices])).toBe('keep');
+      expect(plan(30, [invoiceView(30, { status: 'open' }), credit, ...invoices])).toBe('keep');
+      expect(plan(30, [invoiceView(30), credit, ...invoices])).toEqual({ resizeTo: 'starter' });
+    },
+  );
+
+  it('downgrades at once where the upgrade was never paid', () => {
+    const plan = decide(
+      subscriptionView({
+        invoices: [invoiceView(4, { status: 'void', priceIds: ['price_pro'] }), invoiceView(0)],
+      }),
+      agentView({ plan: 'pro' }),
+      policy,
+      day(10),
+    ).plan;
+    expect(plan).toEqual({ resizeTo: 'starter' });
+  });
+
+  it('does not let what is billed beside the plan keep a downgrade back', () => {
+    const storage = { priceId: 'price_storage', lookupKey: null, productId: 'prod_2', quantity: 1 };
+    const beside = invoiceView(31, { billingReason: 'manual', priceIds: ['price_storage'] });
+    const both = subscriptionView({
+      items: [...subscriptionView().items, storage],
+      invoices: [beside, invoiceView(30), invoiceView(0, { priceIds: ['price_pro'] })],
+    });
+    expect(decide(both, agentView({ plan: 'pro' }), policy, day(32)).plan).toEqual({ resizeTo: 'starter' });
   });
 
   it('keeps the plan where the prices do not say one, and asks for a person', () => {

@@ -97,7 +97,6 @@ test('reads a subscription with its invoices, with the pinned version of the API
     items: [{ priceId: 'price_1', lookupKey: 'starter_monthly', productId: 'prod_1', quantity: 1 }],
     metadata: { agentId: 'a1' },
     hasOpenDispute: false,
-    invoicesComplete: true,
     oddities: [],
   });
   expect(read?.invoices).toMatchObject([
@@ -138,7 +137,7 @@ test('reads the form of the API before 2025-03-31 as well', async () => {
   });
   const { account, asked } = await startStripe({
     '/v1/subscriptions/sub_1': old,
-    '/v1/invoices?': list([bill], true),
+    '/v1/invoices?': list([bill]),
     '/v1/charges?': list([{ id: 'ch_1', payment_intent: null, disputed: true }]),
     '/v1/disputes?': list([{ id: 'dp_1', status: 'needs_response', created: T }]),
   });
@@ -148,7 +147,6 @@ test('reads the form of the API before 2025-03-31 as well', async () => {
     cancelAt: date(T + 200),
     canceledAt: date(T),
     hasOpenDispute: true,
-    invoicesComplete: false,
     invoices: [{ paid: true, dueAt: date(T + 5), priceIds: ['price_1'] }],
     oddities: [],
   });
@@ -233,6 +231,73 @@ test('asks for no charges where nothing was paid', async () => {
   });
   expect(await readSubscription(account, 'sub_1')).toMatchObject({ status: 'trialing', closedDisputes: 0 });
   expect(asked).toHaveLength(2);
+});
+
+test('asks for the open invoices that are older than the latest, page by page', async () => {
+  const paid = { status: 'paid', amount_remaining: 0, payments: list([]) };
+  const open = { payments: list([]) };
+  const ofSub = '/v1/invoices?subscription=sub_1';
+  const { account, asked } = await startStripe({
+    '/v1/subscriptions/sub_1': subscription(),
+    [`${ofSub}&limit=24`]: list(
+      [invoice({ ...open, id: 'in_9', created: T + 90 }), invoice({ ...paid, id: 'in_8', created: T + 80 })],
+      true,
+    ),
+    [`${ofSub}&limit=100&status=open&starting_after=in_2`]: list([
+      invoice({ ...open, id: 'in_1', created: T + 10 }),
+    ]),
+    [`${ofSub}&limit=100&status=open`]: list(
+      [invoice({ ...open, id: 'in_9', created: T + 90 }), invoice({ ...open, id: 'in_2', created: T + 20 })],
+      true,
+    ),
+  });
+  const read = await readSubscription(account, 'sub_1');
+  expect(read?.invoices.map(({ invoiceId }) => invoiceId)).toEqual(['in_9', 'in_8', 'in_2', 'in_1']);
+  expect(asked).toHaveLength(4);
+});
+
+test('goes back to the latest invoice that was settled, which says what is written off', async () => {
+  const off = (id: string, created: number) =>
+    invoice({ id, created, status: 'uncollectible', payments: list([]) });
+  const paid = { status: 'paid', amount_remaining: 0, payments: list([]) };
+  const ofSub = '/v1/invoices?subscription=sub_1';
+  const { account, asked } = await startStripe({
+    '/v1/subscriptions/sub_1': subscription({ status: 'past_due' }),
+    [`${ofSub}&limit=24`]: list([off('in_9', T + 90)], true),
+    [`${ofSub}&limit=100&starting_after=in_9`]: list(
+      [off('in_8', T + 80), invoice({ ...paid, id: 'in_7', created: T + 70 })],
+      true,
+    ),
+    [`${ofSub}&limit=100&status=open`]: list([]),
+  });
+  const read = await readSubscription(account, 'sub_1');
+  expect(read?.invoices.map(({ invoiceId }) => invoiceId)).toEqual(['in_9', 'in_8', 'in_7']);
+  expect(asked).toHaveLength(4);
+});
+
+test('an invoice that cannot be read stops no page of the others', async () => {
+  const odd = invoice({ id: 7, status: 'paid', payments: list([]) });
+  const ofSub = '/v1/invoices?subscription=sub_1';
+  const { account } = await startStripe({
+    '/v1/subscriptions/sub_1': subscription(),
+    [`${ofSub}&limit=24`]: list([odd], true),
+    [`${ofSub}&limit=100&status=open`]: list([invoice({ payments: list([]) })]),
+  });
+  const read = await readSubscription(account, 'sub_1');
+  expect(read?.invoices.map(({ status }) => status)).toContain('open');
+});
+
+test.each([
+  ['all of it', { amount_due: 0, total: 2900, pre_payment_credit_notes_amount: 2900 }, true],
+  ['a part of it', { amount_due: 900, total: 2900, pre_payment_credit_notes_amount: 2000 }, false],
+  ['what was paid', { amount_due: 2900, total: 2900, post_payment_credit_notes_amount: 2900 }, false],
+])('tells whether a credit note took away an invoice: %s', async (_, changes, credited) => {
+  const paid = { status: 'paid', amount_remaining: 0, payments: list([]) };
+  const { account } = await startStripe({
+    '/v1/subscriptions/sub_1': subscription(),
+    '/v1/invoices?': list([invoice({ ...paid, ...changes })]),
+  });
+  expect((await readSubscription(account, 'sub_1'))?.invoices).toMatchObject([{ paid: true, credited }]);
 });
 
 test('an unknown subscription is undefined; a wrong address is an error', async () => {

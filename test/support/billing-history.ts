@@ -165,11 +165,14 @@ export class Follower {
   }
 
   #checkDestroy(suspendedAt: number): void {
-    const { now, owedSince, endsAt, hasEnded } = this.#model;
+    const { now, owedSince, endsAt, hasEnded, cancelReason, servesPaidPeriod } = this.#model;
+    const isWaived = cancelReason === 'payment_failed' && !servesPaidPeriod;
     promise(!this.agent.protected, 'deletes a protected agent');
     promise(this.#wasAnnounced('agent.will_delete', suspendedAt), 'deletes without an announcement');
     const owed = owedSince !== null && now >= suspendedAt + deleteAfterMs;
-    const ended = hasEnded && endsAt !== null && now >= endsAt + cancelGraceMs;
+    // One that Stripe cancelled for want of payment keeps the long time, also if its debt is waived.
+    const end = isWaived ? Math.max(endsAt ?? 0, suspendedAt) + deleteAfterMs : (endsAt ?? 0) + cancelGraceMs;
+    const ended = hasEnded && endsAt !== null && now >= end;
     promise(owed || ended, 'deletes too early');
   }
 
@@ -230,6 +233,9 @@ export class Follower {
     );
     promise(paid && this.#model.owedSince === null, 'changes the plan before it is paid for');
     promise(plan.resizeTo === (this.#model.price === PRO ? 'pro' : 'starter'), 'resizes to another plan');
+    const { now, paidForPro } = this.#model;
+    const isEarly = plan.resizeTo === 'starter' && paidForPro !== null && now < paidForPro;
+    promise(!isEarly, 'takes the larger plan away before its paid period is over');
   }
 
   #carryOn(decision: Decision, now: Date): void {
@@ -315,6 +321,7 @@ const EVENTS: readonly [name: string, weight: number, run: Event][] = [
   ['downgraded', 1, (model) => model.changePlan(STARTER)],
   ['Stripe answers 404', 1, (_, follower) => follower.observe({ unknown: true })],
   ['protection is switched', 1, (_, follower) => follower.switchProtection()],
+  ['the newest invoice is credited', 1, (model) => model.creditNewest()],
 ];
 const STEPS = EVENTS.flatMap(([name, weight, run]) => Array.from({ length: weight }, () => ({ name, run })));
 
@@ -339,6 +346,9 @@ const GIVE_UPS: readonly GiveUp[] = ['past_due', 'unpaid', 'cancel', 'uncollecti
 /** A history as numbers: the first says what kind of subscription it is, each other one is a step. */
 export type HistoryCode = readonly number[];
 export const TRIAL = 4;
+/** More periods were paid before than one list of invoices shows; not together with a trial. */
+const LONG = 24;
+const PAID_BEFORE = 30;
 export const MOST_CODE = 2 ** 20 - 1;
 
 /** Returns the number of a step that is seen at once: what happens, so many days after the step before. */
@@ -353,8 +363,10 @@ export function runHistory<F extends Follower = Follower>(
   [kind = 0, ...codes]: HistoryCode,
   { losses = true, subscriptionId = 'sub_1', follow = (model: StripeModel) => new Follower(model) as F } = {},
 ): F {
+  const trial = (kind & TRIAL) !== 0;
   const model = new StripeModel(subscriptionId, {
-    trial: (kind & TRIAL) !== 0,
+    trial,
+    paidBefore: !trial && (kind & LONG) === LONG ? PAID_BEFORE : 0,
     giveUp: GIVE_UPS[kind & 3]!,
   });
   const follower = follow(model);
@@ -376,5 +388,6 @@ export function describeHistory([kind = 0, ...codes]: HistoryCode): string {
     const seen = isDown ? ', service down' : isSeen ? '' : ', event lost';
     return `after ${(hours / 24).toFixed(1)} days${seen}: ${STEPS[index]!.name}`;
   });
-  return [`${(kind & TRIAL) !== 0 ? 'trial, ' : ''}then ${GIVE_UPS[kind & 3]}`, ...steps].join('\n');
+  const begin = (kind & TRIAL) !== 0 ? 'trial, ' : (kind & LONG) === LONG ? 'paid for long, ' : '';
+  return [`${begin}then ${GIVE_UPS[kind & 3]}`, ...steps].join('\n');
 }

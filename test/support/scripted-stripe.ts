@@ -133,19 +133,31 @@ export class ScriptedStripe {
     const of = (list: Iterable<Fields>, field: string) =>
       listOf([...list].filter((one) => one[field] === query.get(field)));
     if (kind === 'subscriptions') return listOf([...this.subscriptions.values()]);
-    if (kind === 'invoices') return of(this.invoices, 'subscription');
+    if (kind === 'invoices') return this.#listInvoices(query);
     if (kind === 'charges') {
       const { data } = of(this.charges, 'customer');
       const limit = Number(query.get('limit') ?? 10);
-      return { ...listOf(data.slice(0, limit)), has_more: data.length > limit };
+      return listOf(data.slice(0, limit), data.length > limit);
     }
     if (kind === 'disputes')
       return of(this.disputes, query.has('payment_intent') ? 'payment_intent' : 'charge');
     return kind === 'events' ? listOf(this.undelivered) : undefined;
   }
+
+  /** A page of a subscription's invoices, newest first as at Stripe. */
+  #listInvoices(query: URLSearchParams): Fields {
+    const status = query.get('status');
+    const found = this.invoices
+      .filter((one) => one.subscription === query.get('subscription'))
+      .filter((one) => status === null || one.status === status)
+      .sort((one, other) => Number(other.created ?? 0) - Number(one.created ?? 0));
+    const begin = found.findIndex(({ id }) => id === query.get('starting_after')) + 1;
+    const end = begin + Number(query.get('limit') ?? 10);
+    return listOf(found.slice(begin, end), found.length > end);
+  }
 }
 
-const listOf = (data: Fields[]) => ({ object: 'list', data, has_more: false, url: '/v1/list' });
+const listOf = (data: Fields[], more = false) => ({ object: 'list', data, has_more: more, url: '/v1/list' });
 
 function send(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));

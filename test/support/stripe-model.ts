@@ -5,6 +5,8 @@ export const DAY = 24 * HOUR;
 const PERIOD = 30 * DAY;
 const RETRIES = [3, 5, 7].map((days) => days * DAY);
 const GIVES_UP = 21 * DAY;
+/** How many invoices a look lists, whatever their status. */
+const LISTED = 24;
 export const START = Date.UTC(2027, 0, 1);
 
 export const STARTER = 'price_starter';
@@ -19,6 +21,10 @@ interface Bill {
   attempted: boolean;
   reason: string;
   price: string;
+  /** The end of the period in which it was made. */
+  until: number;
+  /** Nobody has paid it: a credit note took it away. */
+  credited?: boolean;
 }
 interface Dispute {
   bill: Bill;
@@ -35,10 +41,10 @@ export type GiveUp = 'past_due' | 'unpaid' | 'cancel' | 'uncollectible';
  */
 export class StripeModel {
   now = START;
-  status: Subscription['status'];
+  status: Subscription['status'] = 'active';
   cardWorks = true;
   price = STARTER;
-  periodEnd: number;
+  periodEnd = START;
   cancelAt: number | null = null;
   canceledAt: number | null = null;
   endedAt: number | null = null;
@@ -50,13 +56,20 @@ export class StripeModel {
   readonly #giveUp: GiveUp;
   #trialEnd: number | null = null;
 
-  constructor(id: string, { trial = false, giveUp = 'past_due' as GiveUp } = {}) {
+  /** @param options `paidBefore`: how many periods were paid before the history begins */
+  constructor(id: string, { trial = false, giveUp = 'past_due' as GiveUp, paidBefore = 0 } = {}) {
     this.#id = id;
     this.#giveUp = giveUp;
+    for (let left = paidBefore; left > 0; left -= 1) {
+      this.now = START - left * PERIOD;
+      this.periodEnd = this.now + PERIOD;
+      this.#bill(left === paidBefore ? 'subscription_create' : 'subscription_cycle', 1000);
+    }
+    this.now = START;
     this.periodEnd = START + (trial ? 14 * DAY : PERIOD);
     this.status = trial ? 'trialing' : 'active';
     if (trial) this.#trialEnd = this.periodEnd;
-    this.#bill('subscription_create', trial ? 0 : 1000);
+    this.#bill(paidBefore > 0 ? 'subscription_cycle' : 'subscription_create', trial ? 0 : 1000);
   }
 
   /** Lets time pass, with everything that Stripe does by itself meanwhile. */
@@ -109,6 +122,7 @@ export class StripeModel {
       attempted: this.pause === undefined && this.status !== 'unpaid',
       reason,
       price: this.price,
+      until: this.periodEnd,
     };
     this.bills.unshift(bill);
     if (this.status === 'unpaid') bill.status = 'draft';
@@ -190,6 +204,13 @@ export class StripeModel {
     if (bill) this.#settle(bill, 'void');
   }
 
+  creditNewest(): void {
+    const [bill] = this.#open;
+    if (bill === undefined) return;
+    bill.credited = bill.remaining === bill.due;
+    this.#settle(bill, 'paid');
+  }
+
   cancelAtPeriodEnd(): void {
     if (this.hasEnded || this.status === 'paused') return;
     this.cancelAt = this.periodEnd;
@@ -268,7 +289,42 @@ export class StripeModel {
   get endsAt(): number | null {
     if (!this.hasEnded) return this.cancelAt;
     if (this.cancelReason === 'requested') return this.endedAt;
-    return this.owedSince === null ? Math.max(this.endedAt ?? 0, this.periodEnd) : null;
+    if (this.owedSince !== null) return null;
+    return this.servesPaidPeriod ? Math.max(this.endedAt ?? 0, this.periodEnd) : this.endedAt;
+  }
+
+  /** Whether Stripe gave up, and the period was paid for all the same. */
+  get servesPaidPeriod(): boolean {
+    if (this.cancelReason !== 'payment_failed') return false;
+    const bill = this.bills.find(
+      ({ status, reason }) => status !== 'draft' && reason !== 'subscription_update',
+    );
+    return bill?.status === 'paid' && bill.credited !== true;
+  }
+
+  /** Until when the larger plan is paid for; null if it never was. */
+  get paidForPro(): number | null {
+    const paid = this.bills.filter(({ status, price }) => status === 'paid' && price === PRO);
+    return paid.length === 0 ? null : Math.max(...paid.map(({ until }) => until));
+  }
+
+  /** Every invoice, newest first. */
+  allInvoices(): Invoice[] {
+    return this.bills.map((bill) => ({
+      invoiceId: bill.id,
+      status: bill.status,
+      dueAt: new Date(bill.at),
+      createdAt: new Date(bill.at),
+      amountDue: bill.due,
+      amountRemaining: bill.remaining,
+      paid: bill.status === 'paid',
+      credited: bill.credited === true,
+      attempted: bill.attempted,
+      billingReason: bill.reason,
+      periodEnd: null,
+      payPage: null,
+      priceIds: [bill.price],
+    }));
   }
 
   /** The subscription as reading it from Stripe would give it. */
@@ -290,21 +346,7 @@ export class StripeModel {
       metadata: {},
       livemode: false,
       oddities: [],
-      invoices: this.bills.map((bill) => ({
-        invoiceId: bill.id,
-        status: bill.status,
-        dueAt: new Date(bill.at),
-        createdAt: new Date(bill.at),
-        amountDue: bill.due,
-        amountRemaining: bill.remaining,
-        paid: bill.status === 'paid',
-        attempted: bill.attempted,
-        billingReason: bill.reason,
-        periodEnd: null,
-        payPage: null,
-        priceIds: [bill.price],
-      })),
-      invoicesComplete: true,
+      invoices: this.allInvoices().filter(({ status }, index) => index < LISTED || status === 'open'),
       hasOpenDispute: this.isDisputed,
       closedDisputes: this.decidedDisputes,
       lostDisputeOfCurrentPeriod: lost !== undefined,

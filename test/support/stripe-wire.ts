@@ -49,7 +49,7 @@ export function toWire(model: StripeModel): WireState {
       metadata: view.metadata,
       livemode: false,
     },
-    invoices: view.invoices.map((invoice) => ({
+    invoices: model.allInvoices().map((invoice) => ({
       id: `${id}_${invoice.invoiceId}`,
       object: 'invoice',
       subscription: id,
@@ -58,6 +58,8 @@ export function toWire(model: StripeModel): WireState {
       created: seconds(invoice.createdAt),
       due_date: seconds(invoice.dueAt),
       amount_due: invoice.amountDue,
+      total: invoice.amountDue,
+      pre_payment_credit_notes_amount: invoice.credited ? invoice.amountDue : 0,
       amount_remaining: invoice.amountRemaining,
       attempted: invoice.attempted,
       billing_reason: invoice.billingReason,

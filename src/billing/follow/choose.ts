@@ -3,6 +3,8 @@ import { DEMANDS, type Decision } from '../decision.ts';
 /** A subscription of an agent with what it alone would demand. */
 export interface Decided {
   subscriptionId: string;
+  /** Whether it has ended, and no period that was paid for is left. */
+  isOver: boolean;
   decision: Decision;
 }
 
@@ -11,7 +13,9 @@ const LIVE_STATES: readonly Decision['state'][] = ['trial', 'paid', 'paused', 'p
 
 /**
  * Chooses the subscription that counts for an agent with several: the mildest one, so that nobody who has
- * paid is harmed. Of equal ones, the one that runs on, then the one that counted before.
+ * paid is harmed. One that is over does not compete with one that goes on: what it demands has no
+ * announcement, so it would let the agent run whatever the other one owes. Of equal ones, the one that runs
+ * on, then the one that counted before.
  */
 export function chooseGoverning<T extends Decided>(
   decided: readonly T[],
@@ -22,7 +26,9 @@ export function chooseGoverning<T extends Decided>(
     LIVE_STATES.indexOf(decision.state) === -1 ? LIVE_STATES.length : LIVE_STATES.indexOf(decision.state),
     subscriptionId === before ? 0 : 1,
   ];
-  return [...decided].sort((a, b) => compareRanks(rank(a), rank(b), a, b))[0];
+  const goingOn = decided.filter(({ isOver }) => !isOver);
+  const competing = goingOn.length > 0 ? goingOn : decided;
+  return [...competing].sort((a, b) => compareRanks(rank(a), rank(b), a, b))[0];
 }
 
 function compareRanks(a: readonly number[], b: readonly number[], one: Decided, other: Decided): number {

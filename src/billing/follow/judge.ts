@@ -1,5 +1,6 @@
 import type { Transaction } from '../../database/connect.ts';
 import { readSubscription, type Subscription } from '../../stripe/subscription.ts';
+import { hasEnded } from '../course.ts';
 import { decide } from '../decide.ts';
 import type { SubscriptionRow } from '../subscriptions.ts';
 import { type AgentState, toAgentView } from './agent-state.ts';
@@ -51,12 +52,11 @@ export async function judge(
   { state, readings, now }: { state: AgentState; readings: readonly Reading[]; now: Date },
 ): Promise<JudgedAgent> {
   const planChoice = judgePlanChoice(state.agent, readings, deps.policy);
-  const all = readings.map(({ row, subscription }) => ({
-    row,
-    subscription,
-    subscriptionId: row.subscription_id,
-    decision: decide(subscription, toAgentView(state, row, planChoice.isKept), deps.policy, now),
-  }));
+  const all = readings.map(({ row, subscription }) => {
+    const decision = decide(subscription, toAgentView(state, row, planChoice.isKept), deps.policy, now);
+    const isOver = subscription !== 'unknown' && hasEnded(subscription) && decision.state !== 'ending';
+    return { row, subscription, subscriptionId: row.subscription_id, isOver, decision };
+  });
   const governing = chooseGoverning(all, readings.find(({ row }) => row.governs)?.row.subscription_id);
   if (governing === undefined) throw new Error(`Agent ${state.agent.agent_id} has no subscription`);
   const isGone = state.agent.status === 'destroying' || state.agent.status === 'destroyed';

@@ -84,6 +84,53 @@ test('events that never arrive are made up for by the comparison at night', asyn
   expect(await compareNightly(at.deps)).toBeUndefined();
 });
 
+test('after years of invoices too, whoever pays the oldest owes since the second one’s date', async () => {
+  await at.buy('a1', 'sub_1');
+  for (let month = 30; month > 0; month -= 1) {
+    at.stripe.owe('sub_1', `in_before_${month}`, new Date(START.getTime() - month * 30 * DAY));
+    at.stripe.settle(`in_before_${month}`);
+  }
+  at.stripe.subscribe('sub_1', { status: 'past_due' });
+  at.stripe.owe('sub_1', 'in_1', at.now());
+  await at.tell('invoice.payment_failed', { id: 'in_1', subscription: 'sub_1' });
+  await at.pass(31);
+  expect(await at.status('a1')).toBe('suspended');
+  at.stripe.owe('sub_1', 'in_2', at.now());
+  await at.tell('invoice.payment_failed', { id: 'in_2', subscription: 'sub_1' });
+  const day31 = at.now().toISOString();
+  await at.pass(1);
+  at.stripe.settle('in_1');
+  await at.tell('invoice.paid', { id: 'in_1', subscription: 'sub_1' });
+  await at.settle();
+  expect(await agentJson('a1')).toMatchObject({ status: 'running', billing: { unpaidSince: day31 } });
+  // The debt of January would have it deleted by now.
+  await at.pass(12.9);
+  expect(await at.status('a1')).toBe('running');
+  await at.pass(0.2);
+  expect(await at.status('a1')).toBe('suspended');
+});
+
+test('an open invoice that no list of the latest shows any more is owed until it is paid', async () => {
+  await at.buy('a1', 'sub_1');
+  at.stripe.subscribe('sub_1', { status: 'past_due' });
+  at.stripe.owe('sub_1', 'in_1', at.now());
+  // Billed every day.
+  for (let day = 1; day <= 30; day += 1) {
+    at.stripe.owe('sub_1', `in_day_${day}`, new Date(START.getTime() + day * 3_600_000));
+    at.stripe.settle(`in_day_${day}`);
+  }
+  await at.tell('invoice.payment_failed', { id: 'in_1', subscription: 'sub_1' });
+  await at.pass(15);
+  expect(await agentJson('a1')).toMatchObject({
+    status: 'suspended',
+    billing: { unpaidSince: START.toISOString() },
+  });
+  pay();
+  await at.tell('invoice.paid', { id: 'in_1', subscription: 'sub_1' });
+  await at.settle();
+  expect(await at.status('a1')).toBe('running');
+});
+
 describe('a kill or a change between the question and the commit', () => {
   test('a claim whose process died expires, and everything is read again', async () => {
     await at.buy('a1', 'sub_1');

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buy, type SandboxFixture, setup } from '../../support/sandbox.ts';
+import { failNext, subscribe } from '../../support/sandbox-stripe.ts';
 
 let sandbox: SandboxFixture;
 beforeAll(async () => {
@@ -54,6 +55,23 @@ test('lists are filtered by nested fields, and by one of several values', async 
   expect(found.data.map(({ lookup_key }) => lookup_key)).toEqual(['three', 'one']);
   await sandbox.stripe.prices.update(found.data[0]!.id, { active: false, lookup_key: '' });
   expect((await sandbox.stripe.prices.list({ lookup_keys: ['three'] })).data).toEqual([]);
+});
+
+test('a subscription’s open invoices are listed by themselves, page by page', async () => {
+  const { id } = await subscribe(sandbox);
+  const older = await failNext(sandbox, id);
+  const newer = await failNext(sandbox, id);
+  await subscribe(sandbox);
+  const list = (page: object = {}) =>
+    sandbox.stripe.invoices.list({ subscription: id, status: 'open', expand: ['data.payments'], ...page });
+  expect(ids(await list())).toEqual([newer.id, older.id]);
+  const first = await list({ limit: 1 });
+  expect([ids(first), first.has_more]).toEqual([[newer.id], true]);
+  const last = await list({ limit: 1, starting_after: newer.id });
+  expect([ids(last), last.has_more]).toEqual([[older.id], false]);
+  await sandbox.stripe.invoices.pay(older.id!, { paid_out_of_band: true });
+  expect(ids(await list())).toEqual([newer.id]);
+  expect((await sandbox.stripe.invoices.list({ subscription: id, limit: 2 })).has_more).toBe(true);
 });
 
 test('searches by exact and by partial text, by numbers and by metadata, page by page', async () => {
