@@ -1644,7 +1644,7 @@ export interface components {
             drainedBy: string | null;
             /** @description Nothing new comes into it since then; null: it is not drained */
             drainingSince: string | null;
-            /** @description Restore drills that are under way */
+            /** @description Restore drills that may still have a server */
             drills: number;
             /** @description Hetzner has refused it a server: until then others come first */
             fullUntil: string | null;

@@ -43,6 +43,7 @@ import * as adoptions from './migrations/0044-adoptions.ts';
 import * as poolMisses from './migrations/0045-pool-misses.ts';
 import * as recordFormats from './migrations/0047-record-formats.ts';
 import * as snapshotSeals from './migrations/0048-snapshot-seals.ts';
+import * as drillServers from './migrations/0053-drill-servers.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -87,6 +88,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0045-pool-misses': poolMisses,
   '0047-record-formats': recordFormats,
   '0048-snapshot-seals': snapshotSeals,
+  '0053-drill-servers': drillServers,
 };
 
 /**

@@ -49,7 +49,7 @@ export async function refuseLostProjects(
       union all select project, 'snapshot' from agent_snapshots join agents using (agent_id)
         where agent_snapshots.status in ('making', 'available', 'removing')
       union all select project, 'drill' from snapshot_drills join agents using (agent_id)
-        where snapshot_drills.status = 'running') present
+        where snapshot_drills.status = 'running' or removal_due_at is not null) present
     where project <> all(${projects.map(({ name }) => name)}::text[])
     group by project order by project limit 1`.execute(database);
   const [lost] = rows;
@@ -82,7 +82,7 @@ export interface ProjectState {
   images: number;
   /** Of agents' disks; those of destroyed agents too. */
   snapshots: number;
-  /** Restore drills that are under way, and may have a server. */
+  /** Restore drills that may have a server: under way, or ended while it could not be removed. */
   drills: number;
   /** What counts towards `mostServers`. */
   servers: number;
@@ -102,7 +102,7 @@ export async function listProjects(database: Database): Promise<ProjectState[]> 
         (select count(*) from agent_snapshots s join agents a using (agent_id) where a.project = p.name
           and s.status in ('making', 'available', 'removing'))::int as snapshots,
         (select count(*) from snapshot_drills d join agents a using (agent_id) where a.project = p.name
-          and d.status = 'running')::int as drills,
+          and (d.status = 'running' or d.removal_due_at is not null))::int as drills,
         ${serversIn} as servers
       from hetzner_projects p order by p.rank nulls last, p.name) present
     where configured or agents + slots + images + snapshots + drills > 0`.execute(database);
