@@ -1669,6 +1669,8 @@ export interface components {
             drainedBy: string | null;
             /** @description Nothing new comes into it since then; null: it is not drained */
             drainingSince: string | null;
+            /** @description Restore drills that may still have a server */
+            drills: number;
             /** @description Hetzner has refused it a server: until then others come first */
             fullUntil: string | null;
             images: number;
@@ -1681,6 +1683,8 @@ export interface components {
             servers: number;
             /** @description Servers that wait for customers, or are being removed */
             slots: number;
+            /** @description Snapshots of agents’ disks, those of destroyed agents too */
+            snapshots: number;
         };
         Proposal: {
             agentId: string;

@@ -9,16 +9,21 @@ const WHY = 'Its agent is being destroyed';
  * @returns the drill's id until its server is gone; undefined if there is none
  */
 export async function endDrill(database: Database, agentId: string): Promise<string | undefined> {
+  // One that has ended without its server: that is looked for now, not in a minute.
+  await sql`
+    update snapshot_drills set removal_due_at = now()
+    where drill_id in (select drill_id from snapshot_drills
+      where agent_id = ${agentId} and removal_due_at > now() for update skip locked)`.execute(database);
   await sql`
     update snapshot_drills set passed = false, cancelled = true, error = ${WHY}
     where drill_id in (select drill_id from snapshot_drills
       where agent_id = ${agentId} and status = 'running' and passed is null for update skip locked)`.execute(
     database,
   );
-  const running = await database
-    .selectFrom('snapshot_drills')
-    .select('drill_id')
-    .where((row) => row.and({ agent_id: agentId, status: 'running' }))
-    .executeTakeFirst();
-  return running?.drill_id;
+  const { rows } = await sql<{ drillId: string }>`
+    select drill_id as "drillId" from snapshot_drills
+    where agent_id = ${agentId} and (status = 'running' or removal_due_at is not null) limit 1`.execute(
+    database,
+  );
+  return rows[0]?.drillId;
 }

@@ -45,9 +45,8 @@ export async function readDueWork(database: Database): Promise<DueIn> {
       (select 0 where exists (select 1 from canary_runs where status = 'running')) as canary,
       (select 0 where exists (select 1 from agent_snapshots where status in ('making', 'removing')
         or (status = 'available' and delete_after <= business_now()))) as snapshots,
-      (select 0 where exists (select 1 from snapshot_drills where status = 'running')) as drill`.execute(
-    database,
-  );
+      least((select 0 where exists (select 1 from snapshot_drills where status = 'running')),
+        (select ${secondsUntil('min(removal_due_at)')} from snapshot_drills)) as drill`.execute(database);
   return rows[0]!;
 }
 

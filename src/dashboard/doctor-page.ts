@@ -55,6 +55,8 @@ ${table({
     { name: 'Locations', cell: ({ locations }) => locations?.join(', ') ?? 'all' },
     { name: 'Agents', cell: ({ agents }) => String(agents) },
     { name: 'Waiting servers', cell: ({ slots }) => String(slots) },
+    { name: 'Snapshots', cell: ({ snapshots }) => String(snapshots) },
+    { name: 'Restore drills', cell: ({ drills }) => String(drills) },
     {
       name: 'Servers',
       cell: ({ servers, mostServers }) =>

@@ -62,4 +62,6 @@ export interface SnapshotDrillTable {
   error: string | null;
   started_at: DefaultTimestamp;
   finished_at: Timestamp | null;
+  /** When its server, which could not be removed before it ended, is looked for next; null: it is gone. */
+  removal_due_at: Timestamp | null;
 }

@@ -46,6 +46,7 @@ import * as snapshotSeals from './migrations/0048-snapshot-seals.ts';
 import * as room from './migrations/0049-room.ts';
 import * as poolErrors from './migrations/0050-pool-errors.ts';
 import * as namesAndDrills from './migrations/0052-names-and-drills.ts';
+import * as drillServers from './migrations/0053-drill-servers.ts';
 import * as furtherOrders from './migrations/0055-further-orders.ts';
 
 /** Every migration by name, oldest first. Never edit a released one. */
@@ -94,6 +95,7 @@ const MIGRATIONS: Record<string, Migration> = {
   '0049-room': room,
   '0050-pool-errors': poolErrors,
   '0052-names-and-drills': namesAndDrills,
+  '0053-drill-servers': drillServers,
   '0055-further-orders': furtherOrders,
 };
 

@@ -22,6 +22,8 @@ export const projectJson = z
     agents: z.int().meta({ description: 'Agents that are not destroyed' }),
     slots: z.int().meta({ description: 'Servers that wait for customers, or are being removed' }),
     images: z.int(),
+    snapshots: z.int().meta({ description: 'Snapshots of agents’ disks, those of destroyed agents too' }),
+    drills: z.int().meta({ description: 'Restore drills that may still have a server' }),
     servers: z.int().meta({ description: 'What counts towards mostServers' }),
   })
   .meta({ id: 'Project' });

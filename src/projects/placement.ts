@@ -36,7 +36,7 @@ const taken = sql<number>`case when p.most_servers is not null
   then ${agentsIn} else 0 end`;
 
 /** Whether a worker finds that the token of the project `p` is refused, or is another one's, in SQL. */
-const isAway = sql<boolean>`exists (select 1 from checks c join workers w using (worker_id)
+export const isAway = sql<boolean>`exists (select 1 from checks c join workers w using (worker_id)
   where w.seen_at > now() - interval '10 seconds' and not c.ok and split_part(c.name, ':', 2) = p.name)`;
 
 /**

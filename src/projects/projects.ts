@@ -45,12 +45,17 @@ export async function refuseLostProjects(
     select project, count(*) filter (where what = 'agent')::int as agents from (
       select project, 'agent' as what from agents where status <> 'destroyed'
       union all select project, 'slot' from slots where status in ('making', 'ready', 'claimed', 'removing')
-      union all select project, 'image' from images where status <> 'removed') present
+      union all select project, 'image' from images where status <> 'removed'
+      union all select project, 'snapshot' from agent_snapshots join agents using (agent_id)
+        where agent_snapshots.status in ('making', 'available', 'removing')
+      union all select project, 'drill' from snapshot_drills join agents using (agent_id)
+        where snapshot_drills.status = 'running' or removal_due_at is not null) present
     where project <> all(${projects.map(({ name }) => name)}::text[])
     group by project order by project limit 1`.execute(database);
   const [lost] = rows;
   if (lost === undefined) return;
-  const what = lost.agents > 0 ? `${lost.agents} agents are` : 'Servers or images are';
+  const what =
+    lost.agents > 0 ? `${lost.agents} agents are` : 'Servers, images, snapshots or restore drills are';
   throw new Error(
     `${what} in the Hetzner project ${lost.project}, which HCLOUD_PROJECTS does not name. Name it there until it is empty: ` +
       `npm run agents -- projects drain ${lost.project}`,
@@ -75,6 +80,10 @@ export interface ProjectState {
   /** Servers that wait for customers, or are being removed. */
   slots: number;
   images: number;
+  /** Of agents' disks; those of destroyed agents too. */
+  snapshots: number;
+  /** Restore drills that may have a server: under way, or ended while it could not be removed. */
+  drills: number;
   /** What counts towards `mostServers`. */
   servers: number;
 }
@@ -90,9 +99,13 @@ export async function listProjects(database: Database): Promise<ProjectState[]> 
         (select count(*) from slots s where s.project = p.name
           and s.status in ('making', 'ready', 'removing'))::int as slots,
         (select count(*) from images i where i.project = p.name and i.status <> 'removed')::int as images,
+        (select count(*) from agent_snapshots s join agents a using (agent_id) where a.project = p.name
+          and s.status in ('making', 'available', 'removing'))::int as snapshots,
+        (select count(*) from snapshot_drills d join agents a using (agent_id) where a.project = p.name
+          and (d.status = 'running' or d.removal_due_at is not null))::int as drills,
         ${serversIn} as servers
       from hetzner_projects p order by p.rank nulls last, p.name) present
-    where configured or agents + slots + images > 0`.execute(database);
+    where configured or agents + slots + images + snapshots + drills > 0`.execute(database);
   return rows;
 }
 

@@ -93,6 +93,8 @@ const SNAPSHOT_CURE =
   'The operation’s log says what Hetzner answered. `npm run agents -- snapshot <agent>` makes another one; one that is protected at Hetzner is removed once it is not.';
 const DRILL_CURE =
   'Make another snapshot of the agent, then `npm run agents -- snapshots drill <agent>`: docs/snapshots.md.';
+const DRILL_SERVER_CURE =
+  'Bring the project back into reach (npm run agents -- doctor): the server is then removed within minutes.';
 const CANARY_CURE =
   'Read the log of its last operation (npm run agents -- logs), mend the cause, and try another: npm run agents -- canary --max-cost 0.05.';
 const BACKUP_CURE =
@@ -205,6 +207,10 @@ const SOURCES: readonly RawBuilder<unknown>[] = [
       'The last restore drill, with a snapshot of ' || agent_id || ', failed: ' || error, ${sql.lit(DRILL_CURE)}
     from snapshot_drills where status = 'failed'
       and finished_at = (select max(finished_at) from snapshot_drills where status <> 'cancelled')`,
+  sql`select 'mismatch', finished_at, agent_id, 'server of ' || drill_id, 'The server ' || drill_id ||
+      ' of a restore drill in the Hetzner project ' || project || ' could not be removed yet, and may be billed.',
+      ${sql.lit(DRILL_SERVER_CURE)}
+    from snapshot_drills join agents using (agent_id) where removal_due_at is not null`,
   sql`select 'configuration', finished_at, null, 'canary', 'The last canary, ' || agent_id || ', failed: ' || error,
       ${sql.lit(CANARY_CURE)}
     from canary_runs where status = 'failed'

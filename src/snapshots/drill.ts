@@ -9,6 +9,7 @@ import type { DrillCalls, DrillServer } from '../hetzner/drill-calls.ts';
 import type { HetznerClient, Server } from '../hetzner/hetzner.ts';
 import { wasRefused } from '../hetzner/refusals.ts';
 import { changeDrill, type DrillRow, finishDrill, takeRunning } from './drills.ts';
+import { leaveServer, removeLeftServers } from './left-servers.ts';
 
 export interface DrillDeps {
   database: Database;
@@ -33,11 +34,12 @@ const LONGEST_MINUTES = 20;
  *
  * The row is there before the server, and until it is gone. The server's name is the row's id, and what it
  * has shown is recorded before it is deleted: a kill at any line leaves what the next call, of any worker,
- * goes on with.
+ * goes on with. What could not be removed in time is removed by later calls, while other drills go on.
  */
 export async function advanceDrill(given: DrillDeps): Promise<void> {
   // A server that has shown what it can is not left standing until the next look: its firewall may be open.
   if (await advanceOnce(given)) await advanceOnce(given);
+  await removeLeftServers(given);
 }
 
 /** @returns whether the drill has shown something, so that its server is to be removed */
@@ -45,48 +47,64 @@ function advanceOnce(given: DrillDeps): Promise<boolean> {
   return given.database.transaction().execute(async (trx) => {
     const drill = await takeRunning(trx);
     if (drill === undefined) return false;
-    const { project } = await getAgent(trx, drill.agent_id);
-    const deps: Deps = { ...given, hetzner: given.openProject(project) };
-    const server = await deps.hetzner.findServer(drill.drill_id);
     if (drill.passed !== null) {
-      await remove(trx, deps, { drill, server });
+      await remove(trx, given, drill);
       return false;
     }
-    const verdict = await judge(trx, deps, { drill, server });
+    // Before the project is opened: one out of reach must not hold up the drills of the others.
+    const verdict = isOverdue(drill) ? failsLate(drill) : await look(trx, given, drill);
     if (verdict !== undefined) await changeDrill(trx, drill, verdict);
     return verdict !== undefined;
   });
-}
-
-interface Standing {
-  drill: DrillRow;
-  server: Server | undefined;
 }
 
 type Verdict = { passed: true; error: null } | { passed: false; error: string };
 const PASSES: Verdict = { passed: true, error: null };
 const fails = (error: string): Verdict => ({ passed: false, error });
 
-async function remove(trx: Transaction, { hetzner }: Deps, { drill, server }: Standing): Promise<void> {
-  if (server === undefined) await finishDrill(trx, drill);
-  else await hetzner.deleteServer(server.id, { wait: false });
+async function remove(trx: Transaction, { openProject }: DrillDeps, drill: DrillRow): Promise<void> {
+  const { project } = await getAgent(trx, drill.agent_id);
+  const tried = await tryToDelete(() => openProject(project), drill);
+  if (tried === 'gone') return finishDrill(trx, drill);
+  if (tried === 'deleting') return;
+  if (!isOverdue(drill)) throw tried.error;
+  await leaveServer(trx, drill);
 }
 
+/** No query of the transaction is in it: it goes on after an error. */
+async function tryToDelete(
+  open: () => DrillHetzner,
+  { drill_id: name }: DrillRow,
+): Promise<'gone' | 'deleting' | { error: unknown }> {
+  try {
+    const hetzner = open();
+    const server = await hetzner.findServer(name);
+    if (server === undefined) return 'gone';
+    if (server.status !== 'deleting') await hetzner.deleteServer(server.id, { wait: false });
+    return 'deleting';
+  } catch (error) {
+    return { error };
+  }
+}
+
+const isOverdue = ({ started_at: startedAt }: DrillRow): boolean =>
+  Date.now() - startedAt.getTime() > LONGEST_MINUTES * 60_000;
+
+const failsLate = ({ ran_at: ranAt, error }: DrillRow): Verdict =>
+  fails(
+    ranAt === null
+      ? `Its server did not start within ${LONGEST_MINUTES} minutes${error === null ? '' : `: ${error}`}`
+      : `Its server did not switch itself off within ${LONGEST_MINUTES} minutes: its system has not booted, the agent's files are not on the disk, or the agent is not healthy there`,
+  );
+
 /** @returns what the drill has shown; undefined as long as it has not */
-async function judge(
-  trx: Transaction,
-  deps: Deps,
-  { drill, server }: Standing,
-): Promise<Verdict | undefined> {
-  const minutes = (Date.now() - drill.started_at.getTime()) / 60_000;
-  if (server === undefined && drill.server_id !== null) return fails('Its server is no longer at Hetzner');
-  if (minutes > LONGEST_MINUTES)
-    return fails(
-      drill.ran_at === null
-        ? `Its server did not start within ${LONGEST_MINUTES} minutes${drill.error === null ? '' : `: ${drill.error}`}`
-        : `Its server did not switch itself off within ${LONGEST_MINUTES} minutes: its system has not booted, the agent's files are not on the disk, or the agent is not healthy there`,
-    );
-  return server === undefined ? order(trx, deps, drill) : watch(trx, deps, { drill, server });
+async function look(trx: Transaction, given: DrillDeps, drill: DrillRow): Promise<Verdict | undefined> {
+  const { project } = await getAgent(trx, drill.agent_id);
+  const deps: Deps = { ...given, hetzner: given.openProject(project) };
+  const server = await deps.hetzner.findServer(drill.drill_id);
+  if (server !== undefined) return watch(trx, deps, { drill, server });
+  if (drill.server_id !== null) return fails('Its server is no longer at Hetzner');
+  return order(trx, deps, drill);
 }
 
 async function order(trx: Transaction, deps: Deps, drill: DrillRow): Promise<Verdict | undefined> {

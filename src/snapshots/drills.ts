@@ -4,6 +4,7 @@ import type { SnapshotDrillTable } from '../database/agent-snapshot-tables.ts';
 import { type Database, type Transaction, violatedConstraint } from '../database/connect.ts';
 import { cutText } from '../database/storable.ts';
 import { ConflictError } from '../errors.ts';
+import { isAway } from '../projects/placement.ts';
 
 export type DrillRow = Selectable<SnapshotDrillTable>;
 
@@ -33,13 +34,14 @@ export async function startDrill(
   }
 }
 
-/** Begins the drill that is due, if one is: the agent's that had none for longest. */
+/** Begins the drill that is due, if one is: the agent's in reach that had none for longest. */
 export async function startDueDrill(database: Database, everyMs: number | undefined): Promise<void> {
   if (everyMs === undefined) return;
   const { rows } = await sql<{ agentId: string }>`
     select a.agent_id as "agentId" from agents a join agent_snapshots s using (agent_id)
       left join snapshot_drills d using (agent_id)
     where s.status = 'available' and a.status in ('running', 'stopped')
+      and not exists (select from hetzner_projects p where p.name = a.project and (p.rank is null or ${isAway}))
       and not exists (select from snapshot_drills where started_at > now() - make_interval(secs => ${everyMs / 1000}))
     group by a.agent_id order by max(d.started_at) nulls first, max(s.made_at) desc limit 1`.execute(
     database,

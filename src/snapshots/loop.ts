@@ -42,6 +42,13 @@ export async function lookAfterSnapshots(deps: KeeperDeps & { policy: SnapshotPo
   await queueDueSnapshots(database, policy);
 }
 
+export async function lookAfterDrills(deps: DrillDeps & { everyMs: number | undefined }): Promise<void> {
+  // Nothing is made or removed meanwhile.
+  if (await isRecovering(deps.database)) return;
+  await startDueDrill(deps.database, deps.everyMs);
+  await advanceDrill(deps);
+}
+
 /** Begins restore drills when they are due, and takes the one that runs to its end. In every worker. */
 export function startDrills(
   deps: DrillDeps & { everyMs: number | undefined; log: Log },
@@ -49,8 +56,7 @@ export function startDrills(
 ): Repeating {
   const look = async () => {
     try {
-      await startDueDrill(deps.database, deps.everyMs);
-      await advanceDrill(deps);
+      await lookAfterDrills(deps);
     } catch (error) {
       const text = 'could not look after the restore drill';
       deps.log.warn({ event: 'drill.failed', error: errorMessage(error) }, text);

@@ -29,8 +29,8 @@ const create = (region: string) => service.ask('/api/agents', { json: { userId: 
 test('projects are listed, drained and opened again; the API, the page, the metrics and the audit log say so', async () => {
   expect((await create('eu-central')).status).toBe(202);
   await agents('projects', 'list');
-  expect(printed.join('\n')).toMatch(/^eu +open +nbg1 fsn1 +1 +0 +0 +1 of 2$/m);
-  expect(printed.join('\n')).toMatch(/^us +open +ash +0 +0 +0 +0$/m);
+  expect(printed.join('\n')).toMatch(/^eu +open +nbg1 fsn1 +1 +0 +0 +0 +0 +1 of 2$/m);
+  expect(printed.join('\n')).toMatch(/^us +open +ash +0 +0 +0 +0 +0 +0$/m);
   await agents('projects', 'drain', 'eu');
   expect(printed.at(-1)).toBe(
     'eu is being drained: nothing new comes into it. 1 agents live on in it, 0 waiting servers are removed.',

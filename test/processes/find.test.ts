@@ -72,11 +72,14 @@ test('only orphans of this installation’s dead workers are killed', async ({ s
   const ofDead = await startFamily(tagged(dead));
   const ofLiving = await startFamily(tagged(workerTag()));
   const ofAnother = await startFamily(tagged(dead, 'another'));
+  // As a host sees it: its worker's pid counts in another namespace.
+  const inContainer = await startFamily(tagged(`${dead} pid:[1]`));
   const ended = await killOrphans(installation);
   expect(ended).toEqual(expect.arrayContaining(ofDead));
   for (const pid of ofDead) expect(processIdentity(pid)).toBeNull();
-  for (const pid of [...ofLiving, ...ofAnother]) expect(processIdentity(pid), `${pid}`).not.toBeNull();
-  const rest = [...ofLiving, ...ofAnother];
+  for (const pid of [...ofLiving, ...ofAnother, ...inContainer])
+    expect(processIdentity(pid), `${pid}`).not.toBeNull();
+  const rest = [...ofLiving, ...ofAnother, ...inContainer];
   await killProcesses((environment) =>
     [installation as string, 'another'].includes(environment.get(INSTALLATION_TAG) ?? ''),
   );

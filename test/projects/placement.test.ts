@@ -2,6 +2,10 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createVault } from '../../src/agents/secrets.ts';
 import { getAgent, insertAgent, NoProjectError } from '../../src/agents/store.ts';
+import {
+  AGENT_SNAPSHOT_STATUSES,
+  type AgentSnapshotStatus,
+} from '../../src/database/agent-snapshot-tables.ts';
 import { registerWorker } from '../../src/executors/worker/workers.ts';
 import { planSlots } from '../../src/pool/plan-slots.ts';
 import { findRoomElsewhere, lockPlacement, markFull, roomInProject } from '../../src/projects/placement.ts';
@@ -197,7 +201,7 @@ test('the list shows what is in each, also in one that is no longer configured',
   expect(await at.database.transaction().execute((trx) => roomInProject(trx, 'eu'))).toBe(4);
   await at.database.updateTable('hetzner_projects').set({ rank: null }).where('name', '=', 'eu').execute();
   await at.database.updateTable('hetzner_projects').set({ rank: 0 }).where('name', '=', 'us').execute();
-  const none = { slots: 0, images: 0, fullUntil: null };
+  const none = { slots: 0, images: 0, snapshots: 0, drills: 0, fullUntil: null };
   expect(await listProjects(at.database)).toEqual([
     {
       ...none,
@@ -218,4 +222,63 @@ test('the list shows what is in each, also in one that is no longer configured',
   await refuseLostProjects(at.database, [{ name: 'eu' }]);
   await sql`update agents set status = 'destroyed', step = null`.execute(at.database);
   await refuseLostProjects(at.database, []);
+});
+
+describe('a project whose agents are destroyed', () => {
+  const SNAPSHOT = '11111111-1111-4111-8111-111111111111';
+  beforeEach(async () => {
+    await configure(project('eu', EU), project('us', ['ash']));
+    await place('a1');
+    await markDestroyed('a1');
+  });
+  const counted = async () => (await listProjects(at.database)).find(({ name }) => name === 'eu');
+  const leaveOut = () => refuseLostProjects(at.database, [{ name: 'us' }]);
+  const snapshot = (status: AgentSnapshotStatus) =>
+    at.database
+      .insertInto('agent_snapshots')
+      .values({
+        ...{ snapshot_id: SNAPSHOT, agent_id: 'a1', why: 'before-destroy', status },
+        ...{
+          hetzner_id: '9',
+          size_gb: 1,
+          ended_at: ['removed', 'lost'].includes(status) ? new Date() : null,
+        },
+      })
+      .execute();
+
+  test.each(AGENT_SNAPSHOT_STATUSES)(
+    'is not empty while one of their snapshots is kept: %s',
+    async (status) => {
+      const isThere = ['making', 'available', 'removing'].includes(status);
+      await snapshot(status);
+      expect(await counted()).toMatchObject({ agents: 0, snapshots: isThere ? 1 : 0 });
+      await at.database
+        .updateTable('hetzner_projects')
+        .set({ rank: null })
+        .where('name', '=', 'eu')
+        .execute();
+      expect(await counted()).toEqual(isThere ? expect.objectContaining({ configured: false }) : undefined);
+      if (isThere) await expect(leaveOut()).rejects.toThrow(/snapshots.* are in the Hetzner project eu/);
+      else await leaveOut();
+    },
+  );
+
+  test.each([
+    ['running', 1],
+    ['failed', 0],
+  ] as const)('is not empty while a restore drill of theirs runs: %s', async (status, drills) => {
+    await snapshot('removed');
+    await at.database
+      .insertInto('snapshot_drills')
+      .values({
+        ...{ drill_id: 'drill-0123456789abcdef', agent_id: 'a1', snapshot_id: SNAPSHOT, cause: 'person' },
+        ...{ status, error: 'it', finished_at: status === 'running' ? null : new Date() },
+      })
+      .execute();
+    expect(await counted()).toMatchObject({ agents: 0, snapshots: 0, drills });
+    await at.database.updateTable('hetzner_projects').set({ rank: null }).where('name', '=', 'eu').execute();
+    expect((await counted())?.drills).toBe(drills === 0 ? undefined : drills);
+    if (drills > 0) await expect(leaveOut()).rejects.toThrow(/restore drills are in the Hetzner project eu/);
+    else await leaveOut();
+  });
 });

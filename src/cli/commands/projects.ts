@@ -42,6 +42,8 @@ async function list(asJson: boolean, terminal: Terminal): Promise<true> {
       'AGENTS',
       { name: 'SLOTS', droppable: 3 },
       { name: 'IMAGES', droppable: 4 },
+      'SNAPSHOTS',
+      { name: 'DRILLS', droppable: 5 },
       { name: 'SERVERS', droppable: 2 },
     ],
     items.map((one) => [
@@ -51,6 +53,8 @@ async function list(asJson: boolean, terminal: Terminal): Promise<true> {
       String(one.agents),
       String(one.slots),
       String(one.images),
+      String(one.snapshots),
+      String(one.drills),
       one.mostServers === null ? String(one.servers) : `${one.servers} of ${one.mostServers}`,
     ]),
   );

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { type RawBuilder, sql } from 'kysely';
 import { EXECUTORS, type ExecutorName } from '../../config/executor-name.ts';
+import { LEASE_SECONDS } from '../../config/timing.ts';
 import type { Database } from '../../database/connect.ts';
 import { LostError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
@@ -9,7 +10,7 @@ import { appendEvents } from '../../operations/events/events.ts';
 import { endWorkflowRun } from '../../operations/run-cancellations.ts';
 import { settleLocked } from '../../operations/settle.ts';
 import { RUNNER_SILENT_SECONDS } from '../../operations/states.ts';
-import { isWorkerAlive } from '../../processes/orphans.ts';
+import { isWorkerGone } from '../../processes/orphans.ts';
 import type { Queue } from '../../queue/queue.ts';
 
 /** The lease of a dead worker's attempts: they have expired, whatever the original lease was. */
@@ -103,11 +104,14 @@ function since(row: OperationRow): string {
 
 /**
  * Settles the attempts of dead workers on this host when a worker starts. Their child processes have been
- * killed too, so there is no need to wait for the leases to expire.
+ * killed too, so there is no need to wait for the leases to expire. Only what this process would see running
+ * counts as dead: several containers and machines may have one host name. Of others that have been silent for
+ * a lease the row is removed, and their attempts end with their leases.
  */
 export async function settleDeadWorkers(database: Database, queue: Queue, log: Log): Promise<void> {
   const workers = await database.selectFrom('workers').selectAll().where('host', '=', hostname()).execute();
-  const dead = workers.filter((worker) => !isWorkerAlive(worker.process)).map((worker) => worker.worker_id);
+  const dead = workers.filter((worker) => isWorkerGone(worker.process)).map((worker) => worker.worker_id);
+  await forgetSilent(database);
   if (dead.length === 0) return;
   await database
     .updateTable('operations')
@@ -117,4 +121,13 @@ export async function settleDeadWorkers(database: Database, queue: Queue, log: L
     .execute();
   await settleExpired(database, queue, log);
   await database.deleteFrom('workers').where('worker_id', 'in', dead).execute();
+}
+
+/** One that lives after all registers itself again. */
+async function forgetSilent(database: Database): Promise<void> {
+  await database
+    .deleteFrom('workers')
+    .where('host', '=', hostname())
+    .where('seen_at', '<', sql<Date>`now() - make_interval(secs => ${LEASE_SECONDS})`)
+    .execute();
 }

@@ -68,12 +68,12 @@ async function readKnown(database: Database, listed: readonly SnapshotResource[]
   return rows;
 }
 
-/** The servers of restore drills, which are gone once their rows are finished. */
+/** The servers of restore drills, which the drills themselves remove. */
 async function readDrilling(database: Database): Promise<Set<string>> {
   const rows = await database
     .selectFrom('snapshot_drills')
     .select('drill_id')
-    .where('status', '=', 'running')
+    .where((row) => row.or([row('status', '=', 'running'), row('removal_due_at', 'is not', null)]))
     .execute();
   return new Set(rows.map((row) => row.drill_id));
 }

@@ -322,20 +322,44 @@ test('the operation of a dead worker on this host is taken up before its lease e
   await claim(at, 'dead');
   const other = await order(at, 'a2');
   await claim(at, 'alive');
-  const gone = `${process.pid} another boot`;
-  for (const [worker_id, mark] of [
-    ['dead', gone],
-    ['alive', workerTag()],
-  ] as const)
-    await at.database
-      .insertInto('workers')
-      .values({ worker_id, host: hostname(), process: mark, concurrency: 1 })
-      .execute();
+  await enrol('dead', GONE);
+  await enrol('alive', workerTag());
   await settleDeadWorkers(at.database, at.queue, at.log);
   expect(await operation(at, operation_id)).toMatchObject({ status: 'queued', lost_count: 1 });
   expect((await operation(at, other.operation_id)).status).toBe('active');
   const left = await at.database.selectFrom('workers').select('worker_id').execute();
   expect(left).toEqual([{ worker_id: 'alive' }]);
+});
+
+/** The tag of a process that had this one's pid before. */
+const GONE = workerTag().replace(/^(\d+ \S+) \d+/, '$1 1');
+const enrol = (worker_id: string, process: string, seenSecondsAgo = 0) =>
+  at.database
+    .insertInto('workers')
+    .values({
+      ...{ worker_id, host: hostname(), process, concurrency: 1 },
+      seen_at: new Date(Date.now() - seenSecondsAgo * 1000),
+    })
+    .execute();
+
+test.skipIf(process.platform !== 'linux').each([
+  ['in another container', GONE.replace(/\d+\]$/, '1]')],
+  ['on another machine', GONE.replace(/^(\d+) \S+/, '$1 00000000-0000-4000-8000-000000000000')],
+  ['of an earlier release', GONE.replace(/ pid:\S+$/, '')],
+])('a live worker %s of the same host name keeps its attempt', async (_where, tag) => {
+  const { operation_id } = await order(at, 'a1');
+  await claim(at, 'other');
+  await enrol('other', tag);
+  await settleDeadWorkers(at.database, at.queue, at.log);
+  expect(await operation(at, operation_id)).toMatchObject({ status: 'active', lost_count: 0 });
+  const registered = () => at.database.selectFrom('workers').select('worker_id').execute();
+  expect(await registered()).toEqual([{ worker_id: 'other' }]);
+  // A row that nobody refreshes goes; the attempt is lost with its lease only.
+  await at.database.deleteFrom('workers').execute();
+  await enrol('other', tag, 31);
+  await settleDeadWorkers(at.database, at.queue, at.log);
+  expect(await registered()).toEqual([]);
+  expect((await operation(at, operation_id)).status).toBe('active');
 });
 
 async function behindProxy() {
