@@ -85,6 +85,8 @@ export interface OperationDefinition<Effect extends AgentEffect = AgentEffect> {
    * slots, so that nothing else waits for it.
    */
   runsBeside?: boolean;
+  /** It leaves the agent's disk as it is: it waits for no snapshot that has not begun. */
+  leavesDisk?: boolean;
   /** Its parameter `snapshot` names a complete snapshot of the agent: without one it is refused. */
   needsSnapshot?: boolean;
   /** Whether it needs a network route to the agent's machine; default true. */

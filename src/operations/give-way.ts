@@ -7,20 +7,34 @@ import type { Queue } from '../queue/queue.ts';
 import { afterCancel } from './after-cancel.ts';
 import { cancelQueued } from './endings.ts';
 import { appendEvents } from './events/events.ts';
-import { adoptingKinds, exclusiveKinds, findOperation, operationDefinitions } from './registry.ts';
+import {
+  adoptingKinds,
+  exclusiveKinds,
+  findOperation,
+  kindsBeside,
+  operationDefinitions,
+} from './registry.ts';
 import type { OperationRow } from './rows.ts';
 import type { OperationKind } from './states.ts';
 
 /**
- * Whether later operations of its agent pass a queued one by: it waits for stock, or adopts a slot, which may
- * fail for as long as the server does not answer.
+ * Whether a later operation of its agent passes a queued one by: it waits for stock, or adopts a slot, which
+ * may fail for as long as the server does not answer. One that waits for its turn beside the slots and has
+ * not begun is passed by kinds that leave the disk as it is, and by no other: a snapshot that was asked for
+ * before a rebuild or a destroy is made before it.
  */
-export function isPassedBy(table: 'p' | 'operations'): RawBuilder<boolean> {
+export function isPassedBy(
+  table: 'p' | 'operations',
+  later: RawBuilder<string> = sql.ref<string>('o.kind'),
+): RawBuilder<boolean> {
   const patient = operationDefinitions().flatMap(({ kind, waitsUntouched }) =>
     waitsUntouched ? [kind] : [],
   );
+  const leavingKinds = operationDefinitions().flatMap(({ kind, leavesDisk }) => (leavesDisk ? [kind] : []));
   const column = (name: string) => sql.ref(`${table}.${name}`);
   return sql<boolean>`(${column('dispatched_at')} is null and (${column('kind')} = any(${adoptingKinds()}::text[])
+    or (${column('attempt')} = 0 and ${column('kind')} = any(${kindsBeside()}::text[])
+      and ${later} = any(${leavingKinds}::text[]))
     or (${column('waits_for')} is not null and ${column('run_after')} > now()
       and ${column('kind')} = any(${patient}::text[]))))`;
 }

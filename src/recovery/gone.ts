@@ -1,4 +1,3 @@
-import { toServerName } from '../../stacks/inputs.ts';
 import { audit } from '../agents/audit.ts';
 import { KEPT_STATUSES } from '../agents/states.ts';
 import { lockAgent } from '../agents/store.ts';
@@ -7,6 +6,7 @@ import { ConflictError } from '../errors.ts';
 import { findOperation } from '../operations/registry.ts';
 import { insertOperation } from '../operations/requests.ts';
 import type { Queue } from '../queue/queue.ts';
+import { findUnlisted, leftFinder } from './left.ts';
 import type { Unclear } from './plan.ts';
 import type { Survey, SurveyedClouds } from './survey.ts';
 
@@ -30,14 +30,8 @@ export async function destroyGone(
   actor: string,
 ): Promise<{ destroyed: string[]; unclear: Unclear[] }> {
   const rows = await listKept(database);
-  const servers = new Set(survey.servers.flatMap(({ id, name }) => [id, name]));
-  const keys = new Set(survey.sshKeys.map(({ name }) => name));
-  const snapshots = new Set(survey.snapshots.map(({ id }) => id));
-  const gone = rows.filter((row) => {
-    const name = nameOf(row);
-    const isLeft = servers.has(row.server_id ?? '') || servers.has(name) || keys.has(name);
-    return !isLeft && !snapshots.has(row.snapshot_id ?? '');
-  });
+  const isLeft = leftFinder(survey);
+  const gone = rows.filter((row) => !isLeft(row));
   const ids = gone.map((row) => row.agent_id);
   if (ids.length > 1 && ids.length === rows.length)
     throw new ConflictError(
@@ -73,11 +67,6 @@ const listKept = (database: Database) =>
 
 type Kept = Awaited<ReturnType<typeof listKept>>[number];
 
-function nameOf({ agent_id: agentId, inputs }: Pick<Kept, 'agent_id' | 'inputs'>): string {
-  const { serverName } = (inputs ?? {}) as { serverName?: string };
-  return toServerName({ agentId, serverName });
-}
-
 /**
  * Why it must not be destroyed. Labels can be removed by anybody, and a page that moves can skip something.
  */
@@ -86,15 +75,7 @@ async function findDoubt({ projects }: Deps['clouds'], row: Kept): Promise<strin
   if (row.is_held) return 'it is held';
   const hetzner = projects.get(row.project);
   if (hetzner === undefined) return `its Hetzner project ${row.project} is not configured`;
-  const name = nameOf(row);
-  const { server_id: serverId, snapshot_id: snapshotId } = row;
-  const server =
-    (serverId === null ? undefined : await hetzner.getServer(serverId)) ?? (await hetzner.findServer(name));
-  if (server !== undefined) return `its server ${server.name} (${server.id}) exists without our labels`;
-  if ((await hetzner.findSshKey(name)) !== undefined) return `its SSH key ${name} exists without our labels`;
-  if (snapshotId !== null && (await hetzner.getSnapshot(snapshotId)) !== undefined)
-    return `its snapshot ${snapshotId} exists without our labels`;
-  return undefined;
+  return findUnlisted(hetzner, row);
 }
 
 async function destroy({ database, queue }: Omit<Deps, 'clouds'>, agentId: string, actor: string) {

@@ -11,6 +11,7 @@ import { ConflictError, errorMessage } from '../errors.ts';
 import type { Clock } from '../processes/clock.ts';
 import type { Queue } from '../queue/queue.ts';
 import { destroyGone } from './gone.ts';
+import { leftFinder } from './left.ts';
 import { type Bought, type OrderDeps, readBought, restoreOrders } from './orders.ts';
 import { type Found, type Plan, planRebuild, type Unclear } from './plan.ts';
 import { type Restored, restoreRows } from './restore-rows.ts';
@@ -24,6 +25,7 @@ import {
   type SurveyedClouds,
   takeSurvey,
 } from './survey.ts';
+import { holdProvisions } from './unbegun.ts';
 
 export interface RebuildDeps {
   database: Database;
@@ -97,7 +99,7 @@ async function applyPlan(deps: RebuildDeps, surveyed: Surveyed): Promise<Rebuilt
     const gone = await destroyGone(deps, surveyed, actor);
     for (const agentId of gone.destroyed)
       rebuilt.agents.push({ agentId, status: 'destroyed', action: 'destroyed' });
-    unclear.push(...gone.unclear);
+    unclear.push(...gone.unclear, ...(await holdUnbegun(deps, surveyed)));
   }
   rebuilt.snapshots = await tellSnapshots(deps, survey, unclear);
   if (bought !== undefined) {
@@ -107,6 +109,12 @@ async function applyPlan(deps: RebuildDeps, surveyed: Surveyed): Promise<Rebuilt
   }
   await finish(deps, actor, unclear);
   return { ...rebuilt, unclear: unclear.map(({ agentId, cause, cure }) => ({ agentId, cause, cure })) };
+}
+
+/** After the agents whose keys were found: their provisions go on. */
+function holdUnbegun(deps: RebuildDeps, { survey, isNamed, actor }: Surveyed): Promise<Unclear[]> {
+  const hasLeft = leftFinder(survey);
+  return holdProvisions(deps, (row) => isNamed(row.agent_id) || hasLeft(row), actor);
 }
 
 /** After the agents' rows, which theirs belong to. */

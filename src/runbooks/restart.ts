@@ -16,6 +16,7 @@ const effect = z.object({ kind: z.literal('restarted') });
 export const restart = defineOperation<z.infer<typeof effect>>({
   kind: 'restart',
   rank: 30,
+  leavesDisk: true,
   from: ['running'],
   exclusive: true,
   leastRole: 'support',

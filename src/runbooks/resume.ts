@@ -16,6 +16,7 @@ const RESUMES_FROM = ['suspended', 'running'] as const;
 export const resume = defineOperation<z.infer<typeof effect>>({
   kind: 'resume',
   rank: 74,
+  leavesDisk: true,
   resumesFrom: RESUMES_FROM,
   retryFrom: RESUMES_FROM,
   exclusive: true,

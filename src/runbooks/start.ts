@@ -12,6 +12,7 @@ const effect = z.object({ kind: z.literal('started') });
 export const start = defineOperation<z.infer<typeof effect>>({
   kind: 'start',
   rank: 10,
+  leavesDisk: true,
   from: ['stopped'],
   exclusive: true,
   runsAgent: true,

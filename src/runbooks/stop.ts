@@ -14,6 +14,7 @@ const effect = z.object({ kind: z.literal('stopped') });
 export const stop = defineOperation<z.infer<typeof effect>>({
   kind: 'stop',
   rank: 20,
+  leavesDisk: true,
   from: ['running'],
   resumesFrom: ['stopping'],
   exclusive: true,

@@ -19,6 +19,7 @@ const SUSPENDS_FROM = ['running', 'stopped', 'suspended'] as const;
 export const suspend = defineOperation<z.infer<typeof effect>>({
   kind: 'suspend',
   rank: 72,
+  leavesDisk: true,
   resumesFrom: SUSPENDS_FROM,
   retryFrom: SUSPENDS_FROM,
   exclusive: true,

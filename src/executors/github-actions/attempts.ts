@@ -139,7 +139,7 @@ async function begin(
  * @throws ConflictError if another operation comes first
  */
 async function refuseOutOfTurn(trx: Transaction, row: OperationRow): Promise<void> {
-  const justWaits = isPassedBy('operations');
+  const justWaits = isPassedBy('operations', sql`${row.kind}::text`);
   const before = await trx
     .selectFrom('operations')
     .select(['operation_id', 'kind'])
