@@ -579,7 +579,7 @@ describe('documents', () => {
     const text = await response.text();
     for (const line of text.trim().split('\n')) {
       expect(line).toMatch(
-        /^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [\d.e+-]+)$/,
+        /^(# (HELP|TYPE) [a-z\d_]+ .+|[a-z\d_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [\d.e+-]+)$/,
       );
     }
     // Names without the prefix remain for one release and are marked as deprecated.
@@ -590,7 +590,7 @@ describe('documents', () => {
     expect(values('agent_stacks_').length).toBeGreaterThan(30);
     // Newer ones never had such a name.
     const old = values('agent_stacks_').filter((sample) =>
-      OLDER.has(/^[a-z_]+?(?=_bucket|_sum|_count|[ {])/.exec(sample!)![0]),
+      OLDER.has(/^[a-z\d_]+?(?=_bucket|_sum|_count|[ {])/.exec(sample!)![0]),
     );
     expect(values('')).toEqual(old);
     const help = [...text.matchAll(/^# HELP (\S+) (.*)$/gm)].map(([, name, words]) => [name, words] as const);
