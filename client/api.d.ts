@@ -2973,7 +2973,7 @@ export interface operations {
             403: components["responses"]["ForbiddenOrApprovalRequired"];
             404: components["responses"]["NotFound"];
             405: components["responses"]["MethodNotAllowed"];
-            /** @description The agent has no complete snapshot or is destroyed, or another drill is under way */
+            /** @description The agent has no complete snapshot or is destroyed, another drill is under way, or only runners have the clouds’ keys */
             409: {
                 headers: {
                     [name: string]: unknown;

@@ -78,6 +78,9 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const payments = openFollowing(deps);
   if (payments?.billing !== 'act') await withdrawWaitingHarm(database, queue);
   const isStillWanted = payments && createLastCheck(payments);
+  const { keyring } = connections.pulumi;
+  // Before the first operation: an empty chain beside old operations counts as one that was emptied.
+  const sealing = startSealing({ database, log, keyring }, { isDue: () => pulse.isDue('audit') });
   const work = await EXECUTORS[config.executor]({ ...deps, isStillWanted, pulse }, processTags);
   const followers = await startFollowers(deps, payments, () => pulse.isDue('payments'));
   const releasing = openReleasing(deps, openStillWanted(payments), () => pulse.isDue('limits'));
@@ -90,9 +93,7 @@ export async function startWorkerRole(deps: ServiceDeps): Promise<RunningWorker>
   const folding = startFolding(deps);
   const canaries = openCanaries(deps, () => pulse.isDue('canary'));
   const snapshots = openSnapshots(deps, pulse);
-  const { keyring } = connections.pulumi;
   const rekeying = openRekeying(deps);
-  const sealing = startSealing({ database, log, keyring }, { isDue: () => pulse.isDue('audit') });
   return {
     ...(work.problems && { problems: work.problems }),
     stop: async () => {

@@ -79,7 +79,7 @@ function findEnd(subscription: Subscription, hasDebt: boolean): Date | undefined
 /**
  * Whether Stripe cancelled a subscription for want of payment and its last period was paid for all the same:
  * it is served to its end. An invoice that was voided or credited in full was paid by nobody; of one that
- * cannot be read nobody knows, so it counts as paid.
+ * cannot be read nobody knows, so it counts as paid. A later invoice that was paid stands in for it.
  */
 export function servesPaidPeriod({ cancelReason, invoices }: Subscription): boolean {
   if (cancelReason !== 'payment_failed') return false;
@@ -89,7 +89,16 @@ export function servesPaidPeriod({ cancelReason, invoices }: Subscription): bool
     ),
   );
   if (bill === undefined || bill.status === 'unrecognized') return true;
-  return bill.paid && !bill.credited;
+  if (bill.paid && !bill.credited) return true;
+  // One that replaces it, made by hand, has another reason.
+  return invoices.some(
+    (other) =>
+      other !== bill &&
+      other.createdAt >= bill.createdAt &&
+      other.paid &&
+      !other.credited &&
+      other.amountDue > 0,
+  );
 }
 
 export function later(date: Date, milliseconds: number): Date {

@@ -1,11 +1,12 @@
 import { sql } from 'kysely';
 import { audit } from '../agents/audit.ts';
 import { userIdSchema } from '../agents/new-agent.ts';
-import { type AgentRow, lockAgent } from '../agents/store.ts';
+import { type AgentRow, getAgent, lockAgent } from '../agents/store.ts';
 import type { Transaction } from '../database/connect.ts';
-
 import { ConflictError, NotFoundError } from '../errors.ts';
 import type { StripeEvent } from '../stripe/event.ts';
+import { isBilledState } from './follow/choose.ts';
+import { lockSubscriptions } from './follow/claims.ts';
 import { type BillingDecision, interpretEvent } from './interpret-event.ts';
 import type { OrderRow } from './orders.ts';
 import { insertRecoveredOrder } from './recovered-orders.ts';
@@ -50,11 +51,11 @@ export async function settleOrder(trx: Transaction, settled: SettledOrder): Prom
   if (order.agent_id === agentId) return;
   if (order.agent_id !== null)
     throw new ConflictError(`Order ${sessionId} has an agent already: ${order.agent_id}`);
-  const agent = await lockAgent(trx, agentId);
-  refuseForeign(agent, order, sessionId);
   const { subscription_id: subscriptionId, customer_id: customerId } = order;
+  const linkedId = await lockBoth(trx, subscriptionId, agentId);
+  refuseForeign(await lockAgent(trx, agentId), order, sessionId);
   if (subscriptionId !== null) {
-    await takeOver(trx, subscriptionId, agentId);
+    if (linkedId !== undefined) await takeOver(trx, subscriptionId, { from: linkedId, to: agentId });
     await linkSubscription(trx, { subscriptionId, agentId, customerId: customerId ?? undefined });
     await trx
       .updateTable('agents')
@@ -121,32 +122,52 @@ function refuseForeign(agent: AgentRow, { metadata }: Order, sessionId: string):
 }
 
 /**
- * Takes a subscription from another agent: a second order that named the first one's agent was linked to it.
- * @throws ConflictError if that agent would have none any more, and so would be served without being paid
+ * Locks an agent and the one that has its order's subscription, and then their subscriptions, each in the one
+ * order in which everything locks them. @returns the id of the other agent, if there is one
  */
-async function takeOver(trx: Transaction, subscriptionId: string, agentId: string): Promise<void> {
+async function lockBoth(
+  trx: Transaction,
+  subscriptionId: string | null,
+  agentId: string,
+): Promise<string | undefined> {
+  if (subscriptionId === null) return undefined;
   const linked = await trx
-    .selectFrom('subscriptions as s')
-    .innerJoin('agents as a', 'a.agent_id', 's.agent_id')
-    .select(['s.agent_id', 's.governs', 'a.status'])
-    .where('s.subscription_id', '=', subscriptionId)
-    .executeTakeFirst();
-  if (linked === undefined || linked.agent_id === agentId) return;
-  const others = await trx
     .selectFrom('subscriptions')
-    .select('subscription_id')
-    .where('agent_id', '=', linked.agent_id)
-    .where('subscription_id', '<>', subscriptionId)
-    .orderBy('subscription_id')
-    .execute();
-  const [next] = others;
-  if (next === undefined && linked.status !== 'destroyed')
+    .select('agent_id')
+    .where('subscription_id', '=', subscriptionId)
+    .executeTakeFirst();
+  const both = [...new Set([agentId, linked?.agent_id ?? agentId])].sort();
+  for (const one of both) await lockAgent(trx, one);
+  await lockSubscriptions(trx, both);
+  return linked === undefined || linked.agent_id === agentId ? undefined : linked.agent_id;
+}
+
+/**
+ * Takes a subscription from another agent: a second order that named the first one's agent was linked to it.
+ * @throws ConflictError if nothing would be billed for that agent any more: it would be served without being
+ * paid, or, if its earlier subscription has ended, taken away from a customer who pays
+ */
+async function takeOver(
+  trx: Transaction,
+  subscriptionId: string,
+  { from, to }: { from: string; to: string },
+): Promise<void> {
+  const all = await lockSubscriptions(trx, [from]);
+  const taken = all.find((one) => one.subscription_id === subscriptionId);
+  if (taken === undefined)
     throw new ConflictError(
-      `Subscription ${subscriptionId} pays for agent ${linked.agent_id}, which has no other: link the order to that agent`,
+      `Subscription ${subscriptionId} has just been linked to another agent. Try again`,
+    );
+  const others = all.filter((one) => one !== taken);
+  const next = others.find(({ state }) => state !== null && isBilledState(state));
+  const { status } = await getAgent(trx, from);
+  if (next === undefined && status !== 'destroyed')
+    throw new ConflictError(
+      `Subscription ${subscriptionId} pays for agent ${from}, for which no other is known to be billed. Link the order to it: npm run agents -- orders link SESSION ${from}, instead of to ${to}`,
     );
   await trx.deleteFrom('subscriptions').where('subscription_id', '=', subscriptionId).execute();
   if (next === undefined) return;
-  if (linked.governs)
+  if (taken.governs)
     await trx
       .updateTable('subscriptions')
       .set({ governs: true })

@@ -64,7 +64,7 @@ const isAfter = (after: AttentionCursor) =>
     and (class, key) > (${after.class}::text, ${after.key}::text)))`;
 
 const ORDER_CURE =
-  'Find the order by its session id in Stripe. Create its agent (npm run agents -- create … --order SESSION), link the one that it is for (npm run agents -- orders link SESSION AGENT), or cancel the subscription and refund the payment.';
+  'Find the order by its session id in Stripe. If it is for an agent that exists, link that one (npm run agents -- orders link SESSION AGENT). Otherwise create its agent (npm run agents -- create … --order SESSION), or cancel the subscription and refund the payment.';
 const FAILED_CURE =
   'Read the log of its last operation (npm run agents -- logs). Retry the operation, or destroy the agent and refund the payment.';
 const DESTROYING_CURE =

@@ -427,6 +427,14 @@ describe('what says nothing certain harms nobody', () => {
   });
 
   it.each([
+    [
+      'voided, and a replacement was paid',
+      [invoiceView(16, { billingReason: 'manual' }), invoiceView(0, { status: 'void' })],
+    ],
+    [
+      'given up, and a replacement was paid',
+      [invoiceView(16, { billingReason: 'manual' }), invoiceView(0, { status: 'uncollectible' })],
+    ],
     ['paid out of band', [invoiceView(0, { status: 'uncollectible', paid: true })]],
     [
       'paid, and an upgrade was not',

@@ -392,7 +392,7 @@ describe('an order that needs attention', () => {
     ]);
   });
 
-  it('takes its subscription from the agent that it had named, if that one has another', async () => {
+  it('takes its subscription from the agent that it had named, if another is billed for that one', async () => {
     const { agentId } = await create();
     const one = await pay({ agentId });
     const json = (order: string) => agent({ order });
@@ -402,6 +402,16 @@ describe('an order that needs attention', () => {
       { detail: expect.stringContaining(`pays for agent ${agentId}`) },
     ]);
     const two = await pay({ agentId });
+    const become = (state: string) =>
+      service.database
+        .updateTable('subscriptions')
+        .set({ state, demand: 'run' })
+        .where('subscription_id', '=', two.subscription)
+        .execute();
+    // An ended one pays for nothing: its agent would be taken from a customer who pays.
+    await become('ended');
+    expect((await service.ask('/api/agents', { json: json(one.order) })).status).toBe(409);
+    await become('paid');
     const created = await body(service.ask('/api/agents', { json: json(one.order) }));
     expect(await linked(String(created.agentId))).toEqual([[one.subscription, true]]);
     expect(await linked(agentId)).toEqual([[two.subscription, true]]);

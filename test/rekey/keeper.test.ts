@@ -198,7 +198,7 @@ test('the status says what is left, whom the change waits for, and when it is do
   await say('new', alone(number));
   expect(await readRekeyStatus(at.database)).toMatchObject({ state: 'none' });
   await expectChanged(number);
-});
+}, 120_000);
 
 test('values that neither passphrase opens are named, and do not hold the change up', async () => {
   const stray = createVault(new Secret('of an older version')).seal('a1', generateAgentKeys('a1'));
@@ -213,4 +213,4 @@ test('values that neither passphrase opens are named, and do not hold the change
     .select('rekey_problems')
     .executeTakeFirstOrThrow();
   expect(problems).toEqual([expect.stringContaining('secrets of agents: a1')]);
-});
+}, 120_000);

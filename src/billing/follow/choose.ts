@@ -38,5 +38,10 @@ function compareRanks(a: readonly number[], b: readonly number[], one: Decided, 
 
 /** Whether the subscription is billed on, as far as its state says. */
 export function isBilled({ state }: Pick<Decision, 'state'>): boolean {
-  return LIVE_STATES.includes(state) || state === 'ending';
+  return isBilledState(state);
+}
+
+/** The same of a state as its row has it. */
+export function isBilledState(state: string): boolean {
+  return LIVE_STATES.some((live) => live === state) || state === 'ending';
 }

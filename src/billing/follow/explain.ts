@@ -40,9 +40,12 @@ export function explainUntold(
   const isGone = agent.status === 'destroying' || agent.status === 'destroyed';
   if (mailsBuyers !== true || billing !== 'act' || buyerEmail !== undefined || isGone || isFromBefore)
     return [];
-  const { demand, announce, suspendAt, hibernateAt, deleteAt } = decision;
+  const { demand, announce, unpaidSince, suspendAt, hibernateAt, deleteAt } = decision;
   const dates = [suspendAt, hibernateAt, deleteAt].filter((date) => date !== null);
-  if (demand === 'run' && announce.length === 0 && dates.length === 0) return [];
+  // A cancellation that is planned has a date too, perhaps a year ahead.
+  const isComing = unpaidSince !== null && dates.length > 0;
+  if (demand === 'run' && announce.length === 0 && !isComing) return [];
+  const why = unpaidSince === null ? 'because its subscription ends' : 'for want of payment';
   const { subscription, subscriptionId } = governing;
   const customer = subscription === 'unknown' ? '' : ` (customer ${subscription.customerId})`;
   return [
@@ -51,7 +54,7 @@ export function explainUntold(
       key: `${agentId} untold`,
       agentId,
       subscriptionId,
-      cause: `Agent ${agentId} is to be suspended or deleted for want of payment, and no mail tells its buyer: no order of it has a mail address`,
+      cause: `Agent ${agentId} is to be suspended or deleted ${why}, and no mail tells its buyer: no order of it has a mail address`,
       cure: `Tell the buyer yourself, before the days that the agent’s page names: Stripe shows the address with the subscription${customer}`,
     },
   ];

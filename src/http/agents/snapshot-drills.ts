@@ -3,6 +3,7 @@ import { getAgent } from '../../agents/store.ts';
 import { listDrills, startDrill } from '../../snapshots/drills.ts';
 import { actorOf } from '../actor.ts';
 import { endpoint } from '../endpoint.ts';
+import { noAccessToClouds } from '../no-clouds.ts';
 import { agentParams } from './agent-json.ts';
 import { drillJson, drillsJson, presentDrill } from './snapshot-json.ts';
 
@@ -17,9 +18,14 @@ export const drillSnapshot = endpoint({
   params: agentParams,
   answers: {
     202: { description: 'It begins', schema: drillJson },
-    409: { description: 'The agent has no complete snapshot or is destroyed, or another drill is under way' },
+    409: {
+      description:
+        'The agent has no complete snapshot or is destroyed, another drill is under way, or only runners have the clouds’ keys',
+    },
   },
-  handle: async ({ params: { agentId }, request, response, deps: { database } }) => {
+  handle: async ({ params: { agentId }, request, response, deps: { database, missingKeys = [] } }) => {
+    // No worker would take it on, and a destroy would wait for its end.
+    if (missingKeys.length > 0) throw noAccessToClouds(missingKeys);
     const drillId = await database.transaction().execute(async (trx) => {
       await getAgent(trx, agentId);
       const drill = await startDrill(trx, { agentId, cause: 'person' });
