@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -161,7 +162,11 @@ test('the service survives a runner that retires and cannot be ended', async ({ 
   skip(process.platform !== 'linux', 'processes can only be found on Linux');
   await pool.stop();
   pool = openPool({ idle: 2, idleMs: 1, processors: 2, log: createLog(join(folder, 'log')) });
-  await Promise.all([run('succeed'), run('block')]);
+  const later = run('block later');
+  await run('succeed');
+  // Now the runner that waits is the only one; the next one is one too many.
+  writeFileSync(join(folder, 'go'), '');
+  await later;
   await until(() => pool.count().busy === 0 && pool.count().idle === 1);
   rmSync(join(folder, 'runs'));
   expect(warnings()).toEqual([expect.stringContaining('engine.end_failed')]);
